@@ -1,0 +1,3 @@
+//! Arguments to run to exit code; nothing else.
+
+fn main() {}
