@@ -7,3 +7,5 @@ pub mod cbor;
 pub mod ids;
 pub mod limits;
 pub mod rules;
+pub mod tile;
+pub mod tree;
