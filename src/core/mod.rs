@@ -4,8 +4,13 @@
 //! determinism is promised of this module.
 
 pub mod cbor;
+pub mod head;
 pub mod ids;
 pub mod limits;
+mod lines;
+pub mod note;
+pub mod pin;
 pub mod rules;
 pub mod tile;
 pub mod tree;
+pub mod words;

@@ -1,0 +1,86 @@
+//! The head file: the ledger's last closed session, kept apart from the ledger so that an old copy of the disk is noticed (SPEC 7.6).
+
+use super::ids::Head;
+use super::lines::{Lines, encode64, with_sum};
+use super::rules::{Checked, Rule};
+
+/// What the head file says.
+///
+/// # Source
+/// SPEC 7.6.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HeadFile {
+    /// The last session that was closed.
+    pub session: u64,
+    /// The head after it.
+    pub head: Head,
+    /// Event hash (BLAKE3) of its `closed` event.
+    pub closed: [u8; 32],
+}
+
+impl HeadFile {
+    /// The file: six lines, the last a checksum of those before it.
+    pub fn text(&self) -> String {
+        with_sum(format!(
+            "tabellion-head v1\nsession {}\nnumber {}\nroot {}\nclosed {}\n",
+            self.session,
+            self.head.number,
+            encode64(&self.head.root.0),
+            hex::encode(self.closed)
+        ))
+    }
+
+    /// Reads the file.
+    ///
+    /// # Errors
+    /// `ledger-fault` naming the line.
+    pub fn parse(text: &str) -> Checked<HeadFile> {
+        let mut lines = Lines::new(text, Rule::LedgerFault);
+        lines.exact("tabellion-head v1")?;
+        let session = lines.number("session")?;
+        let head = Head { number: lines.number("number")?, root: lines.hash64("root")? };
+        let closed = lines.hash_hex("closed")?.0;
+        lines.sum()?;
+        Ok(HeadFile { session, head, closed })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::ids::Hash;
+    use super::*;
+
+    fn file() -> HeadFile {
+        HeadFile { session: 12, head: Head { number: 42, root: Hash([2; 32]) }, closed: [6; 32] }
+    }
+
+    #[test]
+    fn text_is_that_of_spec_7_6() {
+        let lines = format!(
+            "tabellion-head v1\nsession 12\nnumber 42\nroot AgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgI=\nclosed {}\n",
+            "06".repeat(32)
+        );
+        let sum = Hash::of(lines.as_bytes());
+        assert_eq!(file().text(), format!("{lines}sum sha256:{sum}\n"));
+        assert_eq!(HeadFile::parse(&file().text()).unwrap(), file());
+    }
+
+    #[test]
+    fn each_line_has_one_form_and_the_fault_names_it() {
+        let good = file().text();
+        for (line, from, to) in [
+            (1, "head v1", "head v2"),
+            (2, "session 12", "session -12"),
+            (3, "number 42", "number 042"),
+            (3, "number 42\n", ""),
+            (4, "AgI=\n", "AgJ=\n"),
+            (5, "closed 06", "closed 0G"),
+            (6, "sum sha256:", "sum sha512:"),
+        ] {
+            let fault = HeadFile::parse(&good.replacen(from, to, 1)).unwrap_err();
+            assert_eq!((fault.rule, fault.found.split(':').next()), (Rule::LedgerFault, Some(format!("line {line}").as_str())), "{fault}");
+        }
+        assert!(HeadFile::parse(&good.replace("session 12", "session 13")).unwrap_err().found.starts_with("line 6: found sum "));
+        assert_eq!(HeadFile::parse(&format!("{good}x")).unwrap_err().rule, Rule::LedgerFault);
+    }
+}

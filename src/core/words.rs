@@ -1,0 +1,65 @@
+//! Hashes as words that two people can read to each other (SPEC 4.5).
+
+use bip39::Language;
+
+use super::ids::Hash;
+
+const HEAD_WORDS: usize = 6;
+const WORD_BITS: usize = 11;
+
+/// The 24 BIP-39 words of `hash ‖ first byte of SHA-256(hash)`: 264 bits, 11 a word, from the most significant; space separated.
+///
+/// # Source
+/// BIP-39, English word list; SPEC 4.5.
+pub fn words24(hash: &Hash) -> String {
+    words(hash).join(" ")
+}
+
+/// The first 6 of the 24 words of a root, joined by `-`: 66 of its 256 bits, for comparing at a glance and never instead of a proof.
+///
+/// # Source
+/// SPEC 4.5.
+pub fn head_words(root: &Hash) -> String {
+    words(root)[..HEAD_WORDS].join("-")
+}
+
+fn words(hash: &Hash) -> [&'static str; 24] {
+    let checksum = Hash::of(&hash.0).0[0];
+    let bit = |at: usize| {
+        let byte = hash.0.get(at / 8).copied().unwrap_or(checksum);
+        usize::from(byte >> (7 - at % 8) & 1)
+    };
+    let list = Language::English.word_list();
+    std::array::from_fn(|word| list[(0..WORD_BITS).fold(0, |index, at| index << 1 | bit(word * WORD_BITS + at))])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_are_those_of_the_bip_39_vectors() {
+        // BIP-39's own test vectors for 32 bytes of entropy.
+        assert_eq!(words24(&Hash([0; 32])), format!("{}art", "abandon ".repeat(23)));
+        assert_eq!(words24(&Hash([0xff; 32])), format!("{}vote", "zoo ".repeat(23)));
+        assert_eq!(words24(&Hash([0x80; 32])).split(' ').take(4).collect::<Vec<_>>(), ["letter", "advice", "cage", "absurd"]);
+        let entropy = Hash::from_hex("68a79eaca2324873eacc50cb9c6eca8cc68ea5d936f98787c60c7ebc74e6ce7c").unwrap();
+        let expected = "hamster diagram private dutch cause delay private meat slide toddler razor book happy fancy gospel tennis \
+                        maple dilemma loan word shrug inflict delay length";
+        assert_eq!(words24(&entropy), expected);
+    }
+
+    #[test]
+    fn words_are_those_of_the_bip39_crate() {
+        for n in 0..=255u8 {
+            let hash = Hash::of(&[n]);
+            assert_eq!(words24(&hash), bip39::Mnemonic::from_entropy(&hash.0).unwrap().to_string());
+        }
+    }
+
+    #[test]
+    fn head_words_are_the_first_six() {
+        let root = Hash::from_hex("68a79eaca2324873eacc50cb9c6eca8cc68ea5d936f98787c60c7ebc74e6ce7c").unwrap();
+        assert_eq!(head_words(&root), "hamster-diagram-private-dutch-cause-delay");
+    }
+}
