@@ -2,15 +2,37 @@
 //!
 //! Nothing here knows a file, a clock, the environment, randomness, SQLite or age, and nothing prints. Everything that is promised about
 //! determinism is promised of this module.
+//!
+//! In the order in which a paper meets them: [`cbor`] [`cose`] [`proposal`] [`verify`] [`plan`] [`judge`] [`verdict`] [`record`] [`tree`]
+//! [`event`] [`books`] [`publish`] [`common`].
 
+pub mod books;
+pub mod bundle;
 pub mod cbor;
+pub mod charter;
+pub mod common;
+pub mod cose;
+pub mod event;
 pub mod head;
 pub mod ids;
+pub mod judge;
 pub mod limits;
 mod lines;
 pub mod note;
+pub mod payload;
 pub mod pin;
+pub mod plan;
+pub mod policy;
+pub mod policy_text;
+pub mod proposal;
+pub mod publish;
+pub mod quorum;
+pub mod record;
 pub mod rules;
+pub mod state;
 pub mod tile;
 pub mod tree;
+pub mod turns;
+pub mod verdict;
+pub mod verify;
 pub mod words;

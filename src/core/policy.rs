@@ -1,0 +1,486 @@
+//! The policy: who may change what, with whose approval (SPEC 3.9).
+//!
+//! Well-formed is what decodes; *sound* is what [`Policy::check_sound`] lets pass. Only a sound policy is ever in force.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use ed25519_dalek::VerifyingKey;
+
+use super::cbor::{Canonical, Reader, Writer};
+use super::cose::enrollable_key;
+use super::ids::{Hash, Kid, Name, Party, Prefix, kid_of};
+use super::limits::{
+    GROUP_DEPTH_MAX, GROUPS_MAX, MEMBER_KEYS_MAX, MEMBERS_MAX, OBJECT_BYTES_MAX, POLICY_BYTES_MAX, POLICY_RULES_MAX, SESSION_PAPERS_MAX,
+    UINT_MAX,
+};
+use super::proposal::read_version;
+use super::rules::{Checked, Fault, Rule};
+
+/// One public key of a member.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MemberKey {
+    /// Ed25519 public key.
+    pub public: [u8; 32],
+    /// Whether it may sign now; a retired key stays its owner's for ever.
+    pub active: bool,
+}
+
+/// A person or desk that may sign.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Member {
+    /// Never given to another.
+    pub name: Party,
+    /// 1 to 8, ascending by public key.
+    pub keys: Vec<MemberKey>,
+    /// Accepted papers a session.
+    pub quota: u64,
+}
+
+/// k of n members or groups.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Group {
+    /// Its name.
+    pub name: Party,
+    /// How many are needed.
+    pub k: u64,
+    /// Members in it, ascending.
+    pub members: Vec<Party>,
+    /// Groups in it, ascending.
+    pub groups: Vec<Party>,
+}
+
+/// What a rule says of an entry's content.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Content {
+    /// Never kept or published.
+    Forbidden,
+    /// Kept when it is brought.
+    Optional,
+    /// Without it the paper waits.
+    Required,
+}
+
+/// Who may change the names under a prefix.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PrefixRule {
+    /// Longest match alone decides.
+    pub prefix: Prefix,
+    /// Members who may propose, ascending.
+    pub members: Vec<Party>,
+    /// Groups whose members may propose, ascending.
+    pub groups: Vec<Party>,
+    /// The group that must approve, if any.
+    pub approve: Option<Party>,
+    /// Whether content is kept.
+    pub content: Content,
+    /// Largest size of an entry, in bytes.
+    pub size_max: u64,
+}
+
+/// A policy as signed and hashed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Policy {
+    /// Ascending by name.
+    pub members: Vec<Member>,
+    /// Ascending by name.
+    pub groups: Vec<Group>,
+    /// Ascending by prefix.
+    pub rules: Vec<PrefixRule>,
+    /// The group that may change the policy; its members are the custodians.
+    pub governors: Party,
+    /// Largest lag of a paper's base behind the head when it first came.
+    pub base_lag_max: u64,
+    /// How many numbers a paper may be held.
+    pub held_numbers_max: u64,
+}
+
+impl Content {
+    /// The word in TOML.
+    pub fn word(self) -> &'static str {
+        match self {
+            Content::Forbidden => "forbidden",
+            Content::Optional => "optional",
+            Content::Required => "required",
+        }
+    }
+}
+
+impl Policy {
+    /// SHA-256 of the canonical CBOR.
+    pub fn hash(&self) -> Hash {
+        Hash::of(&self.to_cbor())
+    }
+
+    /// The member of this name.
+    pub fn member(&self, name: &Party) -> Option<&Member> {
+        self.members.iter().find(|member| member.name == *name)
+    }
+
+    /// The group of this name.
+    pub fn group(&self, name: &Party) -> Option<&Group> {
+        self.groups.iter().find(|group| group.name == *name)
+    }
+
+    /// The rule that covers `name`: the longest prefix alone decides.
+    pub fn rule_for(&self, name: &Name) -> Option<&PrefixRule> {
+        self.rules.iter().filter(|rule| rule.prefix.covers(name)).max_by_key(|rule| rule.prefix.as_str().len())
+    }
+
+    /// The members a group stands for, groups within it expanded. Empty for a group that does not exist.
+    pub fn expand(&self, group: &Party) -> BTreeSet<&Party> {
+        let mut out = BTreeSet::new();
+        self.expand_into(group, GROUP_DEPTH_MAX, &mut |member| {
+            out.insert(member);
+        });
+        out
+    }
+
+    fn expand_into<'a>(&'a self, group: &Party, depth: usize, visit: &mut dyn FnMut(&'a Party)) {
+        let Some(group) = self.group(group).filter(|_| depth > 0) else { return };
+        group.members.iter().for_each(&mut *visit);
+        for inner in &group.groups {
+            self.expand_into(inner, depth - 1, visit);
+        }
+    }
+
+    /// Whether `author` may propose under `rule`.
+    pub fn may_propose(&self, rule: &PrefixRule, author: &Party) -> bool {
+        rule.members.contains(author) || rule.groups.iter().any(|group| self.expand(group).contains(author))
+    }
+
+    /// SPEC 3.9: refuses a policy that contradicts itself, counts a person twice, or would lock everyone out.
+    ///
+    /// # Errors
+    /// `policy-unsound` with the first reason.
+    pub fn check_sound(&self) -> Checked<()> {
+        let unsound = |reason: String| Err(Fault::new(Rule::PolicyUnsound, reason));
+        if let Some(name) = self.groups.iter().map(|group| &group.name).find(|name| self.member(name).is_some()) {
+            return unsound(format!("{name} is the name of a member and of a group"));
+        }
+        let mut owners = BTreeMap::new();
+        for member in &self.members {
+            for key in &member.keys {
+                enrollable_key(&key.public).map_err(|fault| Fault::new(Rule::PolicyUnsound, fault.found))?;
+                if let Some(owner) = owners.insert(key.public, &member.name) {
+                    return unsound(format!("key ed25519:{} stands twice, with {owner} and with {}", hex::encode(key.public), member.name));
+                }
+            }
+        }
+        for group in &self.groups {
+            self.check_group(group)?;
+        }
+        for rule in &self.rules {
+            let who = rule.members.iter().map(|name| (name, self.member(name).is_some()));
+            let groups = rule.groups.iter().chain(&rule.approve).map(|name| (name, self.group(name).is_some()));
+            if let Some((name, _)) = who.chain(groups).find(|(_, exists)| !exists) {
+                return unsound(format!("rule {} names {name}, which does not exist", rule.prefix));
+            }
+        }
+        if self.group(&self.governors).is_none() {
+            return unsound(format!("the governors' group {} does not exist", self.governors));
+        }
+        Ok(())
+    }
+
+    fn check_group(&self, group: &Group) -> Checked<()> {
+        let unsound = |reason: String| Err(Fault::new(Rule::PolicyUnsound, format!("group {}: {reason}", group.name)));
+        let inner = group.members.iter().map(|name| (name, self.member(name).is_some()));
+        let inner = inner.chain(group.groups.iter().map(|name| (name, self.group(name).is_some())));
+        for (name, exists) in inner {
+            if !exists {
+                return unsound(format!("{name} does not exist"));
+            }
+        }
+        if self.depth(&group.name, GROUP_DEPTH_MAX + 1) > GROUP_DEPTH_MAX {
+            return unsound(format!("deeper than {GROUP_DEPTH_MAX}, or a cycle"));
+        }
+        let (mut seen, mut twice) = (BTreeSet::new(), None);
+        self.expand_into(&group.name, GROUP_DEPTH_MAX, &mut |member| {
+            if !seen.insert(member) {
+                twice = Some(member);
+            }
+        });
+        if let Some(member) = twice {
+            return unsound(format!("{member} stands in it twice"));
+        }
+        let able = |name: &&Party| self.member(name).is_some_and(|member| member.keys.iter().any(|key| key.active));
+        let able = seen.into_iter().filter(able).count() as u64;
+        let parts = (group.members.len() + group.groups.len()) as u64;
+        if group.k == 0 || group.k > parts || group.k > able {
+            return unsound(format!("k is {}; it has {parts} parts, and {able} members with an active key", group.k));
+        }
+        Ok(())
+    }
+
+    fn depth(&self, group: &Party, budget: usize) -> usize {
+        let Some(group) = self.group(group).filter(|_| budget > 0) else { return 0 };
+        1 + group.groups.iter().map(|inner| self.depth(inner, budget - 1)).max().unwrap_or(0)
+    }
+
+    /// Every enrolled key by key id.
+    pub fn keyring(&self) -> Keyring {
+        let mut keys = BTreeMap::new();
+        for member in &self.members {
+            for key in &member.keys {
+                if let Ok(public) = enrollable_key(&key.public) {
+                    keys.insert(kid_of(&key.public), Enrolled { member: member.name.clone(), public, active: key.active });
+                }
+            }
+        }
+        Keyring { keys }
+    }
+}
+
+/// An enrolled key: whose it is, and whether it may sign now.
+#[derive(Clone, Debug)]
+pub struct Enrolled {
+    /// The member.
+    pub member: Party,
+    /// The key.
+    pub public: VerifyingKey,
+    /// Active or retired.
+    pub active: bool,
+}
+
+/// A policy's keys, by key id.
+#[derive(Clone, Debug, Default)]
+pub struct Keyring {
+    keys: BTreeMap<Kid, Enrolled>,
+}
+
+impl Keyring {
+    /// The key, active or retired.
+    pub fn get(&self, kid: &Kid) -> Option<&Enrolled> {
+        self.keys.get(kid)
+    }
+
+    /// The key, if it is active.
+    pub fn active(&self, kid: &Kid) -> Option<&Enrolled> {
+        self.keys.get(kid).filter(|key| key.active)
+    }
+
+    /// The active keys of a member, lowest key id first.
+    pub fn active_of<'a>(&'a self, member: &'a Party) -> impl Iterator<Item = &'a Kid> {
+        self.keys.iter().filter(move |(_, key)| key.active && key.member == *member).map(|(kid, _)| kid)
+    }
+}
+
+/// Every name and key that any policy so far gave to somebody: they are never given to another.
+#[derive(Clone, Debug, Default)]
+pub struct Roll {
+    owners: BTreeMap<[u8; 32], Party>,
+    names: BTreeMap<Party, BTreeSet<[u8; 32]>>,
+}
+
+impl Roll {
+    /// Enters the members of a policy that comes into force.
+    pub fn enter(&mut self, policy: &Policy) {
+        for member in &policy.members {
+            for key in &member.keys {
+                self.owners.insert(key.public, member.name.clone());
+                self.names.entry(member.name.clone()).or_default().insert(key.public);
+            }
+        }
+    }
+
+    /// Checks that `next` gives no key to another member than before, and no name that left `current` to somebody new.
+    ///
+    /// # Errors
+    /// `policy-unsound` with the name or key.
+    pub fn check_reuse(&self, current: &Policy, next: &Policy) -> Checked<()> {
+        for member in &next.members {
+            for key in &member.keys {
+                if let Some(owner) = self.owners.get(&key.public).filter(|owner| **owner != member.name) {
+                    let reason = format!("key ed25519:{} was {owner}'s and is given to {}", hex::encode(key.public), member.name);
+                    return Err(Fault::new(Rule::PolicyUnsound, reason));
+                }
+            }
+            let returning = current.member(&member.name).is_none().then(|| self.names.get(&member.name)).flatten();
+            if returning.is_some_and(|known| !member.keys.iter().any(|key| known.contains(&key.public))) {
+                let reason = format!("the name {} was another's: it comes back with none of the keys it had", member.name);
+                return Err(Fault::new(Rule::PolicyUnsound, reason));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn ascending<T: Ord>(r: &Reader<'_>, what: &str, items: &[T]) -> Checked<()> {
+    if items.windows(2).any(|pair| pair[0] >= pair[1]) {
+        Err(r.fault(format!("{what} do not ascend, or one stands twice")))
+    } else {
+        Ok(())
+    }
+}
+
+fn read_parties(r: &mut Reader<'_>, most: usize) -> Checked<Vec<Party>> {
+    let len = r.array(most)?;
+    let parties: Vec<Party> = (0..len).map(|_| r.parse()).collect::<Checked<_>>()?;
+    ascending(r, "names", &parties)?;
+    Ok(parties)
+}
+
+fn write_parties(w: &mut Writer, parties: &[Party]) {
+    w.array(parties.len());
+    for party in parties {
+        w.text(party.as_str());
+    }
+}
+
+impl Canonical for MemberKey {
+    fn write(&self, w: &mut Writer) {
+        w.array(2).bytes(&self.public).uint(u64::from(self.active));
+    }
+
+    fn read(r: &mut Reader<'_>) -> Checked<MemberKey> {
+        r.array_of(2)?;
+        Ok(MemberKey { public: r.bytes_of::<32>()?, active: r.uint_in(0..=1)? == 1 })
+    }
+}
+
+impl Canonical for Member {
+    fn write(&self, w: &mut Writer) {
+        w.map(3).uint(0).text(self.name.as_str()).uint(1).list(&self.keys).uint(2).uint(self.quota);
+    }
+
+    fn read(r: &mut Reader<'_>) -> Checked<Member> {
+        let (mut name, mut keys, mut quota) = (None, None, None);
+        r.reading("member").map(|key, r| {
+            match key {
+                0 => name = Some(r.parse()?),
+                1 => keys = Some(r.list::<MemberKey>(MEMBER_KEYS_MAX)?),
+                2 => quota = Some(r.uint_in(0..=SESSION_PAPERS_MAX)?),
+                _ => return Ok(false),
+            }
+            Ok(true)
+        })?;
+        let keys = r.need(keys, "1 (keys)")?;
+        if keys.is_empty() {
+            return Err(r.fault("a member without a key; at least one expected"));
+        }
+        ascending(r, "keys", &keys.iter().map(|key| key.public).collect::<Vec<_>>())?;
+        Ok(Member { name: r.need(name, "0 (name)")?, keys, quota: r.need(quota, "2 (quota)")? })
+    }
+}
+
+impl Canonical for Group {
+    fn write(&self, w: &mut Writer) {
+        w.map(4).uint(0).text(self.name.as_str()).uint(1).uint(self.k).uint(2);
+        write_parties(w, &self.members);
+        w.uint(3);
+        write_parties(w, &self.groups);
+    }
+
+    fn read(r: &mut Reader<'_>) -> Checked<Group> {
+        let (mut name, mut k, mut members, mut groups) = (None, None, None, None);
+        r.reading("group").map(|key, r| {
+            match key {
+                0 => name = Some(r.parse()?),
+                1 => k = Some(r.uint_in(1..=MEMBERS_MAX as u64)?),
+                2 => members = Some(read_parties(r, MEMBERS_MAX)?),
+                3 => groups = Some(read_parties(r, GROUPS_MAX)?),
+                _ => return Ok(false),
+            }
+            Ok(true)
+        })?;
+        Ok(Group {
+            name: r.need(name, "0 (name)")?,
+            k: r.need(k, "1 (k)")?,
+            members: r.need(members, "2 (members)")?,
+            groups: r.need(groups, "3 (groups)")?,
+        })
+    }
+}
+
+impl Canonical for PrefixRule {
+    fn write(&self, w: &mut Writer) {
+        w.map(5 + usize::from(self.approve.is_some())).uint(0).text(self.prefix.as_str()).uint(1);
+        write_parties(w, &self.members);
+        w.uint(2);
+        write_parties(w, &self.groups);
+        if let Some(approve) = &self.approve {
+            w.uint(3).text(approve.as_str());
+        }
+        w.uint(4).uint(self.content as u64).uint(5).uint(self.size_max);
+    }
+
+    fn read(r: &mut Reader<'_>) -> Checked<PrefixRule> {
+        let (mut prefix, mut members, mut groups, mut approve, mut content, mut size_max) = (None, None, None, None, None, None);
+        r.reading("rule").map(|key, r| {
+            match key {
+                0 => prefix = Some(r.parse()?),
+                1 => members = Some(read_parties(r, MEMBERS_MAX)?),
+                2 => groups = Some(read_parties(r, GROUPS_MAX)?),
+                3 => approve = Some(r.parse()?),
+                4 => {
+                    content = Some(match r.uint_in(0..=2)? {
+                        0 => Content::Forbidden,
+                        1 => Content::Optional,
+                        _ => Content::Required,
+                    })
+                }
+                5 => size_max = Some(r.uint_in(0..=OBJECT_BYTES_MAX)?),
+                _ => return Ok(false),
+            }
+            Ok(true)
+        })?;
+        Ok(PrefixRule {
+            prefix: r.need(prefix, "0 (prefix)")?,
+            members: r.need(members, "1 (members)")?,
+            groups: r.need(groups, "2 (groups)")?,
+            approve,
+            content: r.need(content, "4 (content)")?,
+            size_max: r.need(size_max, "5 (largest size)")?,
+        })
+    }
+}
+
+impl Canonical for Policy {
+    fn write(&self, w: &mut Writer) {
+        w.map(7).uint(0).uint(1).uint(1).list(&self.members).uint(2).list(&self.groups).uint(3).list(&self.rules);
+        w.uint(4).text(self.governors.as_str()).uint(5).uint(self.base_lag_max).uint(6).uint(self.held_numbers_max);
+    }
+
+    fn read(r: &mut Reader<'_>) -> Checked<Policy> {
+        let (mut version, mut members, mut groups, mut rules) = (None, None, None, None);
+        let (mut governors, mut base_lag_max, mut held_numbers_max) = (None, None, None);
+        r.reading("policy").map(|key, r| {
+            match key {
+                0 => version = Some(read_version(r)?),
+                1 => members = Some(r.list::<Member>(MEMBERS_MAX)?),
+                2 => groups = Some(r.list::<Group>(GROUPS_MAX)?),
+                3 => rules = Some(r.list::<PrefixRule>(POLICY_RULES_MAX)?),
+                4 => governors = Some(r.parse()?),
+                5 => base_lag_max = Some(r.uint_in(0..=UINT_MAX)?),
+                6 => held_numbers_max = Some(r.uint_in(0..=UINT_MAX)?),
+                _ => return Ok(false),
+            }
+            Ok(true)
+        })?;
+        r.reading("policy").need(version, "0 (version)")?;
+        let policy = Policy {
+            members: r.need(members, "1 (members)")?,
+            groups: r.need(groups, "2 (groups)")?,
+            rules: r.need(rules, "3 (rules)")?,
+            governors: r.need(governors, "4 (governors)")?,
+            base_lag_max: r.need(base_lag_max, "5 (largest lag of base)")?,
+            held_numbers_max: r.need(held_numbers_max, "6 (held_numbers_max)")?,
+        };
+        ascending(r, "members", &policy.members.iter().map(|member| &member.name).collect::<Vec<_>>())?;
+        ascending(r, "groups", &policy.groups.iter().map(|group| &group.name).collect::<Vec<_>>())?;
+        ascending(r, "rules", &policy.rules.iter().map(|rule| &rule.prefix).collect::<Vec<_>>())?;
+        Ok(policy)
+    }
+}
+
+/// Whether a policy's bytes fit its bound.
+///
+/// # Errors
+/// `policy-unsound` with size and bound.
+pub fn check_size(policy: &Policy) -> Checked<()> {
+    let found = policy.to_cbor().len();
+    if found > POLICY_BYTES_MAX {
+        return Err(Fault::new(Rule::PolicyUnsound, format!("{found} bytes found, {POLICY_BYTES_MAX} at most")));
+    }
+    Ok(())
+}

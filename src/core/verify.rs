@@ -1,0 +1,148 @@
+//! From bytes to an authentic paper: Parsed → Verified (SPEC 6.1).
+//!
+//! [`Parsed`] is made only by [`parse`], [`Verified`] only by [`verify`]. What does not come through is a [`Fault`] that the caller lists.
+
+use super::cbor::Canonical;
+use super::cose::{Envelope, PaperKind, Signer, verify_signature};
+use super::ids::{Kid, Origin, Pid};
+use super::policy::{Keyring, Policy};
+use super::proposal::Proposal;
+use super::quorum::Valid;
+use super::rules::{Checked, Fault, Rule};
+
+/// A well-formed proposal whose signatures are unchecked.
+#[derive(Clone, Debug)]
+pub struct Parsed {
+    envelope: Envelope,
+    proposal: Proposal,
+}
+
+impl Parsed {
+    /// What it asks for.
+    pub fn proposal(&self) -> &Proposal {
+        &self.proposal
+    }
+
+    /// Its envelope.
+    pub fn envelope(&self) -> &Envelope {
+        &self.envelope
+    }
+
+    /// Its id.
+    pub fn pid(&self) -> Pid {
+        self.envelope.pid()
+    }
+}
+
+/// Parses a paper as brought.
+///
+/// # Errors
+/// Every rule of stage parse; `kind-unknown` when it is no proposal.
+pub fn parse(bytes: &[u8]) -> Checked<Parsed> {
+    let envelope = Envelope::from_brought(bytes)?;
+    if envelope.kind != PaperKind::Proposal {
+        return Err(Fault::new(
+            Rule::KindUnknown,
+            format!("{} found, {} expected", envelope.kind.media_type(), PaperKind::Proposal.media_type()),
+        ));
+    }
+    let proposal = Proposal::from_cbor(&envelope.payload)?;
+    Ok(Parsed { envelope, proposal })
+}
+
+/// An authentic paper: it holds a valid signature of its author by an active key, and of the others only valid ones.
+#[derive(Clone, Debug)]
+pub struct Verified {
+    pid: Pid,
+    payload: Vec<u8>,
+    proposal: Proposal,
+    valid: Valid,
+}
+
+impl Verified {
+    /// Its id.
+    pub fn pid(&self) -> Pid {
+        self.pid
+    }
+
+    /// Its payload, as received.
+    pub fn payload(&self) -> &[u8] {
+        &self.payload
+    }
+
+    /// What it asks for.
+    pub fn proposal(&self) -> &Proposal {
+        &self.proposal
+    }
+
+    /// Its valid signatures.
+    pub fn valid(&self) -> &Valid {
+        &self.valid
+    }
+}
+
+/// What [`verify`] checks against: the policy in force.
+pub struct Enrolment<'a> {
+    /// Our origin.
+    pub origin: &'a Origin,
+    /// The policy in force.
+    pub policy: &'a Policy,
+    /// Its keys.
+    pub keyring: &'a Keyring,
+}
+
+/// Verifies a paper's signatures, each over the bytes received.
+///
+/// The second value lists signatures beside the author's that were dropped.
+///
+/// # Errors
+/// `origin-mismatch`, `author-unknown`, `author-unsigned`.
+pub fn verify(parsed: Parsed, enrolment: &Enrolment<'_>) -> Checked<(Verified, Vec<Fault>)> {
+    let Parsed { envelope, proposal } = parsed;
+    if proposal.origin != *enrolment.origin {
+        return Err(Fault::new(Rule::OriginMismatch, format!("found {}; expected {}", proposal.origin, enrolment.origin)));
+    }
+    if enrolment.policy.member(&proposal.author).is_none() {
+        return Err(Fault::new(Rule::AuthorUnknown, format!("author {}", proposal.author)));
+    }
+    let coming = proposal.sets_policy().map(Policy::keyring).unwrap_or_default();
+    let (mut valid, mut dropped) = (Valid::new(), Vec::new());
+    for signer in &envelope.signers {
+        match check_signer(signer, &envelope, enrolment.keyring, &coming) {
+            Ok(()) => drop(valid.insert(signer.kid, signer.signature)),
+            Err(fault) => dropped.push((signer.kid, fault)),
+        }
+    }
+    let by_author = |kid| enrolment.keyring.active(kid).is_some_and(|key| key.member == proposal.author);
+    if !valid.keys().any(by_author) {
+        return Err(author_unsigned(&proposal, &envelope, enrolment, &dropped));
+    }
+    let dropped = dropped.into_iter().map(|(_, fault)| fault).collect();
+    Ok((Verified { pid: envelope.pid(), payload: envelope.payload, proposal, valid }, dropped))
+}
+
+fn check_signer(signer: &Signer, envelope: &Envelope, keyring: &Keyring, coming: &Keyring) -> Checked<()> {
+    let Some(key) = keyring.active(&signer.kid).or_else(|| coming.active(&signer.kid)) else {
+        return Err(Fault::new(Rule::SignatureStranger, format!("key id {}", signer.kid.short())));
+    };
+    if verify_signature(&key.public, envelope.kind, signer, &envelope.payload) {
+        return Ok(());
+    }
+    Err(Fault::new(Rule::SignatureInvalid, format!("key id {} of {}", signer.kid.short(), key.member)))
+}
+
+fn author_unsigned(proposal: &Proposal, envelope: &Envelope, enrolment: &Enrolment<'_>, dropped: &[(Kid, Fault)]) -> Fault {
+    let expected: Vec<String> = enrolment.keyring.active_of(&proposal.author).map(|kid| kid.short()).collect();
+    let describe = |signer: &Signer| {
+        let why = match dropped.iter().find(|(kid, _)| *kid == signer.kid).map(|(_, fault)| fault.rule) {
+            Some(Rule::SignatureInvalid) => "does not verify over the bytes received",
+            Some(_) => "no member's active key",
+            None => "another member's",
+        };
+        format!("{} ({why})", signer.kid.short())
+    };
+    let found: Vec<String> = envelope.signers.iter().map(describe).collect();
+    let text =
+        format!("author {}; found signatures by {}; expected a valid one by {}", proposal.author, found.join(", "), expected.join(" or "));
+    Fault::new(Rule::AuthorUnsigned, text)
+}
