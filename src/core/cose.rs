@@ -230,7 +230,7 @@ mod tests {
     fn sig_structure_is_the_one_of_rfc_9052() {
         // ["Signature", h'A1 03 78 27 …', h'A2 01 27 04 58 20 …', h'', h'A0'] written by hand.
         let expected = format!(
-            "85695369676e6174757265582aa1037827{}5826a20127045820{}4041a0",
+            "85695369676e6174757265582ba1037827{}5826a20127045820{}4041a0",
             hex::encode("application/vnd.tabellion.proposal+cbor"),
             "01".repeat(32)
         );
