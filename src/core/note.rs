@@ -321,7 +321,7 @@ fn same_origin(origin: &Origin, key: &VerifierKey) -> Checked<()> {
 
 #[cfg(test)]
 pub(super) mod tests {
-    use ed25519_dalek::{Signer as _, SigningKey};
+    use ed25519_dalek::{Signer as _, SigningKey, Verifier as _};
 
     use super::*;
 
@@ -444,7 +444,10 @@ pub(super) mod tests {
         for (why, bad) in [
             ("CRLF", good.replace('\n', "\r\n")),
             ("byte order mark", format!("\u{feff}{good}")),
-            ("tab", good.replace("common\n", "common\t\n")),
+            ("one carriage return", good.replacen("common\n", "common\r\n", 1)),
+            ("tab", good.replacen("common\n", "common\t\n", 1)),
+            ("NUL", good.replacen("common\n", "common\0\n", 1)),
+            ("0x1f", good.replacen("common\n", "common\x1f\n", 1)),
             ("no newline at the end", good.trim_end().to_owned()),
             ("empty line at the end", format!("{good}\n")),
             ("no signature", format!("{EMPTY}\n")),
@@ -483,6 +486,10 @@ pub(super) mod tests {
         verify(ours.clone()).unwrap();
         verify(unknown_bad.clone() + &other + &ours).unwrap();
         verify(ours.clone() + &ours).unwrap();
+        // Our key id under another name, and our name under another key id, are other keys.
+        let renamed = false_ours.replacen(ORIGIN, "other.example", 1);
+        verify(renamed.clone() + &ours).unwrap();
+        assert!(verify(renamed).is_err());
         for bad in [ours.clone() + &false_ours, false_ours.clone() + &ours, false_ours] {
             assert!(verify(bad).unwrap_err().found.contains("does not verify"));
         }
@@ -493,6 +500,18 @@ pub(super) mod tests {
         assert_eq!(fault.rule, Rule::CheckpointUnsigned);
         let ids = format!("ids 01020304, 01020304, {}; expected one by {ORIGIN}+{}", hex::encode(verifier(2).id()), hex::encode(key.id()));
         assert!(fault.found.contains(&ids), "{fault}");
+    }
+
+    #[test]
+    fn a_signature_that_only_a_lax_verifier_takes_spoils_the_note() {
+        // R is the point of order 1 and S = SHA-512(R ‖ A ‖ text) · a for the key of seed 1: made apart from this code, with Python's hashlib.
+        let mut signature = [0; 64];
+        signature[0] = 1;
+        hex::decode_to_slice("941d4dd68dbab621328f7c0ae0b28068a4604f71a4e931cba63564cfbde59b04", &mut signature[32..]).unwrap();
+        let key = verifier(1);
+        key.public.verify(EMPTY.as_bytes(), &Signature::from_bytes(&signature)).unwrap();
+        let whole = assemble(EMPTY, &signature_line(&origin(), key.id(), &signature));
+        assert_eq!(rule(Note::parse(whole.as_bytes()).unwrap().verify(&key)), Rule::CheckpointUnsigned);
     }
 
     #[test]

@@ -399,6 +399,8 @@ mod tests {
         let empty = Head { number: 0, root: empty_root() };
         assert_eq!(verify_consistency(empty, log.head(), &[]).unwrap_err().rule, Rule::ProofFails);
         assert!(verify_consistency(log.head(), empty, &[]).is_err());
+        assert!(verify_consistency(empty, empty, &[]).is_err());
+        assert!(verify_consistency(empty, log.head(), &[log.head().root]).is_err());
     }
 
     #[test]

@@ -215,6 +215,8 @@ mod tests {
         }
         assert!(InclusionProof::parse(good.split_once("\n\n").unwrap().0.as_bytes()).is_err());
         assert!(InclusionProof::parse(&[0xff]).is_err());
+        let unsigned = good.split_once("\n\u{2014}").unwrap().0;
+        assert_eq!(InclusionProof::parse(unsigned.as_bytes()).unwrap_err().rule, Rule::CheckpointForm);
     }
 
     #[test]
@@ -251,6 +253,7 @@ mod tests {
         let verify = |catch_up: &CatchUp, head: Head| catch_up.verify(&verifier(1), head).map_err(|fault| fault.rule);
         assert!(verify(&good, log(3).head()).is_ok());
         assert_eq!(verify(&good, log(4).head()), Err(Rule::ProofFails));
+        assert_eq!(verify(&CatchUp { old: 4, ..good.clone() }, log(3).head()), Err(Rule::ProofFails), "the size written is another");
         assert_eq!(verify(&good, Head { number: 3, root: Hash::ZERO }), Err(Rule::ProofFails));
         let extra = CatchUp { hashes: [good.hashes.clone(), vec![Hash::ZERO]].concat(), ..good.clone() };
         assert_eq!(verify(&extra, log(3).head()), Err(Rule::ProofFails));
