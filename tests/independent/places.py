@@ -41,9 +41,15 @@ packs, proofs = found("objects/*/*.objects"), found("state-proofs/*.proof", fold
 # The log: every file it reads, of each kind the first and the last.
 for offset in (0, text_end // 2, text_end, (text_end + size) // 2, size - 1):
     place("go-log", checkpoint, offset)
-for pattern in ("tile/entries/**/*", "tile/[0-9]/**/*", "checkpoints/**/*", "common@*.tlog-proof", "rotation/*.tlog-proof"):
+for pattern in ("tile/[0-9]/**/*", "common@*.tlog-proof", "rotation/*.tlog-proof"):
     for path in ends(found(pattern)):
         middle("go-log", path)
+for pattern in ("tile/entries/**/*", "checkpoints/**/*"):
+    for path in ends(found(pattern)):
+        items = list(prefixed(path.read_bytes()))
+        at, item = items[len(items) // 2]
+        place("go-log", path, at + len(item) // 2)
+        place("go-log", path, at - 1)
 for level in found("tile/[1-9]/**/*")[:1]:
     place("go-log", level, level.stat().st_size - 1)
 middle("go-log", common / "vkeys")
@@ -69,6 +75,18 @@ for path in ends(papers):
     place("cddl", path, at)
     place("cddl", path, inside + 2)
     place("cddl", path, at + item.index(bytes.fromhex("a2012704")) + 2)
+def put_hashes():
+    """Where the content's hash stands in the papers that put something, by file and offset."""
+    for path in papers:
+        for at, item in split(path.read_bytes()):
+            operations = cbor2.loads(cbor2.loads(item).value[2]).get(5)
+            for operation in operations if isinstance(operations, list) else []:
+                if operation[0] == 1:
+                    yield path, at + item.index(operation[2][0]) + 16
+
+
+for path, offset in ends(list(put_hashes())):
+    place("state", path, offset)  # only the root tells
 for path in ends(sessions):
     at, item = list(split(path.read_bytes()))[-1]
     place("go-papers", path, at + 1 + (item_end := len(cbor2.dumps(cbor2.loads(item)[0]))) // 2)
