@@ -116,7 +116,7 @@ for path in ends(entries):
 place("openssl", checkpoint, text_end // 2)
 place("openssl", checkpoint, (text_end + size) // 2)
 
-for path in receipts:
+for path in ends(receipts):
     place("cddl", path, 0)
 for path in proofs:
     data, proof = path.read_bytes(), cbor2.loads(path.read_bytes())

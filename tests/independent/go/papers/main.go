@@ -138,8 +138,8 @@ func kidOf(public []byte) string {
 	return string(sum[:])
 }
 
-// keysOf reads the members' keys of a policy (SPEC 3.9).
-func keysOf(policy []byte, what string) keyring {
+// keysOf reads the members' keys of a policy (SPEC 3.9). A policy that was only proposed, and refused, may be unsound: name a key twice.
+func keysOf(policy []byte, proposed bool, what string) keyring {
 	deterministic(policy, what)
 	var p map[int64]cbor.RawMessage
 	check(dec.Unmarshal(policy, &p), "%s", what)
@@ -158,7 +158,7 @@ func keysOf(policy []byte, what string) keyring {
 		for _, k := range m.Keys {
 			must(len(k.Public) == ed25519.PublicKeySize, "%s: key of %s", what, m.Name)
 			_, twice := ring[kidOf(k.Public)]
-			must(!twice, "%s: a key of %s stands twice", what, m.Name)
+			must(!twice || proposed, "%s: a key of %s stands twice", what, m.Name)
 			ring[kidOf(k.Public)] = memberKey{m.Name, k.Public, k.Status == 1}
 		}
 	}
@@ -193,7 +193,7 @@ func verify(envelope []byte, allowed allow, what string) paper {
 	p.newPolicy = newPolicy(s.Payload, body.Media, what)
 	var proposed keyring
 	if p.newPolicy != nil {
-		proposed = keysOf(p.newPolicy, what+": new policy")
+		proposed = keysOf(p.newPolicy, true, what+": new policy")
 	}
 	before := ""
 	for _, one := range s.Signatures {
@@ -315,14 +315,14 @@ func (f *folder) readPolicies() {
 	check(dec.Unmarshal(payload[6], &policy), "charter.cose: policy")
 	sum := sha256.Sum256(policy)
 	f.charter = string(sum[:])
-	f.policies = map[string]keyring{f.charter: keysOf(policy, "charter.cose: policy")}
+	f.policies = map[string]keyring{f.charter: keysOf(policy, false, "charter.cose: policy")}
 	for _, path := range f.glob("policies/*.cbor") {
 		data, err := os.ReadFile(path)
 		check(err, "read")
 		sum := sha256.Sum256(data)
 		name := filepath.Base(path)
 		must(name == hex.EncodeToString(sum[:])+".cbor", "policies/%s has SHA-256 %x", name, sum)
-		f.policies[string(sum[:])] = keysOf(data, name)
+		f.policies[string(sum[:])] = keysOf(data, false, name)
 	}
 }
 
