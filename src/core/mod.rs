@@ -3,6 +3,7 @@
 //! Nothing here knows a file, a clock, the environment, randomness, SQLite or age, and nothing prints. Everything that is promised about
 //! determinism is promised of this module.
 
+pub mod bundle;
 pub mod cbor;
 pub mod ids;
 pub mod limits;
