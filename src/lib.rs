@@ -5,3 +5,5 @@
 
 pub mod clock;
 pub mod core;
+#[cfg(feature = "desk")]
+pub mod keys;
