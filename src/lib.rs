@@ -7,3 +7,5 @@ pub mod clock;
 pub mod core;
 #[cfg(feature = "desk")]
 pub mod keys;
+#[cfg(feature = "desk")]
+pub mod media;
