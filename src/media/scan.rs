@@ -14,10 +14,10 @@ use walkdir::WalkDir;
 use super::plain::{CHUNK_BYTES, open_plain, read_up_to, shown};
 use crate::core::bundle::{FileKind, RECOGNISE_BYTES, recognise};
 use crate::core::ids::Hash;
-use crate::core::limits::{MEDIUM_DEPTH_MAX, MEDIUM_FILES_MAX};
+use crate::core::limits::{ENVELOPE_BYTES_MAX, MEDIUM_DEPTH_MAX, MEDIUM_FILES_MAX, NOTE_BYTES_MAX};
 use crate::core::rules::{Checked, Fault, Rule};
 
-/// Largest file kept in memory; larger ones lie in the staging folder.
+/// Largest file kept in memory; larger bundles and receipts lie in the staging folder, larger ones of other kinds are only hashed.
 const MEMORY_FILE_BYTES_MAX: usize = 1_048_576;
 /// Most bytes of one medium kept in memory, all files together; what comes after lies in the staging folder.
 const MEMORY_BYTES_MAX: usize = 67_108_864;
@@ -146,7 +146,8 @@ impl Read for RawReader<'_> {
     }
 }
 
-/// Reads a medium. `staging` is an empty folder of ours that takes the copies of large files; the caller removes it when done.
+/// Reads a medium. `staging` is a folder of ours that takes the copies of large files, of several media if need be; the caller removes it
+/// when done.
 ///
 /// # Errors
 /// `not-found` when `root` is no folder; `file-fault` when the staging folder fails. Whatever is wrong with a single file is listed instead.
@@ -270,32 +271,33 @@ impl<'a> Taker<'a> {
 
     /// Reads one file once, from its first byte to its last.
     fn take(&mut self, on_medium: &Path, path: String) -> Checked<Taken> {
-        let ignore = |path, fault| Ok(Taken::Ignored(Ignored { path, fault, digest: None }));
+        let ignore = |path, fault, digest| Ok(Taken::Ignored(Ignored { path, fault, digest }));
         let (mut source, declared) = match open_plain(on_medium) {
             Ok(opened) => opened,
-            Err(fault) => return ignore(path, fault),
+            Err(fault) => return ignore(path, fault, None),
         };
         let mut hasher = Sha256::new();
-        let (mut len, mut first, mut kind) = (0, Vec::new(), FileKind::Unknown);
+        let (mut len, mut kind, mut refused) = (0, FileKind::Unknown, None);
         let mut copy = Copy::Memory(Vec::new());
         loop {
             let got = match read_up_to(&mut source, &mut self.chunk) {
                 Ok(got) => got,
                 Err(error) => {
                     copy.discard();
-                    return ignore(path, Fault::new(Rule::FileUnreadable, format!("offset {len} of {declared}: {error}")));
+                    return ignore(path, Fault::new(Rule::FileUnreadable, format!("offset {len} of {declared}: {error}")), None);
                 }
             };
             let chunk = &self.chunk[..got];
             if len == 0 {
-                first = chunk[..got.min(RECOGNISE_BYTES)].to_vec();
-                kind = recognise(&first);
+                kind = recognise(&chunk[..got.min(RECOGNISE_BYTES)]);
+                refused = refuse_to_keep(kind, declared, chunk);
             }
             len += got as u64;
             hasher.update(chunk);
-            if kind != FileKind::Unknown {
+            if refused.is_none() {
                 let most = self.memory_left.min(MEMORY_FILE_BYTES_MAX);
-                copy = copy.append(chunk, most, self.staging, &mut self.staged)?;
+                let kept = copy.append(chunk, most, self.staging, &mut self.staged);
+                copy = kept.map_err(|fault| Fault::new(fault.rule, format!("copying {path} to {}", fault.found)))?;
             }
             if got < self.chunk.len() || len > declared {
                 break;
@@ -303,13 +305,11 @@ impl<'a> Taker<'a> {
         }
         if len != declared {
             copy.discard();
-            return ignore(path, Fault::new(Rule::FileUnreadable, format!("{len} bytes or more read, {declared} expected")));
+            return ignore(path, Fault::new(Rule::FileUnreadable, format!("{len} bytes or more read, {declared} expected")), None);
         }
         let sha256 = Hash(hasher.finalize().into());
-        if kind == FileKind::Unknown {
-            let fault =
-                Fault::new(Rule::FileUnknown, format!("{len} bytes that begin {:?}", hex::encode(&first[..first.len().min(SHOWN_BYTES)])));
-            return Ok(Taken::Ignored(Ignored { path, fault, digest: Some((len, sha256)) }));
+        if let Some(fault) = refused {
+            return ignore(path, fault, Some((len, sha256)));
         }
         let content = match copy {
             Copy::Memory(bytes) => {
@@ -319,6 +319,26 @@ impl<'a> Taker<'a> {
             Copy::Staged(staged, _) => Content::Staged(staged),
         };
         Ok(Taken::File(RawFile { path, bytes_len: len, sha256, kind, content }))
+    }
+}
+
+/// Why a file is hashed and listed but not kept: it is of no known kind, or of one of which none is so large.
+fn refuse_to_keep(kind: FileKind, declared: u64, first: &[u8]) -> Option<Fault> {
+    let large = declared > MEMORY_FILE_BYTES_MAX as u64;
+    match kind {
+        FileKind::Bundle | FileKind::Receipts => None,
+        FileKind::Paper if large => {
+            Some(Fault::new(Rule::EnvelopeTooLarge, format!("a file of {declared} bytes found, at most {ENVELOPE_BYTES_MAX} allowed")))
+        }
+        FileKind::Checkpoint | FileKind::Proof | FileKind::Note if large => {
+            let found = format!("{declared} bytes that begin like a {} found, at most {NOTE_BYTES_MAX} expected", kind.word());
+            Some(Fault::new(Rule::FileUnknown, found))
+        }
+        FileKind::Paper | FileKind::Checkpoint | FileKind::Proof | FileKind::Note => None,
+        FileKind::Unknown => {
+            let begin = hex::encode(&first[..first.len().min(SHOWN_BYTES)]);
+            Some(Fault::new(Rule::FileUnknown, format!("{declared} bytes that begin {begin:?}")))
+        }
     }
 }
 
@@ -336,10 +356,8 @@ impl Copy {
                 return Ok(Copy::Memory(bytes));
             }
             Copy::Memory(bytes) => {
-                *staged += 1;
-                let path = staging.join(format!("raw-{staged:06}"));
-                let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path);
-                (path.clone(), file.map_err(|error| staging_fault(&path, &error))?, bytes)
+                let (path, file) = new_staged(staging, staged)?;
+                (path, file, bytes)
             }
             Copy::Staged(path, file) => (path, file, Vec::new()),
         };
@@ -351,6 +369,19 @@ impl Copy {
     fn discard(self) {
         if let Copy::Staged(path, _) = self {
             drop(std::fs::remove_file(path));
+        }
+    }
+}
+
+/// A new file in the staging folder, which may hold those of other media already.
+fn new_staged(staging: &Path, staged: &mut u64) -> Checked<(PathBuf, File)> {
+    loop {
+        *staged += 1;
+        let path = staging.join(format!("raw-{staged:06}"));
+        match OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path) {
+            Ok(file) => return Ok((path, file)),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            Err(error) => return Err(staging_fault(&path, &error)),
         }
     }
 }
@@ -367,6 +398,7 @@ mod tests {
     use super::*;
 
     const PAPER: &[u8] = &[0xd8, 0x62, 0x84, 0x40, 0xa0, 0x40, 0x80];
+    const BUNDLE: &[u8] = &[0xd9, 0xd9, 0xf7, 0x84];
     const CHECK: &[u8] = b"witness.example/common\n41\nAAAA\n\n";
 
     struct Medium {
@@ -516,7 +548,7 @@ mod tests {
 
     #[test]
     fn large_files_are_staged_and_read_again_from_the_copy_alone() {
-        let mut large = PAPER.to_vec();
+        let mut large = BUNDLE.to_vec();
         large.resize(MEMORY_FILE_BYTES_MAX + 12_345, 0x5a);
         let medium = Medium::new(&[("large", &large), ("small", PAPER), ("exact", &large[..MEMORY_FILE_BYTES_MAX])]);
         let scanned = medium.scan();
@@ -574,10 +606,37 @@ mod tests {
 
     #[test]
     fn a_staging_folder_that_fails_stops_the_scan() {
-        let mut large = PAPER.to_vec();
+        let mut large = BUNDLE.to_vec();
         large.resize(MEMORY_FILE_BYTES_MAX + 1, 0);
         let medium = Medium::new(&[("large", &large)]);
         let fault = scan(medium.dir.path(), Path::new("/nonexistent/staging")).expect_err("no staging folder");
         assert_eq!(fault.rule, Rule::FileFault);
+        assert!(fault.found.starts_with("copying large to /nonexistent/staging/raw-000001: "), "{fault}");
+    }
+
+    #[test]
+    fn several_media_share_a_staging_folder() {
+        let mut large = BUNDLE.to_vec();
+        large.resize(MEMORY_FILE_BYTES_MAX + 1, 1);
+        let (one, two) = (Medium::new(&[("b", &large)]), Medium::new(&[("b", &large)]));
+        let scanned = [one.scan(), scan(two.dir.path(), one.staging.path()).expect("scanned")];
+        assert_eq!(std::fs::read_dir(one.staging.path()).expect("read").count(), 2);
+        assert!(scanned.iter().all(|s| s.files[0].bytes(large.len(), Rule::FileUnknown).as_ref() == Ok(&large)));
+    }
+
+    #[test]
+    fn papers_and_notes_of_a_size_none_has_are_hashed_and_not_kept() {
+        let grown = |first: &[u8]| {
+            let mut bytes = first.to_vec();
+            bytes.resize(MEMORY_FILE_BYTES_MAX + 1, 0);
+            bytes
+        };
+        let (paper, note) = (grown(PAPER), grown(CHECK));
+        let medium = Medium::new(&[("note", &note), ("paper", &paper), ("note-at-bound", &note[..MEMORY_FILE_BYTES_MAX])]);
+        let scanned = medium.scan();
+        assert_eq!(scanned.files.iter().map(RawFile::path).collect::<Vec<_>>(), ["note-at-bound"]);
+        assert_eq!(listed(&scanned), [("note", Rule::FileUnknown), ("paper", Rule::EnvelopeTooLarge)]);
+        assert_eq!(scanned.ignored[1].digest, Some((paper.len() as u64, Hash::of(&paper))));
+        assert_eq!(std::fs::read_dir(medium.staging.path()).expect("read").count(), 0);
     }
 }
