@@ -295,6 +295,9 @@ mod tests {
             "witness.example/common/verdict v2\npaper sha256:00\na\nb\nc\nd\ne\n",
             "witness.example/common/verdict v1\nsomething\na\nb\nc\nd\ne\n",
             "witness.example/other/verdict v1\npaper sha256:00\na\nb\nc\nd\ne\n",
+            "witness.example/common/verdict v1\npaper sha256:00\na\nb\nc\nd\n",
+            "witness.example/common/verdict v1\npaper sha256:00\na\nb\nc\nd\ne\nf\n",
+            "witness.example/common/verdict v1\npaper sha256:00\na\nb\n\nd\ne\n",
             "I owe you 5\n",
         ] {
             let fault = key.sign_note(text).expect_err(text);

@@ -528,6 +528,7 @@ mod tests {
         let (papers, _, fault) = read(&[header(3, 0, 0), most.clone(), over.clone(), most].concat());
         assert_eq!((papers.len(), fault.map(|f| f.rule)), (1, Some(Rule::EnvelopeTooLarge)));
         assert_eq!(read(&over).2.map(|f| f.rule), Some(Rule::EnvelopeTooLarge));
+        assert_eq!(read(&over[..ENVELOPE_BYTES_MAX]).2.map(|f| f.rule), Some(Rule::BundleCut));
         // A head that promises more than there is: refused by what is there, without taking memory for it.
         let promise = [paper(12, 0)[..5].to_vec(), vec![0x5b, 0, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff], vec![0; 70_000]].concat();
         assert_eq!(read(&promise).2.map(|f| f.rule), Some(Rule::EnvelopeTooLarge));
@@ -626,6 +627,8 @@ mod tests {
         }
         let names = std::fs::read_dir(dir.path()).expect("read").count();
         assert_eq!((std::fs::read(&out).expect("read"), names), (b"old".to_vec(), 2), "a temporary file stayed");
+        let endless = write_bundle(&out, &[], &[(Hash::ZERO, "/dev/zero".into())]).expect_err("a source without end");
+        assert!(endless.rule == Rule::FileFault && endless.found.contains("it grew"), "{endless}");
         // A sparse file is as long as it says without taking its room on disk.
         std::fs::File::create(&source).and_then(|file| file.set_len(OBJECT_BYTES_MAX + 1)).expect("made");
         assert_eq!(write_bundle(&out, &[], &[(Hash::ZERO, source)]).map_err(|f| f.rule), Err(Rule::ObjectTooLarge));
