@@ -3,4 +3,9 @@
 #![deny(missing_docs)]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
+pub mod clock;
 pub mod core;
+#[cfg(feature = "desk")]
+pub mod keys;
+#[cfg(feature = "desk")]
+pub mod media;
