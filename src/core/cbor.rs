@@ -411,6 +411,12 @@ impl<'a> Reader<'a> {
         if tag == number { Ok(()) } else { Err(self.fault(format!("tag {tag} found, {number} expected"))) }
     }
 
+    /// Passes over one item, whatever it is: gate one has walked it.
+    pub fn skip(&mut self) -> Checked<()> {
+        let got = self.decoder.skip();
+        self.take("an item", got)
+    }
+
     /// Whether a boolean comes next.
     pub fn at_bool(&self) -> bool {
         matches!(self.decoder.datatype(), Ok(Type::Bool))

@@ -4,6 +4,7 @@
 //! determinism is promised of this module.
 
 pub mod cbor;
+pub mod event;
 pub mod ids;
 pub mod limits;
 pub mod rules;
