@@ -30,8 +30,8 @@ impl Ledger {
     /// `expected_head` is the `event_hash` of the last event, `None` for an empty ledger; it is compared inside the transaction.
     ///
     /// # Errors
-    /// `head-unexpected`; `another-writer`; `ledger-fault` with the database's own words when a guard refuses, and for every I/O error, after
-    /// which the ledger [is poisoned](Ledger::is_poisoned); `internal-fault` when it is not unlocked or there is nothing to append. With an
+    /// `head-unexpected`; `another-writer`; `ledger-fault` with the database's own words when a guard refuses, and for every I/O error,
+    /// after which the ledger [is poisoned](Ledger::is_poisoned); `internal-fault` when it is not unlocked or there is nothing to append. With an
     /// error from a poisoned ledger the commit may or may not have happened: the start-up checks of the next process tell.
     pub fn commit(&mut self, expected_head: Option<[u8; 32]>, events: &[NewEvent]) -> Checked<[u8; 32]> {
         self.usable()?;

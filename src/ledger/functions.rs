@@ -15,7 +15,7 @@ use crate::core::limits::UINT_MAX;
 use crate::core::rules::{Fault, Rule};
 use crate::core::{cbor, event};
 
-// INNOCUOUS, for trusted_schema is off; DETERMINISTIC, for a generated column takes nothing else. Never DIRECTONLY: triggers could not call.
+// INNOCUOUS, for trusted_schema is off; DETERMINISTIC, for a generated column takes nothing else. Never DIRECTONLY: no trigger could call.
 const FLAGS: FunctionFlags = FunctionFlags::SQLITE_UTF8.union(FunctionFlags::SQLITE_DETERMINISTIC).union(FunctionFlags::SQLITE_INNOCUOUS);
 
 /// Name and argument count of every function that only the unlocked connection has.

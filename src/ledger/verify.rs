@@ -116,10 +116,10 @@ impl Ledger {
         let snapshot = self.db.unchecked_transaction().map_err(|error| self.sqlite_fault("beginning to check", &error))?;
         let mut walk = Walk::new(&snapshot, input);
         let outcome = match walk.all() {
-            // The last signature is wrong: look which is the first.
-            Err(Stop::Bad { kind: CorruptionKind::Signature, .. }) if !input.deep => {
+            // The last signature is wrong, or somebody computed hashes anew: look which signature is the first to be wrong.
+            Err(Stop::Bad { seq_no, kind: kind @ (CorruptionKind::Signature | CorruptionKind::Link), found }) if !input.deep => {
                 walk = Walk::new(&snapshot, &CheckInput { deep: true, ..*input });
-                walk.all()
+                walk.all().and_then(|()| bad(seq_no, kind, found))
             }
             outcome => outcome,
         };
