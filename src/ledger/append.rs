@@ -1,0 +1,140 @@
+//! Appending: one transaction, one synced commit, and the first I/O error ends it all.
+
+use rusqlite::{Connection, Transaction, TransactionBehavior, params};
+
+use super::read::head_hash;
+use super::{DATABASE_FILE, Ledger, Trouble, Uint};
+use crate::core::event::{EventType, signature_holds};
+use crate::core::ids::{Hash, kid_of};
+use crate::core::rules::{Checked, Fault, Rule};
+
+/// Size of the write-ahead log from which on a commit is followed by a checkpoint.
+const WAL_BYTES_CHECKPOINT: u64 = 4 << 20;
+
+/// An event as the writer may name it; number, predecessor, hash, epoch and signature are the database's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewEvent {
+    /// `<session>/<index>`: the next index of the last session, or index 0 of a later one.
+    pub event_id: String,
+    /// The session's time claim in Unix seconds; 0 for none.
+    pub timestamp: u64,
+    /// What happened.
+    pub event_type: EventType,
+    /// Deterministic CBOR.
+    pub payload: Vec<u8>,
+}
+
+impl Ledger {
+    /// Appends `events` behind the head that the caller has seen, all or none; answers with the new head's hash once it is synced.
+    ///
+    /// `expected_head` is the `event_hash` of the last event, `None` for an empty ledger; it is compared inside the transaction.
+    ///
+    /// # Errors
+    /// `head-unexpected`; `another-writer`; `ledger-fault` with the database's own words when a guard refuses, and for every I/O error,
+    /// after which the ledger [is poisoned](Ledger::is_poisoned); `internal-fault` when it is not unlocked or there is nothing to append. With an
+    /// error from a poisoned ledger the commit may or may not have happened: the start-up checks of the next process tell.
+    pub fn commit(&mut self, expected_head: Option<[u8; 32]>, events: &[NewEvent]) -> Checked<[u8; 32]> {
+        self.usable()?;
+        let Some(public_key) = self.signing_key else {
+            return Err(Fault::new(Rule::InternalFault, "a locked ledger found; an unlocked one expected"));
+        };
+        if events.is_empty() {
+            return Err(Fault::new(Rule::InternalFault, "0 events to append found; at least 1 expected"));
+        }
+        let outcome = append(&mut self.db, expected_head, events, &public_key);
+        let head = outcome.map_err(|trouble| self.note(trouble))?;
+        // The commit stands. A failing checkpoint is an error of the disk all the same: nothing follows it.
+        if let Err(trouble) = self.checkpoint_if_long() {
+            self.note(trouble);
+        }
+        Ok(head)
+    }
+
+    fn checkpoint_if_long(&self) -> Result<(), Trouble> {
+        let wal = self.dir.join(format!("{DATABASE_FILE}-wal"));
+        let length = wal.metadata().map_err(|error| Trouble::latching(super::file_fault(&wal, error)))?.len();
+        if length < WAL_BYTES_CHECKPOINT {
+            return Ok(());
+        }
+        // PASSIVE waits for nobody; what readers keep it from copying is copied after a later commit.
+        let busy = self.db.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |row| row.get::<_, i64>(0));
+        busy.map(drop).map_err(|error| Trouble::of_sqlite("checkpoint", &error))
+    }
+}
+
+fn append(db: &mut Connection, expected_head: Option<[u8; 32]>, events: &[NewEvent], public_key: &[u8; 32]) -> Result<[u8; 32], Trouble> {
+    let begin = db.transaction_with_behavior(TransactionBehavior::Immediate);
+    let transaction = begin.map_err(|error| Trouble::of_sqlite("beginning", &error))?;
+    let head = match insert_all(&transaction, expected_head, events, public_key) {
+        Ok(head) => head,
+        Err(trouble) => {
+            // A rollback that fails leaves us not knowing what the connection holds.
+            let undone = transaction.rollback();
+            return Err(match undone {
+                Ok(()) => trouble,
+                Err(error) => Trouble { latches: true, ..Trouble::of_sqlite("rolling back", &error) },
+            });
+        }
+    };
+    // synchronous=FULL: COMMIT returns when the log is synced. Whatever fails here is never tried again.
+    transaction.commit().map_err(|error| Trouble { latches: true, ..Trouble::of_sqlite("committing", &error) })?;
+    let found = head_hash(db).map_err(|error| Trouble { latches: true, ..Trouble::of_sqlite("reading the head back", &error) })?;
+    if found == Some(head) {
+        return Ok(head);
+    }
+    let found = found.map_or("no event".to_owned(), hex::encode);
+    Err(Trouble::latching(Fault::new(Rule::LedgerFault, format!("head {found} found after the commit; {} expected", hex::encode(head)))))
+}
+
+fn insert_all(
+    transaction: &Transaction<'_>,
+    expected_head: Option<[u8; 32]>,
+    events: &[NewEvent],
+    public_key: &[u8; 32],
+) -> Result<[u8; 32], Trouble> {
+    let sqlite = |doing: &'static str| move |error: rusqlite::Error| Trouble::of_sqlite(doing, &error);
+    let found = head_hash(transaction).map_err(sqlite("reading the head"))?;
+    if found != expected_head {
+        let word = |head: Option<[u8; 32]>| head.map_or("no event".to_owned(), hex::encode);
+        let fault = Fault::new(Rule::HeadUnexpected, format!("last event {} found; {} expected", word(found), word(expected_head)));
+        return Err(Trouble::kept(fault));
+    }
+    let before = last_seq_no(transaction).map_err(sqlite("reading the last number"))?;
+    let text = "INSERT INTO append (event_id, timestamp, event_type, payload) VALUES (?1, ?2, ?3, ?4)";
+    let mut insert = transaction.prepare_cached(text).map_err(sqlite("preparing"))?;
+    for event in events {
+        let row = params![event.event_id, Uint(event.timestamp), event.event_type.as_str(), event.payload];
+        insert
+            .execute(row)
+            .map_err(|error| Trouble::of_sqlite(&format!("appending {} {}", event.event_type.as_str(), event.event_id), &error))?;
+    }
+    drop(insert);
+    let expected = before + events.len() as u64;
+    let after = last_seq_no(transaction).map_err(sqlite("reading the last number"))?;
+    if after != expected {
+        return Err(Trouble::kept(Fault::new(Rule::LedgerFault, format!("last number {after} found; {expected} expected"))));
+    }
+    verify_last(transaction, public_key)
+}
+
+fn last_seq_no(db: &Connection) -> rusqlite::Result<u64> {
+    db.query_row("SELECT coalesce(max(seq_no), 0) FROM events", [], |row| row.get(0)).map(|Uint(number)| number)
+}
+
+/// The last event's signature, as stored and strictly: it commits to every event before it.
+fn verify_last(db: &Connection, public_key: &[u8; 32]) -> Result<[u8; 32], Trouble> {
+    let text = "SELECT event_hash, signature, public_key_id FROM events ORDER BY seq_no DESC LIMIT 1";
+    let row = db.query_row(text, [], |row| Ok((row.get::<_, [u8; 32]>(0)?, row.get::<_, [u8; 64]>(1)?, row.get::<_, [u8; 32]>(2)?)));
+    let (hash, signature, kid) = row.map_err(|error| Trouble::of_sqlite("reading the last event", &error))?;
+    if kid == kid_of(public_key).0 && signature_holds(public_key, &hash, &signature) {
+        return Ok(hash);
+    }
+    let found = format!(
+        "signature {} of key {} over event {} does not verify; one of key {} expected",
+        hex::encode(&signature[..8]),
+        Hash(kid),
+        hex::encode(hash),
+        kid_of(public_key)
+    );
+    Err(Trouble::kept(Fault::new(Rule::LedgerFault, found)))
+}

@@ -1,0 +1,340 @@
+//! Creating and opening: lock, schema text, settings, and only then the functions.
+
+use std::fs::{self, File, TryLockError};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use rusqlite::config::DbConfig;
+use rusqlite::limits::Limit;
+use rusqlite::types::Value;
+use rusqlite::{Connection, OpenFlags};
+
+use super::head_file::{read_small, sync_dir, write_small};
+use super::{DATABASE_FILE, INSTANCE_FILE, LOCK_FILE, Trouble, file_fault, functions};
+use crate::core::event::EventSigner;
+use crate::core::rules::{Checked, Fault, Rule};
+
+const SCHEMA: &str = include_str!("schema.sql");
+const APPLICATION_ID: i64 = 1_415_668_332;
+const USER_VERSION: i64 = 1;
+
+/// The ledger of one Common, held by one process.
+///
+/// Opened locked: it reads and checks, and cannot append before [`Ledger::unlock`].
+pub struct Ledger {
+    pub(super) db: Connection,
+    pub(super) dir: PathBuf,
+    pub(super) poisoned: AtomicBool,
+    pub(super) signing_key: Option<[u8; 32]>,
+    /// Held, never read: the operating system frees it when the process ends, however it ends.
+    lock: Option<File>,
+}
+
+impl std::fmt::Debug for Ledger {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Ledger({}, unlocked: {})", self.dir.display(), self.signing_key.is_some())
+    }
+}
+
+impl Ledger {
+    /// Makes an empty ledger in `dir`, which is made if it is not there, and unlocks it.
+    ///
+    /// The database appears under its name only when it is whole and synced; running it again after a crash completes the same creation.
+    ///
+    /// # Errors
+    /// `exists` when there is a ledger, or an instance file of another instance; `another-writer`; `file-fault`; `ledger-fault`.
+    pub fn create(dir: &Path, instance: &[u8; 16], signer: Arc<dyn EventSigner>) -> Checked<Ledger> {
+        fs::create_dir_all(dir).map_err(|error| file_fault(dir, error))?;
+        let lock = take_lock(dir)?;
+        let path = dir.join(DATABASE_FILE);
+        if path.symlink_metadata().is_ok() {
+            return Err(Fault::new(Rule::Exists, format!("{} found; no ledger expected", path.display())));
+        }
+        let text = format!("{}\n", hex::encode(instance));
+        match read_small(&dir.join(INSTANCE_FILE))? {
+            Some(found) if found != text => {
+                let found = format!("{}: {:?} found; {:?} expected", dir.join(INSTANCE_FILE).display(), found.trim_end(), text.trim_end());
+                return Err(Fault::new(Rule::Exists, found));
+            }
+            Some(_) => {}
+            None => write_small(dir, INSTANCE_FILE, &text)?,
+        }
+        build(dir, &path)?;
+        let mut ledger = Ledger::finish_open(dir, Some(lock))?;
+        ledger.unlock(signer)?;
+        Ok(ledger)
+    }
+
+    /// Opens the ledger in `dir` to check and, once unlocked, to append.
+    ///
+    /// # Errors
+    /// `not-found`; `another-writer`; `file-fault`; `ledger-fault` when the schema or a setting is not as compiled in, both values shown.
+    pub fn open(dir: &Path) -> Checked<Ledger> {
+        must_exist(dir)?;
+        Ledger::finish_open(dir, Some(take_lock(dir)?))
+    }
+
+    /// Opens the ledger in `dir` to read, also while another process writes. It can never be unlocked.
+    ///
+    /// # Errors
+    /// As [`Ledger::open`], without `another-writer`.
+    pub fn open_read_only(dir: &Path) -> Checked<Ledger> {
+        must_exist(dir)?;
+        Ledger::finish_open(dir, None)
+    }
+
+    fn finish_open(dir: &Path, lock: Option<File>) -> Checked<Ledger> {
+        // Without symbolic links, so that SQLite may be told to follow none.
+        let dir = fs::canonicalize(dir).map_err(|error| file_fault(dir, error))?;
+        let access = if lock.is_some() { OpenFlags::SQLITE_OPEN_READ_WRITE } else { OpenFlags::SQLITE_OPEN_READ_ONLY };
+        let db = connect(&dir.join(DATABASE_FILE), access)?;
+        harden(&db)?;
+        compare_schema(&db)?;
+        settle(&db, lock.is_none())?;
+        Ok(Ledger { db, dir, poisoned: AtomicBool::new(false), signing_key: None, lock })
+    }
+
+    /// Gives the connection its functions: from now on it appends, signing with `signer`. Again with another signer after a rotation.
+    ///
+    /// # Errors
+    /// `internal-fault` when the ledger was opened read-only; `key-mismatch` when the public key is no strict Ed25519 key; `ledger-fault`.
+    pub fn unlock(&mut self, signer: Arc<dyn EventSigner>) -> Checked<()> {
+        self.usable()?;
+        if self.lock.is_none() {
+            return Err(Fault::new(Rule::InternalFault, "a ledger opened read-only found; one that holds the lock expected"));
+        }
+        let public_key = signer.public_key();
+        if !ed25519_dalek::VerifyingKey::from_bytes(&public_key).is_ok_and(|key| !key.is_weak()) {
+            let found = format!("ledger key {} found; an Ed25519 point of large order expected", hex::encode(public_key));
+            return Err(Fault::new(Rule::KeyMismatch, found));
+        }
+        // Nothing may have come between opening and now: an INNOCUOUS signer must not meet a foreign schema.
+        compare_schema(&self.db)?;
+        functions::register_all(&self.db, signer).map_err(|error| self.sqlite_fault("registering functions", &error))?;
+        self.signing_key = Some(public_key);
+        Ok(())
+    }
+
+    /// Takes the signer away again: reading and checking go on, appending ends until the next [`Ledger::unlock`].
+    ///
+    /// # Errors
+    /// `ledger-fault`.
+    pub fn relock(&mut self) -> Checked<()> {
+        if self.signing_key.take().is_some() {
+            self.db.flush_prepared_statement_cache();
+            functions::remove_all(&self.db).map_err(|error| self.sqlite_fault("removing functions", &error))?;
+        }
+        Ok(())
+    }
+
+    /// Compares the instance file with the instance that the caller expects: a backup brought back does not have it.
+    ///
+    /// # Errors
+    /// `not-found` without an instance file; `ledger-fault` with both values; `file-fault`.
+    pub fn check_instance(&self, expected: &[u8; 16]) -> Checked<()> {
+        let path = self.dir.join(INSTANCE_FILE);
+        let expected = hex::encode(expected);
+        match read_small(&path)? {
+            None => Err(Fault::new(Rule::NotFound, format!("{}: no file found; instance {expected} expected", path.display()))),
+            Some(text) if text == format!("{expected}\n") => Ok(()),
+            Some(text) => {
+                let found: String = text.trim_end().chars().take(64).collect();
+                Err(Fault::new(Rule::LedgerFault, format!("{}: instance {found:?} found; {expected} expected", path.display())))
+            }
+        }
+    }
+
+    /// Folder of the ledger.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// Whether an I/O error has ended the use of this ledger; only a new process with its start-up checks goes on.
+    pub fn is_poisoned(&self) -> bool {
+        self.poisoned.load(Ordering::SeqCst)
+    }
+
+    pub(super) fn usable(&self) -> Checked<()> {
+        if self.is_poisoned() {
+            return Err(Fault::new(Rule::LedgerFault, "an earlier I/O error found in this process; none expected"));
+        }
+        Ok(())
+    }
+
+    /// Takes note of trouble: what latches makes the ledger unusable.
+    pub(super) fn note(&self, trouble: Trouble) -> Fault {
+        if trouble.latches {
+            self.poisoned.store(true, Ordering::SeqCst);
+        }
+        trouble.fault
+    }
+
+    pub(super) fn sqlite_fault(&self, doing: &str, error: &rusqlite::Error) -> Fault {
+        self.note(Trouble::of_sqlite(doing, error))
+    }
+}
+
+fn must_exist(dir: &Path) -> Checked<()> {
+    let path = dir.join(DATABASE_FILE);
+    match path.symlink_metadata() {
+        Ok(found) if found.is_file() => Ok(()),
+        Ok(found) => Err(file_fault(&path, format!("{:?} found; a plain file expected", found.file_type()))),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            Err(Fault::new(Rule::NotFound, format!("{}: no file found; a ledger expected", path.display())))
+        }
+        Err(error) => Err(file_fault(&path, error)),
+    }
+}
+
+fn take_lock(dir: &Path) -> Checked<File> {
+    let path = dir.join(LOCK_FILE);
+    let open = File::options().create(true).truncate(false).write(true).open(&path);
+    let file = open.map_err(|error| file_fault(&path, error))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => {
+            Err(Fault::new(Rule::AnotherWriter, format!("{}: a lock of another process found; none expected", path.display())))
+        }
+        Err(TryLockError::Error(error)) => Err(file_fault(&path, error)),
+    }
+}
+
+fn fault(doing: &str) -> impl Fn(rusqlite::Error) -> Fault + '_ {
+    move |error| Trouble::of_sqlite(doing, &error).fault
+}
+
+fn connect(path: &Path, access: OpenFlags) -> Checked<Connection> {
+    let flags = access | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_NOFOLLOW | OpenFlags::SQLITE_OPEN_EXRESCODE;
+    #[allow(clippy::disallowed_methods)] // the one place that opens SQLite
+    let db = Connection::open_with_flags(path, flags).map_err(fault("opening"))?;
+    Ok(db)
+}
+
+/// Writes the database under another name and renames it when it is whole.
+fn build(dir: &Path, path: &Path) -> Checked<()> {
+    let fresh = dir.join(format!("{DATABASE_FILE}.new"));
+    for left_over in ["", "-wal", "-shm", "-journal"] {
+        let left_over = dir.join(format!("{DATABASE_FILE}.new{left_over}"));
+        match fs::remove_file(&left_over) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(file_fault(&left_over, error)),
+            _ => {}
+        }
+    }
+    let canonical = fs::canonicalize(dir).map_err(|error| file_fault(dir, error))?.join(format!("{DATABASE_FILE}.new"));
+    let db = connect(&canonical, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE)?;
+    harden(&db)?;
+    db.execute_batch("PRAGMA page_size = 4096; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;").map_err(fault("creating"))?;
+    functions::register_pure(&db).map_err(fault("creating"))?;
+    db.execute_batch(&format!("BEGIN IMMEDIATE; {SCHEMA} COMMIT;")).map_err(fault("creating"))?;
+    db.close().map_err(|(_, error)| Trouble::of_sqlite("closing", &error).fault)?;
+    File::open(&fresh).and_then(|file| file.sync_all()).map_err(|error| file_fault(&fresh, error))?;
+    fs::rename(&fresh, path).map_err(|error| file_fault(path, error))?;
+    sync_dir(dir)
+}
+
+/// Switches of the connection, each read back.
+fn harden(db: &Connection) -> Checked<()> {
+    let switches = [
+        (DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true),
+        (DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, true),
+        (DbConfig::SQLITE_DBCONFIG_ENABLE_VIEW, true),
+        (DbConfig::SQLITE_DBCONFIG_ENABLE_FKEY, true),
+        (DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false),
+        (DbConfig::SQLITE_DBCONFIG_WRITABLE_SCHEMA, false),
+        (DbConfig::SQLITE_DBCONFIG_LEGACY_ALTER_TABLE, false),
+        (DbConfig::SQLITE_DBCONFIG_DQS_DML, false),
+        (DbConfig::SQLITE_DBCONFIG_DQS_DDL, false),
+    ];
+    for (switch, expected) in switches {
+        db.set_db_config(switch, expected).map_err(fault("setting switches"))?;
+        let found = db.db_config(switch).map_err(fault("reading switches"))?;
+        if found != expected {
+            return Err(Fault::new(Rule::LedgerFault, format!("{switch:?} is {found}; {expected} expected")));
+        }
+    }
+    // No second file can come in; SQL cannot load code, for SQLite's own switch for that is off and rusqlite has no way to it here.
+    db.set_limit(Limit::SQLITE_LIMIT_ATTACHED, 0).map_err(fault("setting limits"))?;
+    let found = db.limit(Limit::SQLITE_LIMIT_ATTACHED).map_err(fault("reading limits"))?;
+    if found == 0 { Ok(()) } else { Err(Fault::new(Rule::LedgerFault, format!("{found} files may be attached; 0 expected"))) }
+}
+
+/// Sets the connection's PRAGMAs, then reads them and the file's back.
+fn settle(db: &Connection, read_only: bool) -> Checked<()> {
+    let set = [
+        ("recursive_triggers", "ON"),
+        ("foreign_keys", "ON"),
+        ("trusted_schema", "OFF"),
+        ("cell_size_check", "ON"),
+        ("ignore_check_constraints", "OFF"),
+        ("locking_mode", "NORMAL"),
+        ("synchronous", "FULL"),
+        ("temp_store", "MEMORY"),
+        // Checkpoints are made by `commit`, which sees their errors; an automatic one would keep them to itself.
+        ("wal_autocheckpoint", "0"),
+        ("busy_timeout", "5000"),
+        ("query_only", if read_only { "ON" } else { "OFF" }),
+    ];
+    for (name, value) in set {
+        db.execute_batch(&format!("PRAGMA {name} = {value};")).map_err(fault("setting a PRAGMA"))?;
+    }
+    let integer = Value::Integer;
+    let text = |word: &str| Value::Text(word.to_owned());
+    let expected = [
+        ("application_id", integer(APPLICATION_ID)),
+        ("user_version", integer(USER_VERSION)),
+        ("page_size", integer(4096)),
+        ("encoding", text("UTF-8")),
+        ("journal_mode", text("wal")),
+        ("synchronous", integer(2)),
+        ("locking_mode", text("normal")),
+        ("recursive_triggers", integer(1)),
+        ("foreign_keys", integer(1)),
+        ("trusted_schema", integer(0)),
+        ("cell_size_check", integer(1)),
+        ("ignore_check_constraints", integer(0)),
+        ("writable_schema", integer(0)),
+        ("temp_store", integer(2)),
+        ("wal_autocheckpoint", integer(0)),
+        ("busy_timeout", integer(5000)),
+        ("query_only", integer(i64::from(read_only))),
+    ];
+    for (name, expected) in expected {
+        let found: Value = db.query_row(&format!("PRAGMA {name}"), [], |row| row.get(0)).map_err(fault("reading a PRAGMA"))?;
+        if found != expected {
+            return Err(Fault::new(Rule::LedgerFault, format!("PRAGMA {name} is {found:?}; {expected:?} expected")));
+        }
+    }
+    Ok(())
+}
+
+/// One row of `sqlite_schema`: type, name, table, text.
+type SchemaRow = (String, String, String, Option<String>);
+
+fn schema_rows(db: &Connection) -> rusqlite::Result<Vec<SchemaRow>> {
+    let mut statement = db.prepare("SELECT type, name, tbl_name, sql FROM sqlite_schema ORDER BY name")?;
+    let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))?;
+    rows.collect()
+}
+
+/// The file's schema is the compiled-in one, byte for byte, and the connection has nothing temporary.
+pub(super) fn compare_schema(db: &Connection) -> Checked<()> {
+    let model = Connection::open_in_memory().map_err(fault("building the schema"))?;
+    functions::register_pure(&model).map_err(fault("building the schema"))?;
+    model.execute_batch(SCHEMA).map_err(fault("building the schema"))?;
+    let expected = schema_rows(&model).map_err(fault("building the schema"))?;
+    let found = schema_rows(db).map_err(fault("reading the schema"))?;
+    if let Some((found, expected)) = found.iter().zip(&expected).find(|(found, expected)| found != expected) {
+        return Err(Fault::new(Rule::LedgerFault, format!("schema entry {found:?} found; {expected:?} expected")));
+    }
+    if found.len() != expected.len() {
+        return Err(Fault::new(Rule::LedgerFault, format!("{} schema entries found; {} expected", found.len(), expected.len())));
+    }
+    let temporary: i64 =
+        db.query_row("SELECT count(*) FROM sqlite_temp_schema", [], |row| row.get(0)).map_err(fault("reading the temporary schema"))?;
+    if temporary == 0 {
+        Ok(())
+    } else {
+        Err(Fault::new(Rule::LedgerFault, format!("{temporary} temporary schema entries found; 0 expected")))
+    }
+}

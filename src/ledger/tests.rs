@@ -1,0 +1,220 @@
+//! The boundary seen from the one connection that has the functions: even there SQL cannot rewrite, skip or forge.
+
+use std::sync::Arc;
+
+use ed25519_dalek::{Signer as _, SigningKey};
+use rusqlite::config::DbConfig;
+
+use super::{Ledger, NewEvent};
+use crate::core::event::{EventParts, EventSigner, EventType, PayloadForm, event_hash, signed_message};
+use crate::core::ids::kid_of;
+use crate::core::rules::Rule;
+
+struct TestSigner(SigningKey);
+
+impl EventSigner for TestSigner {
+    fn public_key(&self) -> [u8; 32] {
+        self.0.verifying_key().to_bytes()
+    }
+    fn sign_event(&self, event_hash: &[u8; 32]) -> [u8; 64] {
+        self.0.sign(&signed_message(event_hash)).to_bytes()
+    }
+}
+
+fn signer() -> TestSigner {
+    TestSigner(SigningKey::from_bytes(&[0x42; 32]))
+}
+
+fn three_events() -> (tempfile::TempDir, Ledger, [u8; 32]) {
+    let dir = tempfile::TempDir::new().unwrap();
+    let mut ledger = Ledger::create(dir.path(), &[1; 16], Arc::new(signer())).unwrap();
+    let event = |index: u64| NewEvent {
+        event_id: format!("0/{index}"),
+        timestamp: 0,
+        event_type: if index == 0 { EventType::Opened } else { EventType::Notice },
+        payload: vec![0xa0],
+    };
+    let head = ledger.commit(None, &[event(0), event(1), event(2)]).unwrap();
+    (dir, ledger, head)
+}
+
+/// A row for the base table: seq_no, event_id, payload, prev, epoch, with a true signature by the unlocked key.
+fn direct(ledger: &Ledger, verb: &str, seq_no: i64, event_id: &str, prev: [u8; 32], epoch: u64) -> rusqlite::Result<usize> {
+    let kid = kid_of(&signer().public_key());
+    let parts = EventParts {
+        seq_no: seq_no as u64,
+        event_id,
+        timestamp: 0,
+        event_type: EventType::Halt,
+        payload: PayloadForm::Bytes(&[0xa0]),
+        prev_event_hash: &prev,
+        public_key_id: &kid,
+        writer_epoch: epoch,
+    };
+    let signature = signer().sign_event(&event_hash(&parts));
+    ledger.db.execute(
+        &format!(
+            "{verb} INTO events (seq_no, event_id, timestamp, event_type, payload, prev_event_hash, signature, public_key_id, writer_epoch)
+             VALUES (?1, ?2, 0, 'halt', x'a0', ?3, ?4, ?5, ?6)"
+        ),
+        rusqlite::params![seq_no, event_id, prev, signature, kid.0, epoch as i64],
+    )
+}
+
+#[test]
+fn guards_of_the_base_table_refuse_each_wrong_field_with_its_own_words() {
+    let (_dir, ledger, head) = three_events();
+    for verb in ["INSERT", "INSERT OR IGNORE", "INSERT OR REPLACE", "INSERT OR FAIL", "INSERT OR ROLLBACK"] {
+        let cases = [
+            (direct(&ledger, verb, 5, "0/3", head, 1), "seq_no is not the next number"),
+            (direct(&ledger, verb, 2, "0/3", head, 1), "seq_no is not the next number"),
+            (direct(&ledger, verb, 4, "0/3", [0; 32], 1), "prev_event_hash is not the hash of the last event"),
+            (direct(&ledger, verb, 4, "0/2", head, 1), "event_id does not follow the last one"),
+            (direct(&ledger, verb, 4, "0/3", head, 2), "writer_epoch is not the epoch in force"),
+        ];
+        for (outcome, words) in cases {
+            let error = outcome.expect_err(words).to_string();
+            assert!(error.contains(words), "{verb}: {error}");
+        }
+    }
+    assert_eq!(ledger.head().unwrap(), Some(head));
+    direct(&ledger, "INSERT", 4, "0/3", head, 1).expect("what fits in every field is an event");
+}
+
+#[test]
+fn guards_refuse_wrong_signatures_payloads_and_nulls() {
+    let (_dir, ledger, head) = three_events();
+    let columns =
+        "(seq_no, event_id, timestamp, event_type, payload, payload_ref, prev_event_hash, signature, public_key_id, writer_epoch)";
+    let kid = hex::encode(kid_of(&signer().public_key()).0);
+    let prev = hex::encode(head);
+    let good = [
+        "4".to_owned(),
+        "'0/3'".into(),
+        "0".into(),
+        "'halt'".into(),
+        "x'a0'".into(),
+        "NULL".into(),
+        format!("x'{prev}'"),
+        "zeroblob(64)".into(),
+        format!("x'{kid}'"),
+        "1".into(),
+    ];
+    let with = |index: usize, value: &str| {
+        let mut row = good.clone();
+        row[index] = value.to_owned();
+        row.join(", ")
+    };
+    let cases = [
+        (with(7, "zeroblob(64)"), "signature is not that of the unlocked ledger key"),
+        (with(7, "zeroblob(63)"), "a blob of 64 bytes expected"),
+        (with(8, "zeroblob(32)"), "signature is not that of the unlocked ledger key"),
+        (with(5, "x'825820'"), "exactly one of payload and payload_ref"),
+        (with(4, "NULL"), "exactly one of payload and payload_ref"),
+        // Which guard speaks first is SQLite's choice; a true signature over a long payload or other CBOR is refused through `append`.
+        (with(4, "zeroblob(65537)"), "is"),
+        (with(4, "x'1817'"), "is"),
+        (with(3, "'other'"), "event type"),
+    ];
+    for verb in ["INSERT", "INSERT OR IGNORE", "INSERT OR REPLACE"] {
+        for (values, words) in &cases {
+            let error = ledger.db.execute_batch(&format!("{verb} INTO events {columns} VALUES ({values})")).expect_err(words).to_string();
+            assert!(error.contains(words), "{verb} {values}: {error}");
+        }
+        // A NULL in any column: refused by a guard or a function, never dropped in silence.
+        for index in [0, 1, 2, 3, 4, 6, 7, 8, 9] {
+            let values = with(index, "NULL");
+            ledger.db.execute_batch(&format!("{verb} INTO events {columns} VALUES ({values})")).expect_err(&values);
+        }
+        for row in ["NULL, 0, 'halt', x'a0'", "'0/3', NULL, 'halt', x'a0'", "'0/3', 0, NULL, x'a0'", "'0/3', 0, 'halt', NULL"] {
+            let text = format!("{verb} INTO append (event_id, timestamp, event_type, payload) VALUES ({row})");
+            ledger.db.execute_batch(&text).expect_err(row);
+        }
+    }
+    assert_eq!(ledger.head().unwrap(), Some(head));
+}
+
+#[test]
+fn events_on_our_own_connection_are_append_only() {
+    let (_dir, ledger, head) = three_events();
+    for (text, words) in [
+        // SQLite computes the generated column first and hands the function NULLs: it refuses before the trigger does.
+        ("UPDATE events SET signature = zeroblob(64)", "tabellion_event_hash"),
+        ("UPDATE OR IGNORE events SET signature = zeroblob(64)", "tabellion_event_hash"),
+        ("DELETE FROM events", "append-only"),
+        ("INSERT INTO append (event_id, timestamp, event_type, payload) VALUES ('0/2', 0, 'halt', x'a0')", "event_id does not follow"),
+        (
+            "INSERT OR IGNORE INTO append (event_id, timestamp, event_type, payload) VALUES ('0/2', 0, 'halt', x'a0')",
+            "event_id does not follow",
+        ),
+        (
+            "INSERT OR REPLACE INTO append (event_id, timestamp, event_type, payload) VALUES ('0/2', 0, 'halt', x'a0')",
+            "event_id does not follow",
+        ),
+        ("UPDATE append SET timestamp = 1", "cannot modify append because it is a view"),
+        ("DELETE FROM append", "cannot modify append because it is a view"),
+        ("INSERT INTO records VALUES (1, 3, zeroblob(32), zeroblob(32), 0, 1)", "the record is not that of the last event"),
+        ("INSERT INTO verdicts VALUES (zeroblob(32), 3)", "the verdict is not that of the last event"),
+        ("INSERT OR REPLACE INTO payloads VALUES (zeroblob(32), x'a0')", "sha256 is not that of the bytes"),
+        ("ATTACH ':memory:' AS other", "too many attached databases"),
+        ("SELECT load_extension('x')", "not authorized"),
+        ("PRAGMA writable_schema = ON; DELETE FROM sqlite_schema", "may not be modified"),
+    ] {
+        let error = ledger.db.execute_batch(text).expect_err(text).to_string();
+        assert!(error.contains(words), "{text}: {error}");
+    }
+    // Hashed columns reach the function first, which then lacks the number; either way nothing changes.
+    ledger.db.execute_batch("UPDATE events SET timestamp = 1").expect_err("an update of a hashed column");
+    assert_eq!(ledger.head().unwrap(), Some(head));
+}
+
+#[test]
+fn triggers_that_were_switched_off_are_missed_at_once() {
+    let (_dir, mut ledger, head) = three_events();
+    ledger.db.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, false).unwrap();
+    let event = NewEvent { event_id: "0/3".into(), timestamp: 0, event_type: EventType::Halt, payload: vec![0xa0] };
+    let fault = ledger.commit(Some(head), &[event]).expect_err("no INSTEAD OF trigger fires");
+    assert_eq!(fault.rule, Rule::LedgerFault, "{fault}");
+    assert_eq!(ledger.head().unwrap(), Some(head));
+}
+
+#[test]
+fn io_error_latches_the_ledger() {
+    let (_dir, mut ledger, head) = three_events();
+    // A full database stands for a full disk: SQLite answers SQLITE_FULL.
+    ledger.db.execute_batch("PRAGMA max_page_count = 1").unwrap();
+    let mut w = crate::core::cbor::Writer::new();
+    w.bytes(&vec![0; 1 << 20]);
+    let payload = w.finish();
+    let event = NewEvent { event_id: "0/3".into(), timestamp: 0, event_type: EventType::Halt, payload };
+    let fault = ledger.commit(Some(head), std::slice::from_ref(&event)).expect_err("a full disk");
+    assert_eq!(fault.rule, Rule::LedgerFault, "{fault}");
+    assert!(ledger.is_poisoned());
+    ledger.db.execute_batch("PRAGMA max_page_count = 1000000").unwrap();
+    let small = NewEvent { payload: vec![0xa0], ..event };
+    let again = ledger.commit(Some(head), &[small]).expect_err("nothing is tried again");
+    assert!(again.found.contains("an earlier I/O error found"), "{again}");
+    assert!(ledger.head().is_err() && ledger.latest().is_err() && ledger.for_each(1, |_| Ok(())).is_err());
+}
+
+#[test]
+fn long_log_is_checkpointed_after_the_commit() {
+    let (dir, mut ledger, mut head) = three_events();
+    for index in 3..15 {
+        let mut w = crate::core::cbor::Writer::new();
+        w.array(2).uint(index).bytes(&vec![0; 1 << 20]);
+        let event = NewEvent { event_id: format!("0/{index}"), timestamp: 0, event_type: EventType::Notice, payload: w.finish() };
+        head = ledger.commit(Some(head), &[event]).unwrap();
+    }
+    let wal = dir.path().join("ledger.db-wal").metadata().unwrap().len();
+    assert!(wal < 8 << 20, "{wal} bytes of log");
+    assert!(!ledger.is_poisoned());
+}
+
+#[test]
+fn lookup_of_the_last_opened_event_uses_its_index() {
+    let (_dir, ledger, _) = three_events();
+    let text = "EXPLAIN QUERY PLAN SELECT max(seq_no) FROM events INDEXED BY events_opened WHERE event_type = 'opened'";
+    let plan: String = ledger.db.query_row(text, [], |row| row.get(3)).unwrap();
+    assert!(plan.contains("COVERING INDEX events_opened"), "{plan}");
+}
