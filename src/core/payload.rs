@@ -118,7 +118,9 @@ impl Canonical for Ruling {
         w.map(6 + usize::from(record.is_some()) + 2 * usize::from(held.is_some()));
         w.uint(0).bytes(&self.pid.0).uint(1).text(self.verdict.word());
         w.uint(2).text(self.verdict.rule().map_or("", Rule::id)).uint(3).text(self.verdict.detail());
-        w.uint(4).bytes(&self.envelope.to_cbor()).uint(5);
+        w.uint(4);
+        self.envelope.write(w);
+        w.uint(5);
         write_objects(w, &self.objects);
         if let Some(record) = record {
             w.uint(6).bytes(&record.to_cbor());
@@ -137,7 +139,7 @@ impl Canonical for Ruling {
                 1 => word = Some(r.text()?),
                 2 => rule = Some(r.text()?),
                 3 => detail = Some(r.text()?),
-                4 => envelope = Some(Envelope::from_cbor(r.bytes()?)?),
+                4 => envelope = Some(Envelope::read(r)?),
                 5 => objects = Some(read_objects(r)?),
                 6 => record = Some(Record::from_cbor(r.bytes()?)?),
                 7 => first_number = Some(r.uint()?),
@@ -302,11 +304,11 @@ impl Canonical for Sealed {
     fn write(&self, w: &mut Writer) {
         w.map(3).uint(0).uint(self.session).uint(1).array(self.checkpoints.len());
         for (number, lines) in &self.checkpoints {
-            w.array(2).uint(*number).bytes(lines.as_bytes());
+            w.array(2).uint(*number).text(lines);
         }
         w.uint(2).array(self.notes.len());
         for (pid, lines) in &self.notes {
-            w.array(2).bytes(&pid.0).bytes(lines.as_bytes());
+            w.array(2).bytes(&pid.0).text(lines);
         }
     }
 
@@ -338,9 +340,9 @@ impl Canonical for Sealed {
 }
 
 fn read_lines(r: &mut Reader<'_>) -> Checked<String> {
-    let bytes = r.bytes()?;
-    if bytes.is_empty() || bytes.len() > LINES_BYTES_MAX {
-        return Err(r.fault(format!("{} bytes of signature lines found; 1 to {LINES_BYTES_MAX} expected", bytes.len())));
+    let lines = r.text()?;
+    if lines.is_empty() || lines.len() > LINES_BYTES_MAX {
+        return Err(r.fault(format!("{} bytes of signature lines found; 1 to {LINES_BYTES_MAX} expected", lines.len())));
     }
-    String::from_utf8(bytes.to_vec()).map_err(|_| r.fault("signature lines are not UTF-8"))
+    Ok(lines.to_owned())
 }

@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 
 use super::books::{Books, Session};
+use super::bundle::BundleHeader;
 use super::cbor::{Canonical, Writer};
 use super::ids::Pid;
 use super::limits::TILE_WIDTH;
@@ -227,4 +228,29 @@ pub fn obsolete(books: &Books) -> Vec<String> {
     out.sort();
     out.dedup();
     out
+}
+
+/// The index of a session's pack: `sha256 ‖ u64be offset of the content` a row, ascending (SPEC 8.3).
+pub fn pack_index(objects: &BTreeMap<super::ids::Hash, u64>) -> Vec<u8> {
+    let header = BundleHeader { papers: 0, objects: objects.len() as u64, object_bytes: objects.values().sum() };
+    let mut offset = header.to_bytes().len() as u64;
+    let mut out = Vec::new();
+    for (hash, size) in objects {
+        offset += head_len(*size);
+        out.extend_from_slice(&hash.0);
+        out.extend_from_slice(&offset.to_be_bytes());
+        offset += size;
+    }
+    out
+}
+
+/// Length of the head of a byte string of `size` bytes.
+fn head_len(size: u64) -> u64 {
+    match size {
+        0..=23 => 1,
+        24..=0xff => 2,
+        0x100..=0xffff => 3,
+        0x1_0000..=0xffff_ffff => 5,
+        _ => 9,
+    }
 }
