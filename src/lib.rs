@@ -20,4 +20,4 @@ pub mod keys;
 pub mod ledger;
 #[cfg(feature = "desk")]
 pub mod media;
-//pub mod run;
+pub mod run;

@@ -1,0 +1,185 @@
+//! What a consumer does: pin, verify, advance, look, and write content to a folder. Offline, trusting neither medium nor mirror nor clock.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::core::books::apply;
+use crate::core::cbor::Canonical;
+use crate::core::common::{Common, Page};
+use crate::core::ids::{Hash, Head, Name};
+use crate::core::limits::NOTE_BYTES_MAX;
+use crate::core::note::{InclusionProof, Note, VerdictNote};
+use crate::core::pin::Pin;
+use crate::core::proposal::Entry;
+use crate::core::record::Record;
+use crate::core::rules::{Checked, Fault, Rule};
+use crate::core::state::State;
+
+use super::files::{self, make_folder, write_bytes};
+use super::folder::{CheckedFolder, Folder};
+use super::problem::{Outcomes, Unchanged};
+
+/// Reads a pin.
+///
+/// # Errors
+/// `not-found`, `pin-form`.
+pub fn read_pin(path: &Path) -> Checked<Pin> {
+    let bytes = files::read(path)?;
+    let text = String::from_utf8(bytes).map_err(|_| Fault::new(Rule::PinForm, format!("{}: not UTF-8", path.display())))?;
+    Pin::parse(&text)
+}
+
+/// Pins the newest number of a folder whose charter has this fingerprint. The fingerprint must come by another way than the folder.
+///
+/// # Errors
+/// `fingerprint-mismatch`, everything [`Folder::check`] refuses, `exists` when another pin lies at `out`.
+pub fn pin(dir: &Path, fingerprint: &Hash, out: &Path) -> Outcomes<(Pin, CheckedFolder)> {
+    let folder = Folder::find(dir)?;
+    let charter = folder.found_by(fingerprint)?;
+    let first = Head { number: 1, root: *fingerprint };
+    let start = Pin { origin: charter.origin, head: first, vkey: charter.log, next: charter.next, fingerprint: *fingerprint };
+    let checked = folder.check(&start)?;
+    let pin = Pin { head: checked.head, ..start };
+    if out.exists() {
+        let old = read_pin(out)?;
+        if old.text() != pin.text() {
+            let found = format!("a pin of {} in {}; {} is what you would pin now", old.head, out.display(), pin.head);
+            return Err(Fault::new(Rule::Exists, found))
+                .unchanged(|| format!("{} unchanged; to move it forward run tabellion advance", out.display()));
+        }
+    }
+    write_bytes(out, pin.text().as_bytes())?;
+    Ok((pin, checked))
+}
+
+/// Verifies a folder from a pin.
+///
+/// # Errors
+/// Everything [`Folder::check`] refuses; and `checkpoint-unsigned` when the checkpoint of any number does not verify.
+pub fn verify_folder(dir: &Path, pin: &Pin) -> Outcomes<CheckedFolder> {
+    let checked = Folder::find(dir)?.check(pin)?;
+    for number in 1..=checked.head.number {
+        checked.folder.checkpoint_at(number, &checked.head, &pin.vkey)?;
+    }
+    Ok(checked)
+}
+
+/// What a receipt proves.
+pub enum Receipt {
+    /// The paper became this record; the second head is the checkpoint that proves it.
+    Accepted(Box<Record>, Head),
+    /// The paper was refused, or waits.
+    Answered(VerdictNote),
+}
+
+/// Verifies a receipt under the pin's log key.
+///
+/// # Errors
+/// `checkpoint-form`, `checkpoint-unsigned`, `proof-fails`, `record-form`.
+pub fn verify_receipt(bytes: &[u8], pin: &Pin) -> Checked<Receipt> {
+    if bytes.len() > NOTE_BYTES_MAX {
+        return Err(Fault::new(Rule::CheckpointForm, format!("{} bytes found, {NOTE_BYTES_MAX} at most", bytes.len())));
+    }
+    if !bytes.starts_with(b"c2sp.org/tlog-proof@v1\n") {
+        let note = Note::parse(bytes)?;
+        note.verify(&pin.vkey)?;
+        return VerdictNote::parse(note.text).map(Receipt::Answered);
+    }
+    let proof = InclusionProof::parse(bytes)?;
+    let checkpoint = proof.verify(&pin.vkey)?;
+    let record = Record::from_cbor(&proof.record).map_err(|fault| Fault::new(Rule::RecordForm, fault.found))?;
+    if record.number != proof.index + 1 {
+        return Err(Fault::new(Rule::ProofFails, format!("record of number {} found at index {}", record.number, proof.index)));
+    }
+    Ok(Receipt::Accepted(Box::new(record), checkpoint.head))
+}
+
+/// How far a pin moved.
+pub struct Advance {
+    /// Where it was.
+    pub from: Head,
+    /// Where it is.
+    pub to: Head,
+    /// The pages in between.
+    pub pages: Vec<Page>,
+    /// Hashes in the consistency proof.
+    pub proof_hashes: usize,
+}
+
+/// Moves a pin forward, to the folder's newest number or to `to`; never back, never past an unverified step.
+///
+/// # Errors
+/// As [`verify_folder`]; `pin-behind` when the folder or `to` lies before the pin. The pin is unchanged then.
+pub fn advance(dir: &Path, pin_path: &Path, to: Option<u64>) -> Outcomes<Advance> {
+    let unchanged = || format!("{} unchanged", pin_path.display());
+    let pin = read_pin(pin_path).unchanged(unchanged)?;
+    let checked = verify_folder(dir, &pin).map_err(|problem| super::problem::Problem { state: unchanged(), ..problem })?;
+    let number = to.unwrap_or(checked.head.number);
+    if number < pin.head.number {
+        return Err(Fault::new(Rule::PinBehind, format!("common@{number} asked for; the pin is at common@{}", pin.head.number)))
+            .unchanged(unchanged);
+    }
+    let root = checked.common.log().root_at(number);
+    let ends = || Fault::new(Rule::PinBehind, format!("common@{number} asked for; the folder ends at common@{}", checked.head.number));
+    let head = Head { number, root: root.ok_or_else(ends).unchanged(unchanged)? };
+    let proof_hashes = checked.folder.check_consistent(&pin.head, &head).unchanged(unchanged)?;
+    let pages = checked.common.pages()[pin.head.number as usize..number as usize].to_vec();
+    write_bytes(pin_path, Pin { head, ..pin.clone() }.text().as_bytes()).unchanged(unchanged)?;
+    Ok(Advance { from: pin.head, to: head, pages, proof_hashes })
+}
+
+/// The number a reading command looks at: `--at`, or the pin's.
+///
+/// # Errors
+/// `pin-behind` when the folder ends before it.
+pub fn number_at(checked: &CheckedFolder, pin: &Pin, at: Option<u64>) -> Checked<u64> {
+    let number = at.unwrap_or(pin.head.number);
+    if number == 0 || number > checked.head.number {
+        let found = format!("common@{number} asked for; the folder holds common@1 to common@{}", checked.head.number);
+        return Err(Fault::new(Rule::PinBehind, found));
+    }
+    Ok(number)
+}
+
+/// Common's state at a number.
+pub fn state_at(common: &Common, number: u64) -> State {
+    let mut state = State::default();
+    common.pages()[..number as usize].iter().filter_map(|page| page.proposal.as_ref()).for_each(|proposal| apply(&mut state, proposal));
+    state
+}
+
+/// What a checkout wrote, and what it could not.
+pub struct Checkout {
+    /// Files written.
+    pub written: Vec<(Name, Entry)>,
+    /// Entries whose content the folder does not carry.
+    pub missing: Vec<(Name, Entry)>,
+}
+
+/// Writes the content of Common at a number into a new folder, each file checked by its hash.
+///
+/// # Errors
+/// `exists` when `out` is there and not empty; `proof-fails`; `file-fault`.
+pub fn checkout(checked: &CheckedFolder, number: u64, out: &Path) -> Outcomes<Checkout> {
+    let occupied = fs::read_dir(out).is_ok_and(|mut entries| entries.next().is_some());
+    if occupied {
+        return Err(Fault::new(Rule::Exists, format!("{} is there and not empty", out.display())))
+            .unchanged(|| format!("{} unchanged", out.display()));
+    }
+    let state = state_at(&checked.common, number);
+    let mut sessions: Vec<u64> = checked.common.pages().iter().map(|page| page.record.session).collect();
+    sessions.dedup();
+    let mut done = Checkout { written: Vec::new(), missing: Vec::new() };
+    make_folder(out)?;
+    for (name, entry) in state.entries() {
+        match checked.folder.object(sessions.iter().copied(), &entry.sha256)? {
+            None => done.missing.push((name.clone(), entry.clone())),
+            Some(content) => {
+                let path: PathBuf = out.join(name.as_str());
+                write_bytes(&path, &content)?;
+                done.written.push((name.clone(), entry.clone()));
+            }
+        }
+    }
+    Ok(done)
+}

@@ -1,0 +1,275 @@
+//! The witness's desk: its folder opened, checked, and its key unlocked.
+//!
+//! The folder holds `ledger.db` and what belongs to it (see [`crate::ledger`]), `key` (the sealed seed), `head`, `objects/`, and after trouble
+//! `halt`. Opening does what the design calls start-up: lock, schema, chain, books, head file.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::core::books::Books;
+use crate::core::cbor::Canonical;
+use crate::core::charter::Charter;
+use crate::core::event::EventSigner;
+use crate::core::head::HeadFile;
+use crate::core::note::signature_line;
+use crate::core::payload::{Ruling, Sealed};
+use crate::core::publish::{checkpoint_text, note_text};
+use crate::core::rules::{Checked, Fault, Rule};
+use crate::keys::Passphrase;
+use crate::keys::derive::{LedgerKey, LogKey};
+use crate::keys::file::{KeyFile, WorkFactor, write_new};
+use crate::ledger::{CheckInput, Ledger, NewEvent, read_head, write_head};
+use crate::media::publish::Observe;
+
+use super::problem::{Outcomes, Problem, Unchanged};
+
+/// Name of the sealed seed in the desk's folder.
+pub const KEY_FILE: &str = "key";
+/// Name of the halt file.
+const HALT_FILE: &str = "halt";
+
+/// A desk whose ledger passed the start-up checks.
+pub struct Desk {
+    dir: PathBuf,
+    ledger: Ledger,
+    books: Books,
+    head_is_behind: bool,
+}
+
+/// The unlocked keys of one session; wiped when dropped.
+pub struct DeskKeys {
+    log: LogKey,
+    ledger: Arc<LedgerSigner>,
+}
+
+struct LedgerSigner(LedgerKey);
+
+impl EventSigner for LedgerSigner {
+    fn public_key(&self) -> [u8; 32] {
+        self.0.public_bytes()
+    }
+
+    fn sign_event(&self, event_hash: &[u8; 32]) -> [u8; 64] {
+        // A signature that could not be made and verified is none: the database refuses it.
+        self.0.sign_event_hash(event_hash).unwrap_or([0; 64])
+    }
+}
+
+impl DeskKeys {
+    /// The keys of a charter's founding seed.
+    ///
+    /// # Errors
+    /// `key-mismatch` when the seed is another's.
+    pub fn unlock(key_file: &Path, passphrase: &Passphrase, charter: &Charter) -> Checked<DeskKeys> {
+        let seed = KeyFile::read(key_file)?.unlock(passphrase, WorkFactor::STANDARD)?;
+        let log = seed.log(charter.origin.clone(), charter.rehearsal);
+        let ledger = seed.ledger(charter.rehearsal);
+        if log.public_bytes() != charter.log.public_bytes() || ledger.public_bytes() != charter.ledger_public {
+            let found = format!("log key {} in {}; {} in the charter", hex::encode(log.public_bytes()), key_file.display(), charter.log);
+            return Err(Fault::new(Rule::KeyMismatch, found));
+        }
+        Ok(DeskKeys { log, ledger: Arc::new(LedgerSigner(ledger)) })
+    }
+
+    /// The signature lines under a text.
+    fn lines(&self, charter: &Charter, text: &str) -> Checked<String> {
+        Ok(signature_line(&charter.origin, charter.log.id(), &self.log.sign_note(text)?))
+    }
+
+    /// Who signs the ledger's events.
+    pub fn signer(&self) -> Arc<dyn EventSigner> {
+        self.ledger.clone()
+    }
+}
+
+impl Desk {
+    /// Opens the desk to write: takes the lock and runs the start-up checks.
+    ///
+    /// # Errors
+    /// `not-found`, `another-writer`, `halted`, `chain-broken`, `ledger-fault`, `head-rolled-back`.
+    pub fn open(dir: &Path) -> Outcomes<Desk> {
+        let ledger = Ledger::open(dir)?;
+        if let Some(reason) = read_halt(dir)? {
+            return Err(Fault::new(Rule::Halted, reason)).unchanged(|| "the log key signs nothing; nothing was written".into());
+        }
+        Desk::check(dir, ledger)
+    }
+
+    /// Opens the desk to look, also while another process writes or while it is halted.
+    ///
+    /// # Errors
+    /// As [`Desk::open`], but for the lock and the halt.
+    pub fn open_to_look(dir: &Path) -> Outcomes<Desk> {
+        Desk::check(dir, Ledger::open_read_only(dir)?)
+    }
+
+    fn check(dir: &Path, ledger: Ledger) -> Outcomes<Desk> {
+        let public_key = ledger_public(&ledger)?;
+        ledger.start_up_check(&CheckInput { ledger_keys: &[public_key], deep: false, must_hold: &[] })?.into_checked()?;
+        let mut books = Books::default();
+        ledger.for_each(1, |event| books.apply(&event))?;
+        ledger.check_instance(&books.charter()?.instance)?;
+        let head_is_behind = compare_head_file(dir, &books)?;
+        Ok(Desk { dir: dir.to_owned(), ledger, books, head_is_behind })
+    }
+
+    /// A desk around a ledger that was just created.
+    pub(super) fn founded(dir: &Path, ledger: Ledger) -> Desk {
+        Desk { dir: dir.to_owned(), ledger, books: Books::default(), head_is_behind: false }
+    }
+
+    /// The desk's folder.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// Everything that follows from the ledger.
+    pub fn books(&self) -> &Books {
+        &self.books
+    }
+
+    /// Whether the head file is that of the session before the last: power failed between commit and head file.
+    pub fn head_is_behind(&self) -> bool {
+        self.head_is_behind
+    }
+
+    /// Why the desk is halted, if it is.
+    ///
+    /// # Errors
+    /// `file-fault`.
+    pub fn halted(&self) -> Checked<Option<String>> {
+        read_halt(&self.dir)
+    }
+
+    /// Unlocks the ledger for writing.
+    ///
+    /// # Errors
+    /// `ledger-fault`.
+    pub fn unlock(&mut self, keys: &DeskKeys) -> Checked<()> {
+        self.ledger.unlock(keys.signer())
+    }
+
+    /// Appends events behind the head that the plan saw, and folds them in as read back from the database.
+    ///
+    /// # Errors
+    /// As [`Ledger::commit`].
+    pub fn commit(&mut self, events: &[NewEvent]) -> Checked<()> {
+        let before = self.ledger.latest()?;
+        let expected = before.as_ref().map(|event| event.event_hash);
+        self.ledger.commit(expected, events)?;
+        let books = &mut self.books;
+        self.ledger.for_each(before.map_or(1, |event| event.seq_no + 1), |event| books.apply(&event))
+    }
+
+    /// Writes the head file: session, number, root, and the hash of the last `closed` event.
+    ///
+    /// # Errors
+    /// `file-fault`, after which the process must end.
+    pub fn write_head_file(&mut self, observe: &mut Observe<'_>) -> Checked<()> {
+        if let Some(head) = head_of(&self.books) {
+            observe("write head file", crate::ledger::HEAD_FILE);
+            write_head(&self.dir, &head.text())?;
+            self.head_is_behind = false;
+        }
+        Ok(())
+    }
+
+    /// Signs what the last session decided and stores the signatures, if that has not been done. The same bytes whenever it is done.
+    ///
+    /// # Errors
+    /// `ledger-fault`, `internal-fault`.
+    pub fn seal(&mut self, keys: &DeskKeys, observe: &mut Observe<'_>) -> Checked<bool> {
+        let Some(session) = self.books.unsealed() else { return Ok(false) };
+        let charter = self.books.charter()?;
+        observe("sign checkpoints and notes", &format!("session {}", session.opened.session));
+        let mut sealed = Sealed { session: session.opened.session, checkpoints: Vec::new(), notes: Vec::new() };
+        for ruling in &session.rulings {
+            match &ruling.record {
+                Some(record) => {
+                    sealed.checkpoints.push((record.number, keys.lines(charter, &checkpoint_text(&self.books, record.number)?)?))
+                }
+                None => sealed.notes.push((ruling.pid, keys.lines(charter, &note_text(&self.books, session, ruling)?)?)),
+            }
+        }
+        sealed.notes.sort();
+        let event = NewEvent {
+            event_id: self.books.next_event_id(),
+            timestamp: session.opened.time.unwrap_or(0),
+            event_type: crate::core::event::EventType::Sealed,
+            payload: sealed.to_cbor(),
+        };
+        observe("commit the signatures", &event.event_id);
+        self.commit(&[event])?;
+        Ok(true)
+    }
+
+    /// Reads everything again from the disk, as a new process would, and checks it.
+    ///
+    /// # Errors
+    /// As [`Desk::open`].
+    pub fn read_again(&mut self) -> Checked<()> {
+        let public_key = self.books.charter()?.ledger_public;
+        self.ledger.start_up_check(&CheckInput { ledger_keys: &[public_key], deep: false, must_hold: &[] })?.into_checked()?;
+        let mut books = Books::default();
+        self.ledger.for_each(1, |event| books.apply(&event))?;
+        self.books = books;
+        Ok(())
+    }
+
+    /// Halts the desk: from now on its log key signs nothing. The file is written first and is sufficient.
+    pub fn halt(&self, fault: Fault) -> Problem {
+        let text = format!("{fault}\n");
+        let state = match write_new(&self.dir.join(HALT_FILE), &text) {
+            Ok(()) => {
+                format!("nothing was written to the ledger or to any medium; the desk is halted ({HALT_FILE} in {})", self.dir.display())
+            }
+            Err(error) => format!("nothing was written to the ledger or to any medium; the halt file could not be written: {error}"),
+        };
+        Problem { fault, state }
+    }
+}
+
+fn read_halt(dir: &Path) -> Checked<Option<String>> {
+    let path = dir.join(HALT_FILE);
+    match fs::read_to_string(&path) {
+        Ok(text) => Ok(Some(text.trim().to_owned())),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(Fault::new(Rule::FileFault, format!("{}: {error}", path.display()))),
+    }
+}
+
+/// The ledger's public key, from the charter in event 2. Whether the chain that leads here is whole is checked with it, next.
+fn ledger_public(ledger: &Ledger) -> Checked<[u8; 32]> {
+    let fault = |found: &str| Fault::new(Rule::LedgerFault, format!("{found} found as event 2; the charter's verdict expected"));
+    let event = ledger.by_seq_no(2)?.ok_or_else(|| fault("nothing"))?;
+    let ruling = Ruling::from_cbor(&event.payload).map_err(|_| fault(event.event_type.as_str()))?;
+    Ok(Charter::from_cbor(&ruling.envelope.payload)?.ledger_public)
+}
+
+fn head_of(books: &Books) -> Option<HeadFile> {
+    let session = books.sessions().last()?;
+    let closed = session.closed.as_ref()?;
+    Some(HeadFile { session: closed.session, head: closed.after, closed: session.closed_hash })
+}
+
+/// Compares the head file with the books. `true`: it is that of the session before the last, and the last is not sealed.
+fn compare_head_file(dir: &Path, books: &Books) -> Checked<bool> {
+    let Some(ours) = head_of(books) else { return Err(Fault::new(Rule::LedgerFault, "no closed session found; the founding expected")) };
+    let found = match read_head(dir)? {
+        Some(text) => Some(HeadFile::parse(&text)?),
+        None => None,
+    };
+    let say = |head: &HeadFile| format!("session {} {} closed {}", head.session, head.head, hex::encode(&head.closed[..8]));
+    if found.as_ref() == Some(&ours) {
+        return Ok(false);
+    }
+    let earlier = books.sessions().len().checked_sub(2).map(|at| &books.sessions()[at]);
+    let expected = earlier.and_then(|session| session.closed.as_ref().map(|closed| (closed, session.closed_hash)));
+    let expected = expected.map(|(closed, hash)| HeadFile { session: closed.session, head: closed.after, closed: hash });
+    if books.unsealed().is_some() && found == expected {
+        return Ok(true);
+    }
+    let found = found.as_ref().map_or("no head file".into(), say);
+    Err(Fault::new(Rule::HeadRolledBack, format!("{found} in the head file; {} in the ledger", say(&ours))))
+}

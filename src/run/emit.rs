@@ -1,0 +1,87 @@
+//! Emission: from the ledger, as re-read from the disk, to a medium. Recovery and `witness export` enter here: the same function, the same
+//! bytes, no key.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::Path;
+
+use crate::core::books::{Books, Session};
+use crate::core::ids::Pid;
+use crate::core::note::{Checkpoint, Note};
+use crate::core::publish::{self, pack_index, receipt, receipts_file, session_receipts};
+use crate::core::rules::{Checked, Fault, Rule};
+use crate::core::tile::session_stem;
+use crate::media::publish::{Observe, copy_file, remove_files, write_files};
+
+use super::desk::Desk;
+use super::objects::Store;
+
+/// Where the published folder lies on a medium.
+pub const COMMON: &str = "tabellion/common";
+/// Where results lie on a medium.
+pub const RESULTS: &str = "tabellion/results";
+
+/// Writes everything that is published to a medium, the results of `session`, and the receipts of papers it brought `again`.
+///
+/// The newest checkpoint comes last, so that a copy of the folder made at any moment is consistent.
+///
+/// # Errors
+/// `medium-foreign`, `medium-fault`; the ledger is not touched.
+pub fn emit(desk: &Desk, medium: &Path, session: &Session, again: &BTreeSet<Pid>, observe: &mut Observe<'_>) -> Checked<()> {
+    let books = desk.books();
+    check_history(medium, books)?;
+    emit_packs(desk, medium, observe)?;
+    let folder = publish::folder(books)?.into_iter().map(|(path, bytes)| (format!("{COMMON}/{path}"), bytes));
+    write_files(medium, folder, observe)?;
+    write_files(medium, results(books, session, again)?, observe)?;
+    let newest = publish::checkpoint(books, books.head().number)?;
+    write_files(medium, [(format!("{COMMON}/checkpoint"), newest.into_bytes())], observe)?;
+    let obsolete: Vec<String> = publish::obsolete(books).into_iter().map(|path| format!("{COMMON}/{path}")).collect();
+    let there = obsolete.into_iter().filter(|path| medium.join(path).exists());
+    remove_files(medium, there, observe)
+}
+
+fn emit_packs(desk: &Desk, medium: &Path, observe: &mut Observe<'_>) -> Checked<()> {
+    let store = Store::of(desk.dir());
+    for session in desk.books().sessions() {
+        let Some((hash, _)) = session.closed.as_ref().and_then(|closed| closed.pack) else { continue };
+        let stem = format!("{COMMON}/objects/{}", session_stem(session.opened.session));
+        copy_file(medium, &format!("{stem}.objects"), &store.pack(session.opened.session), hash, observe)?;
+        write_files(medium, [(format!("{stem}.index"), pack_index(&session.pack))], observe)?;
+    }
+    Ok(())
+}
+
+fn results(books: &Books, session: &Session, again: &BTreeSet<Pid>) -> Checked<Vec<(String, Vec<u8>)>> {
+    let number = session.opened.session;
+    let mut files = vec![(format!("{RESULTS}/session-{number:06}.receipts"), session_receipts(books, session)?)];
+    let mut receipts = BTreeMap::new();
+    for pid in again {
+        if let (Some(session), Some(ruling)) = (books.decided_in(pid), books.final_ruling(pid)) {
+            receipts.insert(*pid, receipt(books, session, ruling)?);
+        }
+    }
+    if !receipts.is_empty() {
+        files.push((format!("{RESULTS}/again.receipts"), receipts_file(&receipts)));
+    }
+    Ok(files)
+}
+
+/// Another history's folder is never overwritten: what lies there must be ours, and not newer than us.
+fn check_history(medium: &Path, books: &Books) -> Checked<()> {
+    let path = medium.join(COMMON).join("checkpoint");
+    let bytes = match fs::read(&path) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(Fault::new(Rule::MediumFault, format!("{}: {error}", path.display()))),
+    };
+    let foreign =
+        |found: String| Fault::new(Rule::MediumForeign, format!("{found} found in {}; {} expected", path.display(), books.head()));
+    let note = Note::parse(&bytes).map_err(|fault| foreign(fault.found))?;
+    let first = note.text.lines().next().unwrap_or_default().chars().take(80).collect::<String>();
+    let checkpoint = Checkpoint::parse_signed(&bytes, books.log_key()?).map_err(|_| foreign(format!("a checkpoint of {first:?}")))?;
+    if books.log().root_at(checkpoint.head.number) != Some(checkpoint.head.root) {
+        return Err(foreign(checkpoint.head.to_string()));
+    }
+    Ok(())
+}

@@ -1,0 +1,226 @@
+//! Reading a published folder that nobody trusts: from a stick, a mirror or a copy, with nothing but a pin or the charter's fingerprint.
+//!
+//! Everything is recomputed: leaves from the entries, the root from the leaves, pids and envs from the papers, the state from the operations.
+//! Only then is the root compared with the one that the log key signed, and with the pin.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::core::cbor::{check, item_len};
+use crate::core::charter;
+use crate::core::common::Common;
+use crate::core::ids::{Hash, Head};
+use crate::core::limits::{NOTE_BYTES_MAX, RECORD_BYTES_MAX, TILE_WIDTH};
+use crate::core::note::{Checkpoint, Note, VerifierKey, assemble};
+use crate::core::pin::Pin;
+use crate::core::rules::{Checked, Fault, Rule};
+use crate::core::tile::{TileReader, TileRef, consistency, decode_bundle, entries_path, numbered_path, root, session_stem};
+use crate::core::tree::verify_consistency;
+
+/// Largest file of 256 papers that is read: each paper united, 512 signatures of 110 bytes at most.
+const PAPERS_BYTES_MAX: u64 = 256 * 200_000;
+/// Rows of an index: 32 bytes of hash, 8 of offset.
+const INDEX_ROW: usize = 40;
+
+/// A published folder.
+pub struct Folder {
+    root: PathBuf,
+}
+
+/// A folder whose every page up to its newest checkpoint was checked.
+pub struct CheckedFolder {
+    /// The folder.
+    pub folder: Folder,
+    /// Its newest signed head.
+    pub head: Head,
+    /// Every page up to it.
+    pub common: Common,
+}
+
+impl Folder {
+    /// The folder at `path`, which is the folder itself or a medium that carries it in `tabellion/common`.
+    ///
+    /// # Errors
+    /// `not-found` when neither has a checkpoint.
+    pub fn find(path: &Path) -> Checked<Folder> {
+        let places = [path.to_owned(), path.join("tabellion/common"), path.join("common")];
+        let found = places.into_iter().find(|place| place.join("checkpoint").is_file());
+        let missing = || Fault::new(Rule::NotFound, format!("no published folder (a file named checkpoint) in {}", path.display()));
+        found.map(|root| Folder { root }).ok_or_else(missing)
+    }
+
+    /// Where it lies.
+    pub fn path(&self) -> &Path {
+        &self.root
+    }
+
+    fn read(&self, path: &str, most: u64) -> Checked<Vec<u8>> {
+        let full = self.root.join(path);
+        let incomplete = |reason: String| Fault::new(Rule::FolderIncomplete, format!("{}: {reason}", full.display()));
+        let length = fs::metadata(&full).map_err(|error| incomplete(error.to_string()))?.len();
+        if length > most {
+            return Err(incomplete(format!("{length} bytes found, {most} at most")));
+        }
+        fs::read(&full).map_err(|error| incomplete(error.to_string()))
+    }
+
+    /// The newest checkpoint, verified under `key`.
+    ///
+    /// # Errors
+    /// `folder-incomplete`, `checkpoint-form`, `checkpoint-unsigned`.
+    pub fn head(&self, key: &VerifierKey) -> Checked<Head> {
+        let bytes = self.read("checkpoint", NOTE_BYTES_MAX as u64)?;
+        Ok(Checkpoint::parse_signed(&bytes, key)?.head)
+    }
+
+    /// The charter's log key, after comparing the charter's record with a fingerprint that came by another way.
+    ///
+    /// # Errors
+    /// `fingerprint-mismatch` with both values; parse faults.
+    pub fn found_by(&self, fingerprint: &Hash) -> Checked<charter::Charter> {
+        let claimed = charter::verify(&self.read("charter.cose", 65_536)?)?;
+        let head = self.head(&claimed.charter().log)?;
+        let entries = self.entries(0, head.number)?;
+        let mut common = Common::default();
+        let first =
+            entries.first().ok_or_else(|| Fault::new(Rule::FolderIncomplete, "no entry of the log; the charter's record expected"))?;
+        common.push(first, &crate::core::cbor::Canonical::to_cbor(claimed.envelope()))?;
+        let found = common.log().head().root;
+        if found != *fingerprint {
+            return Err(Fault::new(Rule::FingerprintMismatch, format!("{found} found in {}; {fingerprint} expected", self.root.display())));
+        }
+        Ok(claimed.charter().clone())
+    }
+
+    fn width(index: u64, size: u64) -> Option<u16> {
+        let full = size / TILE_WIDTH;
+        if index < full { None } else { Some((size % TILE_WIDTH) as u16) }
+    }
+
+    fn entries(&self, index: u64, size: u64) -> Checked<Vec<Vec<u8>>> {
+        let path = entries_path(index, Folder::width(index, size));
+        let bytes = self.read(&path, TILE_WIDTH * (RECORD_BYTES_MAX as u64 + 2))?;
+        Ok(decode_bundle(&bytes)?.into_iter().map(<[u8]>::to_vec).collect())
+    }
+
+    fn papers(&self, index: u64, size: u64) -> Checked<Vec<Vec<u8>>> {
+        let path = numbered_path("papers", index, Folder::width(index, size));
+        let bytes = self.read(&path, PAPERS_BYTES_MAX)?;
+        let (mut out, mut at) = (Vec::new(), 0);
+        while at < bytes.len() {
+            let cut = || Fault::new(Rule::FolderIncomplete, format!("{path}: the paper at byte {at} breaks off"));
+            let len = item_len(&bytes[at..])?.ok_or_else(cut)?;
+            check(&bytes[at..at + len])?;
+            out.push(bytes[at..at + len].to_vec());
+            at += len;
+        }
+        Ok(out)
+    }
+
+    /// The signed checkpoint of number N, put together from tiles and signature lines, and verified under `key`.
+    ///
+    /// # Errors
+    /// As [`Folder::head`].
+    pub fn checkpoint_at(&self, number: u64, head: &Head, key: &VerifierKey) -> Checked<String> {
+        let index = (number - 1) / TILE_WIDTH;
+        let bytes = self.read(&numbered_path("checkpoints", index, Folder::width(index, head.number)), NOTE_BYTES_MAX as u64)?;
+        let lines = decode_bundle(&bytes)?;
+        let line = lines.get(((number - 1) % TILE_WIDTH) as usize).and_then(|line| std::str::from_utf8(line).ok());
+        let line = line.ok_or_else(|| Fault::new(Rule::FolderIncomplete, format!("no signature for common@{number} in the folder")))?;
+        let at = Head { number, root: root(&self.tiles(head.number), number)? };
+        let signed = assemble(&Checkpoint { origin: key.name().clone(), head: at }.text(), line);
+        Note::parse(signed.as_bytes())?.verify(key)?;
+        Ok(signed)
+    }
+
+    fn tiles(&self, size: u64) -> TileReader<impl Fn(TileRef) -> Checked<Vec<u8>>> {
+        TileReader::new(size, move |tile: TileRef| self.read(&tile.path(), TILE_WIDTH * 32))
+    }
+
+    /// Whether `old` is a beginning of the folder's log of head `new`: the consistency proof, made from the tiles and verified.
+    ///
+    /// # Errors
+    /// `proof-fails` with both roots, `pin-behind`, `folder-incomplete`.
+    pub fn check_consistent(&self, old: &Head, new: &Head) -> Checked<usize> {
+        if old.number > new.number {
+            return Err(Fault::new(
+                Rule::PinBehind,
+                format!("common@{} found in {}; common@{} or later expected", new.number, self.root.display(), old.number),
+            ));
+        }
+        let proof = consistency(&self.tiles(new.number), old.number, new.number)?;
+        verify_consistency(*old, *new, &proof)?;
+        Ok(proof.len())
+    }
+
+    /// Checks the whole folder against a pin: every page, every checkpoint, and that the pin is a beginning of it.
+    ///
+    /// # Errors
+    /// `checkpoint-unsigned`, `proof-fails`, `pin-behind`, `fingerprint-mismatch`, `folder-incomplete`, `record-form`.
+    pub fn check(self, pin: &Pin) -> Checked<CheckedFolder> {
+        let head = self.head(&pin.vkey)?;
+        self.check_consistent(&pin.head, &head)?;
+        let common = self.pages(head.number)?;
+        let found = common.log().head();
+        if found != head {
+            return Err(Fault::new(Rule::ProofFails, format!("the entries lead to {found}; the checkpoint says {head}")));
+        }
+        let fingerprint = common.log().root_at(1).unwrap_or_default();
+        if fingerprint != pin.fingerprint {
+            return Err(Fault::new(Rule::FingerprintMismatch, format!("{fingerprint} found; {} expected by the pin", pin.fingerprint)));
+        }
+        Ok(CheckedFolder { folder: self, head, common })
+    }
+
+    fn pages(&self, size: u64) -> Checked<Common> {
+        let mut common = Common::default();
+        for index in 0..size.div_ceil(TILE_WIDTH) {
+            let (entries, papers) = (self.entries(index, size)?, self.papers(index, size)?);
+            if entries.len() != papers.len() {
+                let found = format!("{} entries and {} papers in the {index}th hundred", entries.len(), papers.len());
+                return Err(Fault::new(Rule::FolderIncomplete, found));
+            }
+            for (entry, paper) in entries.iter().zip(&papers) {
+                common.push(entry, paper)?;
+            }
+        }
+        Ok(common)
+    }
+
+    /// An object of the pack of a session, verified by its hash; `None` when the folder does not carry it.
+    ///
+    /// # Errors
+    /// `proof-fails` when the content has another hash.
+    pub fn object(&self, sessions: impl Iterator<Item = u64>, hash: &Hash) -> Checked<Option<Vec<u8>>> {
+        for session in sessions {
+            let stem = format!("objects/{}", session_stem(session));
+            if !self.root.join(format!("{stem}.index")).is_file() {
+                continue;
+            }
+            let index = self.read(&format!("{stem}.index"), INDEX_ROW as u64 * 25_600_000)?;
+            let rows: Vec<&[u8]> = index.chunks_exact(INDEX_ROW).collect();
+            if let Ok(at) = rows.binary_search_by(|row| row[..32].cmp(&hash.0)) {
+                return self.object_at(&stem, rows[at], hash).map(Some);
+            }
+        }
+        Ok(None)
+    }
+
+    fn object_at(&self, stem: &str, row: &[u8], hash: &Hash) -> Checked<Vec<u8>> {
+        let pack = self.read(&format!("{stem}.objects"), u64::MAX)?;
+        let offset = row[32..].iter().fold(0u64, |value, byte| value << 8 | u64::from(*byte));
+        let wrong = || Fault::new(Rule::ProofFails, format!("{stem}.objects: no object {hash} at offset {offset}"));
+        let offset = usize::try_from(offset).map_err(|_| wrong())?;
+        // The head of the byte string ends where the content begins: try its possible lengths.
+        for head in [1usize, 2, 3, 5, 9] {
+            let Some(start) = offset.checked_sub(head).filter(|start| *start < pack.len()) else { continue };
+            if let Ok(Some(len)) = item_len(&pack[start..])
+                && len >= head
+                && Hash::of(&pack[offset..start + len]) == *hash
+            {
+                return Ok(pack[offset..start + len].to_vec());
+            }
+        }
+        Err(wrong())
+    }
+}

@@ -1,0 +1,171 @@
+//! Founding a Common, in three commands: seal a seed and write the charter's payload; sign it; found (SPEC 3.10, session 0).
+//!
+//! A second run continues the same founding or refuses; there is never a second charter with the same key.
+
+use std::path::{Path, PathBuf};
+
+use crate::core::cbor::Canonical;
+use crate::core::charter::{self, Charter};
+use crate::core::ids::{Hash, Text};
+use crate::core::note::VerifierKey;
+use crate::core::payload::Closed;
+use crate::core::plan::found;
+use crate::core::policy::Policy;
+use crate::core::policy_text;
+use crate::core::rules::{Checked, Fault, Rule};
+use crate::keys::file::{KeyFile, WorkFactor, seal, write_new};
+use crate::keys::{Passphrase, Seed};
+use crate::ledger::Ledger;
+use crate::media::publish::Observe;
+
+use super::desk::{Desk, DeskKeys, KEY_FILE};
+use super::files::{self, hash_file, make_folder, write_bytes};
+use super::problem::{Outcomes, Unchanged};
+use super::session::events_of;
+
+/// Name of the charter's bare payload in the desk's folder.
+pub const PAYLOAD_FILE: &str = "charter.payload";
+
+/// What the first command of a founding needs.
+pub struct Draft {
+    /// The desk's folder, to be made.
+    pub dir: PathBuf,
+    /// The policy, as TOML.
+    pub policy: PathBuf,
+    /// The next log key; its name is the origin.
+    pub next: VerifierKey,
+    /// The founders' words.
+    pub text: Option<Text>,
+    /// Whether this is a rehearsal.
+    pub rehearsal: bool,
+}
+
+/// First command: seals a new seed and writes the charter's bare payload. Answers with the payload's path and the charter.
+///
+/// # Errors
+/// `policy-unsound`, `exists` when a charter with other content was drafted here, `key-mismatch`, `file-fault`.
+pub fn draft(draft: &Draft, passphrase: &Passphrase, work: WorkFactor) -> Outcomes<(PathBuf, Charter)> {
+    let policy = read_policy(&draft.policy)?;
+    make_folder(&draft.dir)?;
+    let (key_path, payload_path) = (draft.dir.join(KEY_FILE), draft.dir.join(PAYLOAD_FILE));
+    if payload_path.exists() {
+        return continue_draft(draft, &payload_path, &policy);
+    }
+    let seed = match key_path.exists() {
+        true => KeyFile::read(&key_path)?.unlock(passphrase, WorkFactor::STANDARD)?,
+        false => Seed::generate()?,
+    };
+    let origin = draft.next.name().clone();
+    let log = VerifierKey::new(origin.clone(), &seed.log(origin.clone(), draft.rehearsal).public_bytes())?;
+    if log == draft.next {
+        return Err(Fault::new(Rule::KeyMismatch, "the next log key is this desk's own; one that was made elsewhere expected").into());
+    }
+    let mut instance = [0; 16];
+    getrandom::fill(&mut instance).map_err(|error| Fault::new(Rule::FileFault, format!("the kernel's randomness: {error}")))?;
+    let charter = Charter {
+        origin,
+        log,
+        ledger_public: seed.ledger(draft.rehearsal).public_bytes(),
+        next: draft.next.next_hash(),
+        backup_recipient: seed.age_identity(draft.rehearsal)?.1,
+        policy,
+        instance,
+        rehearsal: draft.rehearsal,
+        text: draft.text.clone(),
+    };
+    if !key_path.exists() {
+        write_new(&key_path, &seal(&seed, passphrase, work)?)?;
+    }
+    write_bytes(&payload_path, &charter.to_cbor())?;
+    Ok((payload_path, charter))
+}
+
+/// Reads a policy as people write it.
+///
+/// # Errors
+/// `not-found`, `file-fault`, `policy-unsound`.
+pub fn read_policy(path: &Path) -> Checked<Policy> {
+    let bytes = files::read(path)?;
+    let text = String::from_utf8(bytes).map_err(|_| Fault::new(Rule::PolicyUnsound, format!("{}: not UTF-8", path.display())))?;
+    policy_text::parse(&text)
+}
+
+fn continue_draft(draft: &Draft, path: &Path, policy: &Policy) -> Outcomes<(PathBuf, Charter)> {
+    let bytes = files::read(path)?;
+    let charter = Charter::from_cbor(&bytes)?;
+    let same = charter.policy == *policy && charter.next == draft.next.next_hash() && charter.origin == *draft.next.name();
+    if !same {
+        let found = format!(
+            "{} drafts {} with policy {}; another policy or next key was given",
+            path.display(),
+            charter.origin,
+            charter.policy.hash()
+        );
+        return Err(Fault::new(Rule::Exists, found).into());
+    }
+    Ok((path.to_owned(), charter))
+}
+
+/// SHA-256 of the program that runs.
+///
+/// # Errors
+/// `file-fault`.
+pub fn program_digest() -> Checked<Hash> {
+    let path = std::env::current_exe().map_err(|error| Fault::new(Rule::FileFault, format!("this program: {error}")))?;
+    hash_file(&path).map(|(hash, _)| hash)
+}
+
+/// Third command: checks the signatures, creates the ledger, commits session 0. Run again, it continues or refuses.
+///
+/// # Errors
+/// `charter-unsigned`, `key-mismatch`, `exists` when the ledger has another charter, and whatever a commit can end with.
+pub fn commit(dir: &Path, charter_file: &Path, time: Option<u64>, passphrase: &Passphrase, observe: &mut Observe<'_>) -> Outcomes<Desk> {
+    let bytes = files::read(charter_file)?;
+    let charter = charter::verify(&bytes)?;
+    let keys = DeskKeys::unlock(&dir.join(KEY_FILE), passphrase, charter.charter())?;
+    let mut desk = match dir.join(crate::ledger::DATABASE_FILE).exists() && Ledger::open(dir)?.latest()?.is_some() {
+        true => continue_founding(dir, &charter)?,
+        false => create(dir, &charter, time, &keys, observe)?,
+    };
+    desk.unlock(&keys)?;
+    if desk.head_is_behind() {
+        desk.write_head_file(observe)?;
+    }
+    desk.seal(&keys, observe)?;
+    Ok(desk)
+}
+
+fn continue_founding(dir: &Path, charter: &charter::VerifiedCharter) -> Outcomes<Desk> {
+    let desk = Desk::open(dir)?;
+    let ours = desk.books().records().first().map(|record| record.pid);
+    if ours != Some(charter.envelope().pid()) {
+        let found = format!("charter {} in the ledger; {} given", ours.unwrap_or_default(), charter.envelope().pid());
+        return Err(Fault::new(Rule::Exists, found)).unchanged(|| "the ledger is unchanged; nothing is ever founded twice".into());
+    }
+    Ok(desk)
+}
+
+fn create(dir: &Path, charter: &charter::VerifiedCharter, time: Option<u64>, keys: &DeskKeys, observe: &mut Observe<'_>) -> Outcomes<Desk> {
+    observe("create the ledger", crate::ledger::DATABASE_FILE);
+    let ledger = match dir.join(crate::ledger::DATABASE_FILE).exists() {
+        true => Ledger::open(dir)?,
+        false => Ledger::create(dir, &charter.charter().instance, keys.signer())?,
+    };
+    let mut desk = Desk::founded(dir, ledger);
+    desk.unlock(keys)?;
+    let plan = found(charter, time)?;
+    let closed = Closed {
+        session: 0,
+        after: plan.after(),
+        state_root: plan.state().root(),
+        media: Vec::new(),
+        version: env!("CARGO_PKG_VERSION").into(),
+        program: program_digest()?,
+        confirmation: format!("founded with charter sha256:{}", charter.envelope().pid()),
+        pack: None,
+    };
+    observe("commit the session", "session 0");
+    desk.commit(&events_of(&plan, closed))?;
+    desk.write_head_file(observe)?;
+    Ok(desk)
+}

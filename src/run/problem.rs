@@ -1,0 +1,117 @@
+//! How a command fails: what was found, what it was compared with, what did not change, what to do next.
+
+use std::fmt;
+
+use crate::core::rules::{Fault, Outcome, Rule, Stage};
+
+/// A command that ended without doing what it was asked.
+#[derive(Clone, Debug)]
+pub struct Problem {
+    /// The rule and the compared values.
+    pub fault: Fault,
+    /// What did not change.
+    pub state: String,
+}
+
+/// How a command ended, as an exit code (`docs/exit-codes.md`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// 0: done.
+    Done,
+    /// 1: done, but some papers were refused or a comparison differs.
+    Differs,
+    /// 2: the command line, a file it names, or a confirmation.
+    Usage,
+    /// 3: a medium.
+    Medium,
+    /// 4: a key, passphrase or signature.
+    Key,
+    /// 5: halted, latched or integrity.
+    Halted,
+    /// 6: another writer is at work.
+    Writer,
+    /// 70: a bug of ours.
+    Bug,
+}
+
+impl Exit {
+    /// The number.
+    pub fn code(self) -> u8 {
+        match self {
+            Exit::Done => 0,
+            Exit::Differs => 1,
+            Exit::Usage => 2,
+            Exit::Medium => 3,
+            Exit::Key => 4,
+            Exit::Halted => 5,
+            Exit::Writer => 6,
+            Exit::Bug => 70,
+        }
+    }
+
+    /// The exit that a broken rule leads to.
+    pub fn of(rule: Rule) -> Exit {
+        match rule {
+            Rule::AnotherWriter => Exit::Writer,
+            Rule::MediumFault | Rule::MediumForeign => Exit::Medium,
+            Rule::KeyFile | Rule::Passphrase | Rule::KeyMismatch | Rule::CharterUnsigned | Rule::CheckpointUnsigned => Exit::Key,
+            Rule::FingerprintMismatch | Rule::SignatureInvalid | Rule::SignatureStranger | Rule::AuthorUnsigned => Exit::Key,
+            Rule::HeadUnexpected | Rule::LedgerFault | Rule::ChainBroken | Rule::HeadRolledBack | Rule::HeadElsewhere => Exit::Halted,
+            Rule::Halted | Rule::ProofFails | Rule::RecordForm => Exit::Halted,
+            Rule::InternalFault => Exit::Bug,
+            _ if rule.stage() == Stage::Consumer => Exit::Medium,
+            _ => Exit::Usage,
+        }
+    }
+}
+
+impl Problem {
+    /// Ends the command that was asked for something that cannot be done.
+    pub fn usage(reason: impl Into<String>) -> Problem {
+        Fault::new(Rule::Usage, reason).into()
+    }
+
+    /// How the program ends.
+    pub fn exit(&self) -> Exit {
+        Exit::of(self.fault.rule)
+    }
+}
+
+impl From<Fault> for Problem {
+    fn from(fault: Fault) -> Problem {
+        Problem { fault, state: "nothing was written".into() }
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let word = match self.fault.rule.outcome() {
+            Outcome::Stop => "stop",
+            outcome => outcome.word(),
+        };
+        writeln!(f, "tabellion: {word} [{}] {}", self.fault.rule, self.fault.rule.says())?;
+        writeln!(f, "  found  {}", self.fault.found)?;
+        writeln!(f, "  state  {}", self.state)?;
+        write!(f, "  next   {}", self.fault.rule.next())
+    }
+}
+
+impl std::error::Error for Problem {}
+
+/// What a command gives.
+pub type Outcomes<T> = Result<T, Problem>;
+
+/// Says what did not change when something fails from here on.
+pub trait Unchanged<T> {
+    /// The text behind `state`.
+    ///
+    /// # Errors
+    /// The fault it came with.
+    fn unchanged(self, state: impl FnOnce() -> String) -> Outcomes<T>;
+}
+
+impl<T> Unchanged<T> for Result<T, Fault> {
+    fn unchanged(self, state: impl FnOnce() -> String) -> Outcomes<T> {
+        self.map_err(|fault| Problem { fault, state: state() })
+    }
+}

@@ -1,0 +1,196 @@
+//! One session: media in, verdicts, snapshots, results out. [`session`] is meant to be read aloud.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
+use crate::core::cbor::Canonical;
+use crate::core::event::EventType;
+use crate::core::ids::{Hash, Head, Pid};
+use crate::core::payload::Closed;
+use crate::core::plan::{Batch, Plan, plan};
+use crate::core::rules::{Checked, Fault, Rule};
+use crate::keys::Passphrase;
+use crate::ledger::NewEvent;
+use crate::media::publish::Observe;
+
+use super::bag::{Bag, Listed};
+use super::desk::{Desk, DeskKeys, KEY_FILE};
+use super::emit::emit;
+use super::files::staging;
+use super::objects::Store;
+use super::problem::{Outcomes, Unchanged};
+
+/// What a session is asked to do.
+pub struct Request {
+    /// The desk's folder.
+    pub ledger: PathBuf,
+    /// The media, in any order.
+    pub media: Vec<PathBuf>,
+    /// The session's time claim.
+    pub time: Option<u64>,
+    /// Judge held papers even when nothing new came.
+    pub held: bool,
+}
+
+/// The operator: the only one who is asked anything.
+pub trait Operator {
+    /// Compares the ledger's head with the one the operator brought from outside this disk; `before` is the head before the last session,
+    /// whose results the operator may not have seen.
+    ///
+    /// # Errors
+    /// `head-unexpected`, `confirmation-missing`.
+    fn recognise(&mut self, head: &Head, before: Option<&Head>) -> Checked<()>;
+
+    /// The passphrase of the desk's key.
+    ///
+    /// # Errors
+    /// `passphrase`, `file-fault`.
+    fn passphrase(&mut self) -> Checked<Passphrase>;
+
+    /// Is shown what will happen, and answers with the confirmation that goes into the ledger.
+    ///
+    /// # Errors
+    /// `confirmation-missing`.
+    fn confirm(&mut self, plan: &Plan, bag: &Bag) -> Checked<String>;
+}
+
+/// What a session did.
+pub struct Report {
+    /// The session whose results lie on the media.
+    pub session: u64,
+    /// Whether a new session was committed; else sealing and emission were repeated.
+    pub is_new: bool,
+    /// What a broken session had left undone and was done now, in words.
+    pub repaired: Vec<String>,
+    /// The head before and after.
+    pub heads: (Head, Head),
+    /// Papers brought again after their verdict.
+    pub again: BTreeSet<Pid>,
+    /// What was listed.
+    pub listed: Vec<Listed>,
+    /// Each medium, and what became of writing to it.
+    pub media: Vec<(PathBuf, Checked<()>)>,
+    /// The desk, for looking at what was decided.
+    pub desk: Desk,
+}
+
+/// Runs one session, from media to results. Running it again after whatever broke it does only what is left to do.
+///
+/// # Errors
+/// Whatever stops it, with what did not change.
+pub fn session(request: &Request, operator: &mut dyn Operator, observe: &mut Observe<'_>) -> Outcomes<Report> {
+    // The desk: lock, schema, chain, books, head file. Then the head, as somebody outside this disk remembers it.
+    let mut desk = Desk::open(&request.ledger)?;
+    let before = desk.books().head();
+    operator.recognise(&before, desk.books().sessions().last().map(|session| &session.opened.before))?;
+
+    // The media, each file copied once. Our own signature on a head we do not have halts the desk before it signs anything.
+    let staging = staging()?;
+    let bag = Bag::gather(&request.media, staging.path(), desk.books())?;
+    bag.check_gossip(desk.books()).map_err(|fault| desk.halt(fault))?;
+
+    // The key, for this session only. What a broken session left undone is done first: the same bytes, whenever it is done.
+    let keys = DeskKeys::unlock(&desk.dir().join(KEY_FILE), &operator.passphrase()?, desk.books().charter()?)?;
+    desk.unlock(&keys)?;
+    let repaired = finish_last_session(&mut desk, &keys, observe)?;
+
+    // The plan: every record, verdict and note, decided before any effect. A session exists only if something is here that the ledger lacks.
+    let batch = Batch::gather(desk.books(), bag.verified().to_vec(), bag.object_sizes())?;
+    let is_new = !batch.news().is_empty() || (request.held && !batch.papers().is_empty());
+    if is_new {
+        let plan = plan(desk.books(), &batch, request.time)?;
+        let confirmation = operator.confirm(&plan, &bag).unchanged(|| format!("{before} unchanged; nothing was committed or written"))?;
+        let pack = Store::of(desk.dir()).keep(&plan, &bag, observe)?;
+        let events = events_of(&plan, closed(&plan, &bag, confirmation, pack)?);
+
+        // THE COMMIT POINT: before it nothing happened; after it everything can be derived again.
+        observe("commit the session", &format!("session {}", plan.opened().session));
+        desk.commit(&events).unchanged(|| format!("{before} unless the commit was acknowledged; the next start tells"))?;
+        desk.write_head_file(observe)?;
+        desk.seal(&keys, observe)?;
+        Store::of(desk.dir()).tidy(plan.pack().iter().copied())?;
+    }
+    drop(keys);
+
+    // Everything emitted is read from the ledger again. A medium that fails is given up; the others go on.
+    desk.read_again()?;
+    let media = emit_all(&desk, request, &bag, batch.again(), observe)?;
+    let session = desk.books().sessions().last().map_or(0, |session| session.opened.session);
+    let heads = (before, desk.books().head());
+    Ok(Report { session, is_new, repaired, heads, again: batch.again().clone(), listed: bag.listed().to_vec(), media, desk })
+}
+
+/// Rolls the head file forward and seals what is not sealed, and says so.
+fn finish_last_session(desk: &mut Desk, keys: &DeskKeys, observe: &mut Observe<'_>) -> Checked<Vec<String>> {
+    let mut done = Vec::new();
+    let number = desk.books().sessions().last().map_or(0, |session| session.opened.session);
+    if desk.head_is_behind() {
+        desk.write_head_file(observe)?;
+        done.push(format!("the head file was rolled forward to session {number}: power had failed after its commit"));
+    }
+    if desk.seal(keys, observe)? {
+        done.push(format!("session {number} was sealed: it had been committed, its results had not been signed"));
+    }
+    Ok(done)
+}
+
+fn emit_all(
+    desk: &Desk,
+    request: &Request,
+    bag: &Bag,
+    again: &BTreeSet<Pid>,
+    observe: &mut Observe<'_>,
+) -> Checked<Vec<(PathBuf, Checked<()>)>> {
+    let last = desk.books().sessions().last().ok_or_else(|| Fault::new(Rule::LedgerFault, "no session found; the founding expected"))?;
+    let mut out = Vec::new();
+    for (index, medium) in request.media.iter().enumerate() {
+        let brought = bag.papers_on(index).filter(|pid| again.contains(pid)).collect();
+        out.push((medium.clone(), emit(desk, medium, last, &brought, observe)));
+    }
+    Ok(out)
+}
+
+/// The closing event. Its inventory comes last in the session, so that file names cannot reach the session's records.
+fn closed(plan: &Plan, bag: &Bag, confirmation: String, pack: Option<(Hash, u64)>) -> Checked<Closed> {
+    Ok(Closed {
+        session: plan.opened().session,
+        after: plan.after(),
+        state_root: plan.state().root(),
+        media: bag.inventory(),
+        version: env!("CARGO_PKG_VERSION").into(),
+        program: super::found::program_digest()?,
+        confirmation,
+        pack,
+    })
+}
+
+/// The events of a session, in the order of SPEC 7.4.
+pub(super) fn events_of(plan: &Plan, closed: Closed) -> Vec<NewEvent> {
+    let session = plan.opened().session;
+    let opened = (EventType::Opened, plan.opened().to_cbor());
+    let rulings = plan.rulings().iter().map(|ruling| {
+        let event_type = if ruling.verdict.is_final() { EventType::Verdict } else { EventType::Notice };
+        (event_type, ruling.to_cbor())
+    });
+    let all = std::iter::once(opened).chain(rulings).chain(std::iter::once((EventType::Closed, closed.to_cbor())));
+    let event = |(index, (event_type, payload))| NewEvent {
+        event_id: format!("{session}/{index}"),
+        timestamp: plan.opened().time.unwrap_or(0),
+        event_type,
+        payload,
+    };
+    all.enumerate().map(event).collect()
+}
+
+/// Writes everything the ledger has published to another medium: the same bytes, no key.
+///
+/// # Errors
+/// As [`Desk::open_to_look`] and [`emit`].
+pub fn export(ledger: &std::path::Path, medium: &std::path::Path, observe: &mut Observe<'_>) -> Outcomes<Desk> {
+    let desk = Desk::open_to_look(ledger)?;
+    let last = desk.books().sessions().last().filter(|session| session.sealed.is_some());
+    let unsealed = || Fault::new(Rule::LedgerFault, "the last session is not sealed; run tabellion witness session first");
+    let session = last.ok_or_else(unsealed)?;
+    emit(&desk, medium, session, &BTreeSet::new(), observe).unchanged(|| "the ledger is not touched by export".into())?;
+    Ok(desk)
+}
