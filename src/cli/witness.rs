@@ -33,9 +33,9 @@ use super::words;
 #[derive(Subcommand)]
 pub enum WitnessCommand {
     /// Found a Common: first with a policy, then, when the charter is signed, with the charter
-    Init(InitArgs),
+    Init(Box<InitArgs>),
     /// One visit: media in, verdicts, numbers, results out
-    Session(SessionArgs),
+    Session(Box<SessionArgs>),
     /// Write everything published to another medium: the same bytes, no key
     Export {
         /// The desk's folder
@@ -134,8 +134,8 @@ fn time_claim(given: Option<&str>) -> Outcomes<Option<u64>> {
 /// Runs it.
 pub fn witness(command: WitnessCommand, out: &mut Output) -> Outcomes<Exit> {
     match command {
-        WitnessCommand::Init(args) => init(args, out),
-        WitnessCommand::Session(args) => run_session(args, out),
+        WitnessCommand::Init(args) => init(*args, out),
+        WitnessCommand::Session(args) => run_session(&args, out),
         WitnessCommand::Export { ledger, media } => {
             let desk = session::export(&ledger, &media, &mut |_, _| {})?;
             out.line(format!(
@@ -263,7 +263,7 @@ fn label(ruling: &Ruling) -> String {
     ruling.record.as_ref().map_or(ruling.verdict.word().to_owned(), |record| format!("common@{}", record.number))
 }
 
-fn run_session(args: SessionArgs, out: &mut Output) -> Outcomes<Exit> {
+fn run_session(args: &SessionArgs, out: &mut Output) -> Outcomes<Exit> {
     let request =
         Request { ledger: args.ledger.clone(), media: args.media.clone(), time: time_claim(args.time.as_deref())?, held: args.held };
     let mut count = 0;
@@ -273,7 +273,7 @@ fn run_session(args: SessionArgs, out: &mut Output) -> Outcomes<Exit> {
             narrate(&format!("  {count:4} {effect}: {what}"));
         }
     };
-    let report = session::session(&request, &mut Attendant { args: &args }, &mut observe)?;
+    let report = session::session(&request, &mut Attendant { args }, &mut observe)?;
     show_report(&report, out)
 }
 
