@@ -148,6 +148,7 @@ rules! {
     QuotaUsed "quota-used" Judge Deferred "the author's accepted papers of this session reached the quota" "quota" "nothing to do; it is judged again in the next session";
     SessionEnded "session-ended" Judge Deferred "a new policy ended the session before its turn" "by" "nothing to do; it is judged again in the next session";
     HeldFull "held-full" Judge Deferred "the desk already holds as many papers of this author as it may; this one is not kept" "most" "bring it again when earlier ones are decided";
+    PapersTooMany "papers-too-many" Desk Stop "more papers are to be judged than a session may" "found most" "bring them in several sessions";
     AnotherWriter "another-writer" Desk Stop "another process holds the ledger" "path" "wait until it has ended, then run the same command again";
     NotFound "not-found" Desk Stop "what the command needs is not there" "path" "check the path and run the command again";
     Exists "exists" Desk Stop "something is there already and is never overwritten" "path" "choose another place, or remove it yourself if it is yours";
