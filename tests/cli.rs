@@ -1,0 +1,711 @@
+//! Golden cases of the command line: the real program, what was typed, what it answered. `TABELLION_BLESS=1 cargo test --test cli` writes the
+//! files in `tests/cli/` anew; read the difference before it is committed.
+#![cfg(feature = "desk")]
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::disallowed_methods)]
+
+mod stage;
+
+use std::fs::{self, File};
+use std::os::unix::fs::symlink;
+use std::process::{Command, Stdio};
+
+use stage::{Case, Forge, PROGRAM, copy_tree, normalised, policy, public, tree, write_key};
+use tabellion::core::cbor::Writer;
+use tabellion::core::words::words24;
+
+// ---------------------------------------------------------------------------------------------------------------------------- 1. the demo
+
+#[test]
+fn demo_tells_its_story_again_and_again_and_the_script_does_the_same() {
+    let mut case = Case::empty("demo");
+    case.say("The whole story, in a folder that is not there yet.");
+    case.run("demo d", 0);
+    let (first, script) = (tree(&case.path("d")), case.read("d/commands.sh"));
+    case.say("Again: the folder carries the demo's mark, so it is replaced.");
+    case.write("d/left-over", "x");
+    let again = case.quiet("demo d", 0);
+    assert_eq!(normalised(&again, &[]), normalised(&case.quiet("demo d", 0), &[]));
+    assert!(!case.path("d/left-over").exists());
+    case.say("A folder that the demo did not make is refused.");
+    case.write("mine/thesis", "years of work");
+    case.run("demo mine", 2);
+    assert_eq!(tree(&case.path("mine")).len(), 1);
+    case.finish();
+
+    let shell = Case::empty("commands.sh");
+    shell.write("commands.sh", script);
+    fs::create_dir(shell.path("empty")).unwrap();
+    let mut sh = Command::new("sh");
+    sh.arg("../commands.sh").env("TABELLION", PROGRAM).stdin(Stdio::null()).current_dir(shell.path("empty"));
+    let output = sh.output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    let names = |tree: &std::collections::BTreeMap<String, Vec<u8>>| {
+        let names = tree.keys().filter(|name| !name.contains(".tabellion-demo") && *name != "commands.sh" && !name.contains("/papers/"));
+        names.filter(|name| !name.contains("/policies/")).cloned().collect::<Vec<_>>()
+    };
+    let by_script = tree(&shell.path("empty"));
+    assert_eq!(names(&by_script), names(&first));
+    for same in ["consumer/common/tools/editor", "consumer/common/tools/viewer", "alice/editor"] {
+        assert_eq!(by_script[same], first[same]);
+    }
+}
+
+// ------------------------------------------------------------------------------------------------------- 2. refusals that teach, in a session
+
+#[test]
+fn papers_that_are_not_authentic_are_listed_and_harm_nobody() {
+    let mut case = Case::grown("session-listed");
+    let pin = case.pin("alice");
+    case.say("A paper meant for another Common.");
+    let mut other = Forge::put("alice", 20, &pin, "tools/a", b"a");
+    other.proposal.origin = "elsewhere.example/common".parse().unwrap();
+    case.write("a/tabellion/inbox/p.cose", other.bytes());
+    case.session(&["a"], 0);
+    case.say("A stranger's key, claiming to be alice.");
+    let stranger = Forge { signers: vec!["mallory"], ..Forge::put("alice", 21, &pin, "tools/b", b"b") };
+    case.write("b/tabellion/inbox/p.cose", stranger.bytes());
+    case.session(&["b"], 0);
+    case.say("Another member's key, claiming to be alice.");
+    let james = Forge { signers: vec!["james"], ..Forge::put("alice", 22, &pin, "tools/b", b"b") };
+    case.write("c/tabellion/inbox/p.cose", james.bytes());
+    case.session(&["c"], 0);
+    case.say("One bit of alice's signature flipped; the genuine copy beside it is accepted.");
+    let genuine = Forge::put("alice", 23, &pin, "docs/c", b"c");
+    case.write("d/tabellion/inbox/genuine.cose", genuine.bytes());
+    case.write("d/tabellion/inbox/flipped.cose", genuine.bytes());
+    case.flip("d/tabellion/inbox/flipped.cose", -1);
+    case.session(&["d"], 0);
+    case.say("An author who is no member.");
+    let nobody = Forge { signers: vec!["mallory"], ..Forge::put("mallory", 1, &pin, "tools/b", b"b") };
+    case.write("e/tabellion/inbox/p.cose", nobody.bytes());
+    case.session(&["e"], 0);
+    case.say("A stranger's signature beside the author's is dropped.");
+    let both = Forge { signers: vec!["alice", "mallory"], ..Forge::put("alice", 24, &pin, "docs/d", b"d") };
+    case.write("f/tabellion/inbox/p.cose", both.bytes());
+    case.session(&["f"], 0);
+    case.say("An envelope of the other COSE kind.");
+    let mut sign1 = Writer::new();
+    sign1.tag(18).array(4).bytes(&[0xa0]).map(0).bytes(b"payload").bytes(&[0; 64]);
+    case.write("g/tabellion/inbox/p.cose", sign1.finish());
+    case.session(&["g"], 0);
+    case.finish();
+}
+
+#[test]
+fn refusals_are_final_and_say_what_was_compared() {
+    let mut case = Case::grown("session-refused");
+    let pin = case.pin("james");
+    case.say("A name that no rule covers, one that its rule keeps from james, and one too large.");
+    case.write("a/tabellion/inbox/1.cose", Forge::put("james", 10, &pin, "music/song", b"x").bytes());
+    case.write("a/tabellion/inbox/2.cose", Forge::put("james", 11, &pin, "docs/guide", b"x").bytes());
+    case.write("a/tabellion/inbox/3.cose", Forge::put("alice", 12, &pin, "docs/guide", &[b'x'; 51]).bytes());
+    case.session(&["a"], 1);
+    case.say("Nothing was expected under tools/editor, and alice's stands there.");
+    case.write("b/tabellion/inbox/1.cose", Forge::put("james", 13, &pin, "tools/editor", b"x").bytes());
+    case.session(&["b"], 1);
+    case.say("A number that another paper of james has bound.");
+    case.write("c/tabellion/inbox/1.cose", Forge::put("james", 13, &pin, "tools/other", b"x").bytes());
+    case.session(&["c"], 1);
+    case.say("A root that is not ours: james, or we, hold another history.");
+    let mut other = Forge::put("james", 14, &pin, "tools/other", b"x");
+    other.proposal.base.root.0[0] ^= 1;
+    case.write("d/tabellion/inbox/1.cose", other.bytes());
+    case.session(&["d"], 1);
+    case.say("A paper whose last number is over.");
+    let mut late = Forge::put("james", 15, &pin, "tools/other", b"x");
+    late.proposal.last_number = Some(3);
+    case.write("e/tabellion/inbox/1.cose", late.bytes());
+    case.session(&["e"], 1);
+    case.say("A name below an entry, and a paper that changes nothing.");
+    case.write("f/tabellion/inbox/1.cose", Forge::put("james", 16, &pin, "tools/viewer/icon", b"x").bytes());
+    let mut same = Forge::put("james", 17, &pin, "tools/viewer", b"#!/bin/sh\necho the viewer, by james\n");
+    if let tabellion::core::proposal::Operation::Put { entry, expect, .. } = &mut same.proposal.operations[0] {
+        entry.media_type = "application/octet-stream".parse().unwrap();
+        *expect = tabellion::core::proposal::Expect::Anything;
+    }
+    case.write("f/tabellion/inbox/2.cose", same.bytes());
+    case.session(&["f"], 1);
+    case.finish();
+}
+
+#[test]
+fn bundles_that_were_cut_or_changed_lose_only_what_stands_behind_the_fault() {
+    let mut case = Case::grown("session-bundles");
+    for tool in ["one", "two"] {
+        case.write(&format!("alice/{tool}"), format!("the tool {tool}\n"));
+    }
+    case.quiet("propose put tools/one=alice/one --pin alice/common.pin --key alice/key --media x", 2);
+    fs::create_dir(case.path("x")).unwrap();
+    let propose = |tool: &str| {
+        format!("propose put tools/{tool}=alice/{tool} --pin alice/common.pin --key alice/key --media x --common stick/tabellion/common")
+    };
+    case.say("The file was cut inside the object; the paper before the cut stands, and waits for its content.");
+    case.quiet(&propose("one"), 0);
+    let whole = case.find("x/tabellion/inbox", "alice-", ".bundle");
+    let bytes = case.read(&whole);
+    case.write("cut/tabellion/inbox/one.bundle", &bytes[..bytes.len() - 5]);
+    case.session(&["cut"], 0);
+    case.say("Another stick brings the whole bundle in a later session, and completes it.");
+    case.session(&["x"], 0);
+    fs::remove_file(case.path(&whole)).unwrap();
+    case.say("One byte of the object changed on the way: its hash is not the one that was signed.");
+    case.quiet(&propose("two"), 0);
+    let whole = case.find("x/tabellion/inbox", "alice-", ".bundle");
+    copy_tree(&case.path("x/tabellion/inbox"), &case.path("changed/tabellion/inbox"));
+    case.flip(&whole.replacen("x/", "changed/", 1), -1);
+    case.session(&["changed"], 0);
+    case.say("Nothing new comes: no session. The operator asks for the held papers to be judged: one more notice.");
+    case.session(&["changed"], 0);
+    case.run("witness session --ledger witness --media changed --expect-head $HEAD --yes --time none --held", 0);
+    case.say("The proposer reads it at home.");
+    case.run("collect changed --pin alice/common.pin", 0);
+    case.session(&["x"], 0);
+    case.run("collect x --pin alice/common.pin", 0);
+    case.finish();
+}
+
+#[test]
+fn approvals_are_gathered_over_sessions() {
+    let mut case = Case::grown("session-approvals");
+    case.write("alice/plan", "release on Friday\n");
+    case.run("propose put release/plan=alice/plan --pin alice/common.pin --key alice/key --media stick --note 'Ready, I think'", 0);
+    case.session(&["stick"], 0);
+    case.run("collect stick --pin alice/common.pin", 0);
+    let bundle = case.find("stick/tabellion/inbox", "alice-", ".bundle");
+    case.set("BUNDLE", bundle);
+    case.say("A stranger's approval is dropped; without --yes and without a terminal nothing is signed.");
+    case.run("approve $BUNDLE --key james/key", 2);
+    case.quiet("approve $BUNDLE --key mallory/key --yes --out stranger", 0);
+    case.write("m/tabellion/inbox/p", case.read("stranger"));
+    case.session(&["m"], 0);
+    case.say("James approves, and another session has what it needs.");
+    case.run("approve $BUNDLE --key james/key --yes", 0);
+    case.session(&["stick"], 0);
+    case.run("collect stick --pin alice/common.pin", 0);
+    case.finish();
+}
+
+#[test]
+fn papers_brought_again_get_their_first_receipt_again() {
+    let mut case = Case::grown("session-again");
+    let pin = case.pin("alice");
+    case.write("a/tabellion/inbox/p.cose", Forge::put("alice", 9, &pin, "docs/x", b"x").bytes());
+    case.write("b/tabellion/inbox/p.cose", Forge::put("james", 9, &pin, "docs/y", b"y").bytes());
+    case.session(&["a"], 0);
+    case.session(&["b"], 1);
+    case.say("Both come again, on one stick.");
+    case.write("c/tabellion/inbox/p.cose", case.read("a/tabellion/inbox/p.cose"));
+    case.write("c/tabellion/inbox/q.cose", case.read("b/tabellion/inbox/p.cose"));
+    case.session(&["c"], 0);
+    let again = case.read("c/tabellion/results/again.receipts");
+    for results in ["a/tabellion/results/session-000002.receipts", "b/tabellion/results/session-000003.receipts"] {
+        let receipt = &case.read(results)[40..];
+        assert!(again.windows(receipt.len()).any(|window| window == receipt), "the first receipt, byte for byte");
+    }
+    case.finish();
+}
+
+#[test]
+fn what_is_no_paper_is_listed_with_its_reason() {
+    let mut case = Case::grown("session-strange-files");
+    case.write("a/holiday.jpg", [0xff, 0xd8, 0xff, 0xe0, 1, 2, 3]);
+    case.write("a/empty", "");
+    case.write("a/tabellion/inbox/readme", "please accept my paper\n");
+    symlink("/etc/passwd", case.path("a/tabellion/inbox/link")).unwrap();
+    fs::hard_link(case.path("a/holiday.jpg"), case.path("a/same.jpg")).unwrap();
+    case.session(&["a"], 0);
+    case.finish();
+}
+
+// ------------------------------------------------------------------------------------------------------------------------- 3. the operator
+
+#[test]
+fn the_operator_is_stopped_before_anything_happens() {
+    let mut case = Case::grown("operator-stops");
+    let pin = case.pin("alice");
+    case.write("a/tabellion/inbox/p.cose", Forge::put("alice", 9, &pin, "docs/x", b"x").bytes());
+    case.remember_head();
+    let before = tree(&case.path("witness"));
+    let session = "witness session --ledger witness --media a --yes --time none";
+    case.say("The head is not the one the operator wrote down.");
+    case.run(&format!("{session} --expect-head 3:abandon-ability-able-about-above-absent"), 5);
+    case.run(&format!("{session} --expect-head three"), 2);
+    case.say("A wrong passphrase.");
+    case.write("wrong", "guess\n");
+    case.run(&format!("{session} --expect-head $HEAD --passphrase-file wrong"), 4);
+    case.run(&format!("{session} --expect-head $HEAD --passphrase-file nowhere"), 2);
+    case.say("No terminal, and no --yes; no head; no time.");
+    case.run("witness session --ledger witness --media a --expect-head $HEAD --time none", 2);
+    case.run("witness session --ledger witness --media a --time none", 2);
+    case.run("witness session --ledger witness --media a --expect-head $HEAD --yes", 2);
+    case.run("witness session --ledger witness --media a --expect-head $HEAD --yes --time yesterday", 2);
+    case.say("A medium that is not there, a ledger that is not there.");
+    case.run("witness session --ledger witness --media gone --expect-head $HEAD --yes --time none", 2);
+    case.run("witness session --ledger gone --media a --expect-head $HEAD --yes --time none", 2);
+    case.run("witness status --ledger gone", 2);
+    case.say("Another process holds the ledger.");
+    let lock = File::options().write(true).open(case.path("witness/lock")).unwrap();
+    lock.lock().unwrap();
+    case.run(&format!("{session} --expect-head $HEAD"), 6);
+    case.say("Reading goes on.");
+    case.run("witness status --ledger witness", 0);
+    drop(lock);
+    let mut after = tree(&case.path("witness"));
+    let mut before = before;
+    for sidecar in ["ledger.db-wal", "ledger.db-shm"] {
+        before.remove(sidecar);
+        after.remove(sidecar);
+    }
+    assert_eq!(before, after, "nothing changed");
+    case.finish();
+}
+
+#[test]
+fn another_history_on_a_medium_is_never_overwritten() {
+    let mut case = Case::grown("operator-foreign-medium");
+    let other = Case::founded("other");
+    copy_tree(&other.path("stick"), &case.path("foreign"));
+    let before = tree(&case.path("foreign"));
+    case.run("witness export --ledger witness --media foreign", 3);
+    case.say("In a session that medium is given up; the others get their results.");
+    let pin = case.pin("alice");
+    case.write("a/tabellion/inbox/p.cose", Forge::put("alice", 9, &pin, "docs/x", b"x").bytes());
+    case.session(&["foreign", "a"], 3);
+    assert_eq!(before, tree(&case.path("foreign")));
+    assert!(case.path("a/tabellion/results/session-000002.receipts").exists());
+    case.finish();
+}
+
+#[test]
+fn an_old_disk_meets_its_own_newer_checkpoint_and_halts() {
+    let mut case = Case::grown("operator-old-disk");
+    let pin = case.pin("alice");
+    copy_tree(&case.path("witness"), &case.path("old"));
+    case.write("a/tabellion/inbox/p.cose", Forge::put("alice", 9, &pin, "docs/x", b"x").bytes());
+    case.remember_head();
+    case.say("The disk was copied. The one goes on to common@4 …");
+    case.session(&["a"], 0);
+    case.say("… and its stick comes to the other.");
+    let before = tree(&case.path("a"));
+    let session = "witness session --ledger old --media a --expect-head $HEAD --yes --time none";
+    case.run(session, 5);
+    assert_eq!(before, tree(&case.path("a")), "nothing was written to the stick");
+    case.write("halt-file", case.read("old/halt"));
+    case.say("From then on it refuses to sign; looking and exporting go on.");
+    case.run(session, 5);
+    case.run("witness status --ledger old", 5);
+    fs::create_dir(case.path("b")).unwrap();
+    case.run("witness export --ledger old --media b", 0);
+    assert_eq!(case.read("halt-file"), case.read("old/halt"));
+    case.finish();
+}
+
+#[test]
+fn a_ledger_that_was_touched_is_not_used() {
+    let mut case = Case::grown("operator-touched-ledger");
+    case.remember_head();
+    let session = |ledger: &str| format!("witness session --ledger {ledger} --media stick --expect-head $HEAD --yes --time none");
+    case.say("One event was changed, with the triggers out of the way.");
+    copy_tree(&case.path("witness"), &case.path("changed"));
+    let db = rusqlite::Connection::open(case.path("changed/ledger.db")).unwrap();
+    let triggers: Vec<(String, String)> = {
+        let mut rows = db.prepare("SELECT name, sql FROM sqlite_schema WHERE type = 'trigger'").unwrap();
+        rows.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).unwrap().map(Result::unwrap).collect()
+    };
+    triggers.iter().for_each(|(name, _)| db.execute_batch(&format!("DROP TRIGGER {name}")).unwrap());
+    db.execute("UPDATE events SET timestamp = timestamp + 1 WHERE seq_no = 3", []).unwrap();
+    triggers.iter().for_each(|(_, sql)| db.execute_batch(sql).unwrap());
+    drop(db);
+    case.run(&session("changed"), 5);
+    case.run("witness status --ledger changed", 5);
+    case.say("Bytes of the file were changed.");
+    copy_tree(&case.path("witness"), &case.path("bytes"));
+    let mut bytes = case.read("bytes/ledger.db");
+    bytes[100..140].fill(0xee);
+    case.write("bytes/ledger.db", bytes);
+    case.run(&session("bytes"), 5);
+    case.say("The head file is missing, is an older one, is garbage.");
+    copy_tree(&case.path("witness"), &case.path("headless"));
+    fs::remove_file(case.path("headless/head")).unwrap();
+    case.run(&session("headless"), 5);
+    let older = Case::founded("older");
+    case.write("headless/head", older.read("witness/head"));
+    case.run(&session("headless"), 5);
+    case.write("headless/head", "tabellion-head v1\nsession one\n");
+    case.run(&session("headless"), 5);
+    case.say("A copy without the instance file, as a backup is.");
+    copy_tree(&case.path("witness"), &case.path("copied"));
+    fs::remove_file(case.path("copied/instance")).unwrap();
+    case.run(&session("copied"), 5);
+    case.say("Another desk's key.");
+    write_key(&case.path("other-key/key"), "mallory");
+    copy_tree(&case.path("witness"), &case.path("keyed"));
+    case.write("keyed/key", case.read("other-key/key"));
+    case.run(&session("keyed"), 4);
+    case.write("keyed/key", "not a key");
+    case.run(&session("keyed"), 4);
+    case.finish();
+}
+
+#[test]
+fn export_writes_the_same_bytes_again() {
+    let mut case = Case::grown("operator-export");
+    for medium in ["b", "c"] {
+        fs::create_dir(case.path(medium)).unwrap();
+    }
+    case.run("witness export --ledger witness --media b", 0);
+    case.run("witness export --ledger witness --media c", 0);
+    assert_eq!(tree(&case.path("b")), tree(&case.path("c")));
+    let before = tree(&case.path("b"));
+    case.run("witness export --ledger witness --media b", 0);
+    assert_eq!(before, tree(&case.path("b")));
+    let stick = tree(&case.path("stick/tabellion/common"));
+    assert_eq!(stick, tree(&case.path("b/tabellion/common")), "as the session wrote it");
+    case.say("A medium that is not there.");
+    case.run("witness export --ledger witness --media gone", 2);
+    case.finish();
+}
+
+// --------------------------------------------------------------------------------------------------------------------------- 4. founding
+
+#[test]
+fn founding_continues_or_refuses() {
+    let mut case = Case::empty("founding");
+    case.write("passphrase", "everyone's on this stage\n");
+    case.write("policy.toml", policy());
+    case.write("other.toml", policy().replace("size_max = 50", "size_max = 51"));
+    for name in ["alice", "james", "carol", "mallory", "next", "witness"] {
+        write_key(&case.path(&format!("{name}/key")), name);
+    }
+    let next = case.quiet("key show next/key --vkey witness.example/common", 0);
+    case.set("NEXT", next.trim());
+    case.say("Policies that are not sound.");
+    for (name, from, to) in [
+        ("k", "k = 2", "k = 4"),
+        ("nobody", "propose = [\"alice\"]", "propose = [\"bob\"]"),
+        ("twice", &public("james") as &str, &public("alice") as &str),
+        ("typo", "size_max = 50", "sizemax = 50"),
+        ("key", &public("carol"), "ed25519:1234"),
+        ("content", "content = \"required\"", "content = \"perhaps\""),
+        ("governors", "governors = \"board\"", "governors = \"bord\""),
+    ] {
+        case.write(&format!("unsound-{name}.toml"), policy().replacen(from, to, 1));
+        case.run(&format!("witness init w --policy unsound-{name}.toml --next-key $NEXT"), 2);
+    }
+    case.run("witness init w --policy nowhere.toml --next-key $NEXT", 2);
+    assert!(!case.path("w").exists(), "nothing was made");
+    case.say("A next key that is the desk's own.");
+    let own = case.quiet("key show witness/key --vkey witness.example/common", 0);
+    case.set("OWN", own.trim());
+    case.run("witness init witness --policy policy.toml --next-key $OWN", 4);
+    case.run("witness init witness --policy policy.toml --next-key witness.example/common", 2);
+    case.say("The draft; run again it continues, with another policy it refuses.");
+    case.run("witness init witness --policy policy.toml --next-key $NEXT", 0);
+    let payload = case.read("witness/charter.payload");
+    case.run("witness init witness --policy policy.toml --next-key $NEXT", 0);
+    case.run("witness init witness --policy other.toml --next-key $NEXT", 2);
+    assert_eq!(payload, case.read("witness/charter.payload"));
+    case.say("A stranger cannot approve it. One governor of two is too few.");
+    case.run("approve witness/charter.payload --key mallory/key --yes", 4);
+    case.run("approve witness/charter.payload --key alice/key --yes", 0);
+    case.run("witness init witness --charter witness/charter.cose --time none", 4);
+    case.run("witness init witness --charter witness/charter.payload --time none", 2);
+    case.run("witness init witness --charter nowhere.cose --time none", 2);
+    assert!(!case.path("witness/ledger.db").exists());
+    case.say("With the second it founds; run again it says the same.");
+    case.run("approve witness/charter.payload --key carol/key --yes", 0);
+    case.run("witness init witness --charter witness/charter.cose --time none", 0);
+    let export = |case: &mut Case, medium: &str| {
+        fs::create_dir(case.path(medium)).unwrap();
+        case.quiet(&format!("witness export --ledger witness --media {medium}"), 0);
+        tree(&case.path(medium))
+    };
+    let first = export(&mut case, "first");
+    case.run("witness init witness --charter witness/charter.cose --time none", 0);
+    assert_eq!(first, export(&mut case, "second"));
+    case.say("Another charter on top is refused, and so is a draft with another policy.");
+    write_key(&case.path("third/key"), "witness");
+    case.quiet("witness init third --policy other.toml --next-key $NEXT", 0);
+    for name in ["alice", "james"] {
+        case.quiet(&format!("approve third/charter.payload --key {name}/key --yes"), 0);
+    }
+    case.run("witness init witness --charter third/charter.cose --time none", 2);
+    case.run("witness init witness --policy other.toml --next-key $NEXT", 2);
+    assert_eq!(first, export(&mut case, "again"));
+    case.finish();
+}
+
+#[test]
+fn keys_are_made_once_and_shown_without_a_passphrase() {
+    let mut case = Case::empty("key");
+    case.write("passphrase", "a good one\n");
+    case.run("key new me/key --passphrase-file passphrase", 0);
+    case.run("key show me/key", 0);
+    case.run("key show me/key --public", 0);
+    case.run("key show me/key --vkey witness.example/common", 0);
+    case.say("A key is never overwritten; a passphrase must come from somewhere.");
+    case.run("key new me/key --passphrase-file passphrase", 2);
+    case.run("key new other", 2);
+    case.write("empty", "\n");
+    case.run("key new other --passphrase-file empty", 4);
+    case.run("key show nowhere", 2);
+    case.run("key show passphrase", 4);
+    case.run("key show me/key --vkey 'Not An Origin'", 2);
+    case.finish();
+}
+
+#[test]
+fn proposals_are_refused_at_home_when_they_cannot_be_made() {
+    let mut case = Case::grown("propose");
+    let with = "--pin alice/common.pin --key alice/key --media stick";
+    case.run(&format!("propose put tools/x {with}"), 2);
+    case.run(&format!("propose put Tools/X=alice/editor {with}"), 2);
+    case.run(&format!("propose put tools/x=nowhere {with}"), 2);
+    case.run(&format!("propose put tools/x=alice {with}"), 2);
+    case.run("propose put tools/x=alice/editor --pin nowhere --key alice/key --media stick", 2);
+    case.run("propose put tools/x=alice/editor --pin alice/common.pin --key nowhere --media stick", 2);
+    case.run("propose put tools/x=alice/editor --pin alice/common.pin --key alice/key", 2);
+    case.run("propose put tools/x=alice/editor --pin alice/common.pin --key alice/key --media nowhere", 2);
+    case.say("A key that is no member's.");
+    case.run("propose put tools/x=alice/editor --pin alice/common.pin --key mallory/key --media stick", 4);
+    case.say("One name twice; a name to remove that is not there.");
+    case.run(&format!("propose put tools/x=alice/editor tools/x=james/viewer {with}"), 2);
+    case.run(&format!("propose remove tools/nothing {with}"), 0);
+    case.say("To a file, which is never overwritten.");
+    case.run("propose put tools/x=alice/editor --pin alice/common.pin --key alice/key --out out.bundle --common stick", 0);
+    case.run("propose put tools/y=alice/editor --pin alice/common.pin --key alice/key --out out.bundle --common stick", 2);
+    case.run("approve nowhere --key james/key --yes", 2);
+    case.run("approve policy.toml --key james/key --yes", 2);
+    case.run("collect nowhere --pin alice/common.pin", 2);
+    case.run("collect stick --pin carol/common.pin", 0);
+    case.finish();
+}
+
+// ------------------------------------------------------------------------------------------------------------------------- 5. the consumer
+
+#[test]
+fn pins_begin_with_the_fingerprint_and_never_move_back() {
+    let mut case = Case::grown("consumer-pin");
+    let pin = case.pin("consumer");
+    case.set("FINGERPRINT", pin.fingerprint.hex());
+    case.set("WORDS", words24(&pin.fingerprint));
+    case.say("A fingerprint that is not the charter's, and one that is none.");
+    case.run(&format!("pin stick --charter {} --out new.pin", "ab".repeat(32)), 4);
+    case.run("pin stick --charter abcd --out new.pin", 2);
+    case.run("pin stick --charter 'abandon ability able' --out new.pin", 2);
+    case.run("pin nowhere --charter $FINGERPRINT --out new.pin", 2);
+    assert!(!case.path("new.pin").exists());
+    case.say("As words, as they were read aloud.");
+    case.run("pin stick --charter '$WORDS' --out new.pin", 0);
+    assert_eq!(case.read("new.pin"), case.read("consumer/common.pin"));
+    case.run("verify new.pin", 0);
+    case.say("Again: the same. An older pin is not replaced.");
+    case.run("pin stick --charter $FINGERPRINT --out new.pin", 0);
+    let old = Case::founded("old");
+    case.write("old.pin", old.read("consumer/common.pin"));
+    case.run("pin stick --charter $FINGERPRINT --out old.pin", 2);
+    case.say("Back is refused, to where it stands is nothing, past the end is refused.");
+    case.run("advance stick --pin new.pin --to 2", 3);
+    case.run("advance stick --pin new.pin --to 3", 0);
+    case.run("advance stick --pin new.pin --to 9", 3);
+    case.run("log stick --pin new.pin --at 9", 3);
+    case.run("log stick --pin new.pin --at 0", 3);
+    case.say("Forward, one step.");
+    let grown = old.read("consumer/common.pin");
+    case.write("old.pin", grown);
+    case.finish();
+}
+
+#[test]
+fn a_pin_that_was_edited_or_belongs_elsewhere_is_refused() {
+    let mut case = Case::grown("consumer-pin-edited");
+    let text = String::from_utf8(case.read("consumer/common.pin")).unwrap();
+    case.write("edited.pin", text.replace("number 3", "number 2"));
+    case.run("verify stick --pin edited.pin", 3);
+    case.write("edited.pin", "hello\n");
+    case.run("verify stick --pin edited.pin", 3);
+    case.run("verify stick --pin nowhere.pin", 2);
+    case.say("A pin of another Common, whole in itself.");
+    let other = Case::founded("other");
+    case.write("other.pin", other.read("consumer/common.pin"));
+    case.run("verify stick --pin other.pin", 3);
+    case.say("A pin that is ahead of the folder.");
+    let old = Case::founded("old");
+    copy_tree(&old.path("stick"), &case.path("old-stick"));
+    case.run("verify old-stick --pin consumer/common.pin", 3);
+    case.run("advance old-stick --pin consumer/common.pin", 3);
+    case.finish();
+}
+
+#[test]
+fn one_flipped_byte_in_any_file_of_the_folder_is_found() {
+    let mut case = Case::grown("consumer-flipped");
+    let common = "stick/tabellion/common";
+    for (path, at) in [
+        ("checkpoint", 30),
+        ("checkpoint", -3),
+        ("tile/0/000.p/3", 0),
+        ("tile/entries/000.p/3", 40),
+        ("tile/entries/000.p/3", -1),
+        ("papers/000.p/3", 0),
+        ("papers/000.p/3", 100),
+        ("papers/000.p/3", -1),
+        ("checkpoints/000.p/3", 3),
+        ("checkpoints/000.p/3", -3),
+        ("objects/000/000001.objects", -1),
+        ("objects/000/000001.objects", 6),
+        ("objects/000/000001.index", 0),
+        ("objects/000/000001.index", -1),
+    ] {
+        case.say(&format!("byte {at} of {path}"));
+        let whole = case.read(&format!("{common}/{path}"));
+        case.flip(&format!("{common}/{path}"), at);
+        let code = match path {
+            "checkpoint" if at < 0 => 4,
+            _ => 5,
+        };
+        case.run("verify stick --pin consumer/common.pin", code);
+        case.write(&format!("{common}/{path}"), whole);
+    }
+    case.say("Missing files.");
+    for path in ["tile/0/000.p/3", "tile/entries/000.p/3", "papers/000.p/3", "checkpoints/000.p/3"] {
+        let whole = case.read(&format!("{common}/{path}"));
+        fs::remove_file(case.path(&format!("{common}/{path}"))).unwrap();
+        case.run("verify stick --pin consumer/common.pin", 3);
+        case.write(&format!("{common}/{path}"), whole);
+    }
+    case.run("verify stick --pin consumer/common.pin", 0);
+    fs::remove_file(case.path(&format!("{common}/checkpoint"))).unwrap();
+    case.run("verify stick --pin consumer/common.pin", 2);
+    case.finish();
+}
+
+#[test]
+fn receipts_prove_or_are_refused() {
+    let mut case = Case::grown("consumer-receipts");
+    let receipt = case.find("alice/papers", "", ".receipt");
+    case.write("receipt", case.read(&receipt));
+    case.run("verify receipt --pin consumer/common.pin", 0);
+    case.say("One byte flipped: in the record, in a hash, in the signature.");
+    let text = String::from_utf8(case.read("receipt")).unwrap();
+    let lines: Vec<&str> = text.lines().collect();
+    for line in [1, 3, lines.len() - 1] {
+        let middle = lines[line].len() / 2;
+        let other = if lines[line].as_bytes()[middle] == b'A' { "B" } else { "A" };
+        let mut changed = lines[line].to_owned();
+        changed.replace_range(middle..=middle, other);
+        case.write("changed", text.replacen(lines[line], &changed, 1));
+        let output = case.command("verify changed --pin consumer/common.pin").output().unwrap();
+        let code = output.status.code();
+        assert!(matches!(code, Some(3..=5)), "{code:?} {}", String::from_utf8_lossy(&output.stderr));
+    }
+    case.say("A receipt of another witness; no receipt at all; a refusal.");
+    let other = Case::founded("other");
+    case.run("verify receipt --pin consumer/common.pin", 0);
+    case.write("other.pin", String::from_utf8(other.read("consumer/common.pin")).unwrap());
+    let foreign = foreign_receipt();
+    case.write("foreign", foreign);
+    case.run("verify foreign --pin consumer/common.pin", 4);
+    case.run("verify policy.toml --pin consumer/common.pin", 3);
+    case.run("verify nowhere --pin consumer/common.pin", 2);
+    let pin = case.pin("james");
+    case.write("a/tabellion/inbox/1.cose", Forge::put("james", 13, &pin, "docs/x", b"x").bytes());
+    case.session(&["a"], 1);
+    let results = case.read("a/tabellion/results/session-000002.receipts");
+    let at = results.windows(8).position(|window| window == b"witness.").unwrap();
+    case.write("refusal", &results[at..]);
+    case.run("verify refusal --pin consumer/common.pin", 0);
+    case.flip("refusal", 100);
+    case.run("verify refusal --pin consumer/common.pin", 4);
+    case.finish();
+}
+
+/// The receipt of a Common of the same name, founded by somebody else.
+fn foreign_receipt() -> Vec<u8> {
+    let case = Case::grown("foreign");
+    let receipt = case.find("alice/papers", "", ".receipt");
+    let text = String::from_utf8(case.read(&receipt)).unwrap();
+    text.replace("witness.example/common", "other.example/common").into_bytes()
+}
+
+#[test]
+fn names_and_content_are_shown_and_written_out() {
+    let mut case = Case::grown("consumer-content");
+    case.run("show stick --pin consumer/common.pin", 0);
+    case.run("show stick --pin consumer/common.pin tools/editor tools/nothing", 1);
+    case.run("show stick --pin consumer/common.pin --at 2", 0);
+    case.run("log stick --pin consumer/common.pin --at 2", 0);
+    case.run("checkout stick out --pin consumer/common.pin", 0);
+    assert_eq!(case.read("out/tools/editor"), case.read("alice/editor"));
+    assert_eq!(case.read("out/tools/viewer"), case.read("james/viewer"));
+    case.say("A folder with something in it is left alone.");
+    case.run("checkout stick out --pin consumer/common.pin", 2);
+    case.say("Content that the folder does not carry, and content that was changed.");
+    fs::remove_file(case.path("stick/tabellion/common/objects/000/000001.index")).unwrap();
+    case.run("checkout stick without --pin consumer/common.pin", 1);
+    case.run("verify stick --pin consumer/common.pin", 0);
+    let whole = Case::grown("whole");
+    copy_tree(&whole.path("stick"), &case.path("changed"));
+    case.flip("changed/tabellion/common/objects/000/000001.objects", -1);
+    case.run("checkout changed wrong --pin consumer/common.pin", 5);
+    case.finish();
+}
+
+// ------------------------------------------------------------------------------------------------------------------------------ 6. helps
+
+#[test]
+fn helps_are_as_printed() {
+    let mut case = Case::empty("help");
+    for command in [
+        "",
+        "demo",
+        "key",
+        "key new",
+        "key show",
+        "propose",
+        "propose put",
+        "propose remove",
+        "approve",
+        "collect",
+        "witness",
+        "witness init",
+        "witness session",
+        "witness export",
+        "witness status",
+        "pin",
+        "advance",
+        "verify",
+        "log",
+        "show",
+        "checkout",
+    ] {
+        case.run(format!("{command} --help").trim_start(), 0);
+    }
+    case.say("No command, one that is not there, an option that is not there.");
+    case.run("", 2);
+    case.run("notarise", 2);
+    case.run("witness session --leger witness", 2);
+    case.finish();
+}
+
+#[test]
+fn a_closed_pipe_ends_quietly() {
+    let case = Case::grown("closed-pipe");
+    for command in ["log stick --pin consumer/common.pin", "--help", "witness status --ledger witness"] {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let output = case.command(command).stdout(writer).stderr(Stdio::piped()).spawn().unwrap().wait_with_output().unwrap();
+        assert_eq!(output.status.code(), Some(0), "{command}");
+        assert_eq!(output.stderr, b"", "{command}");
+    }
+}
+
+#[test]
+fn every_golden_file_belongs_to_a_case() {
+    let cases = include_str!("cli.rs");
+    for entry in fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/cli")).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_stem().unwrap().to_str().unwrap();
+        assert!(cases.contains(&format!("(\"{name}\")")), "{name}");
+    }
+}
