@@ -15,6 +15,8 @@ const SELF_DESCRIBED: u64 = 55_799;
 const BUNDLE_FIRST: &[u8] = &[0xd9, 0xd9, 0xf7, 0x84];
 /// First bytes of a paper: tag 98 (COSE_Sign) and an array of four.
 const PAPER_FIRST: &[u8] = &[0xd8, 0x62, 0x84];
+/// First bytes of a COSE_Sign1, which other tools make: recognised, so that it is refused by its name.
+const SIGN1_FIRST: &[u8] = &[0xd2, 0x84];
 /// First bytes of a receipts file: an array of two that begins with 32 bytes.
 const RECEIPTS_FIRST: &[u8] = &[0x82, 0x58, 0x20];
 /// First line of a proof of inclusion.
@@ -128,7 +130,7 @@ impl FileKind {
 pub fn recognise(first: &[u8]) -> FileKind {
     if first.starts_with(BUNDLE_FIRST) {
         FileKind::Bundle
-    } else if first.starts_with(PAPER_FIRST) {
+    } else if first.starts_with(PAPER_FIRST) || first.starts_with(SIGN1_FIRST) {
         FileKind::Paper
     } else if first.starts_with(RECEIPTS_FIRST) {
         FileKind::Receipts

@@ -43,7 +43,7 @@ pub struct Common {
 }
 
 fn fails(number: u64, what: &str, found: impl std::fmt::Display, expected: impl std::fmt::Display) -> Fault {
-    Fault::new(Rule::ProofFails, format!("common@{number}: {what} {found} found; {expected} follows from the papers"))
+    Fault::new(Rule::ProofFails, format!("common@{number}: {what} {found} in the record; {expected} follows from the papers"))
 }
 
 impl Common {
@@ -54,12 +54,16 @@ impl Common {
     pub fn push(&mut self, entry: &[u8], paper: &[u8]) -> Checked<()> {
         let number = self.log.size() + 1;
         let record = Record::from_cbor(entry).map_err(|fault| Fault::new(Rule::RecordForm, format!("common@{number}: {}", fault.found)))?;
-        let envelope = Envelope::from_cbor(paper)?;
         if record.number != number {
             return Err(fails(number, "number", record.number, number));
         }
-        if (record.pid, record.env) != (envelope.pid(), Hash::of(paper)) {
-            return Err(fails(number, "paper", envelope.pid(), record.pid));
+        // The hash first: what the log did not commit to is not even parsed.
+        if record.env != Hash::of(paper) {
+            return Err(fails(number, "envelope", record.env, Hash::of(paper)));
+        }
+        let envelope = Envelope::from_cbor(paper)?;
+        if record.pid != envelope.pid() {
+            return Err(fails(number, "paper", record.pid, envelope.pid()));
         }
         let page = match record.kind {
             RecordKind::Charter => self.found(record, envelope)?,
@@ -89,7 +93,8 @@ impl Common {
         }
         self.put_in_force(charter.policy.clone());
         self.charter = Some(charter.clone());
-        let signed_by = envelope.signers.iter().filter_map(|signer| self.keyring.get(&signer.kid)).map(|key| key.member.clone()).collect();
+        let signed_by = envelope.signers.iter().filter_map(|signer| self.keyring.get(&signer.kid)).map(|key| key.member.clone());
+        let signed_by = signed_by.collect::<BTreeSet<_>>().into_iter().collect();
         Ok(Page { record, envelope, proposal: None, signed_by })
     }
 

@@ -67,9 +67,7 @@ impl Envelope {
         if bytes.len() > ENVELOPE_BYTES_MAX {
             return Err(Fault::new(Rule::EnvelopeTooLarge, format!("{} bytes found, {ENVELOPE_BYTES_MAX} at most", bytes.len())));
         }
-        if bytes.first() == Some(&0xd2) {
-            return Err(Fault::new(Rule::EnvelopeShape, "offset 0: a COSE_Sign1 (tag 18) found; a COSE_Sign (tag 98) expected"));
-        }
+        refuse_sign1(bytes)?;
         let envelope = Envelope::from_cbor(bytes)?;
         if envelope.signers.len() > SIGNATURES_MAX {
             let found = envelope.signers.len();
@@ -103,6 +101,17 @@ impl Canonical for Envelope {
             _ => fault,
         })
     }
+}
+
+/// A COSE_Sign1 is not taken, not even with one signer: one paper has one form.
+///
+/// # Errors
+/// `envelope-shape`.
+pub fn refuse_sign1(bytes: &[u8]) -> Checked<()> {
+    if bytes.first() == Some(&0xd2) {
+        return Err(Fault::new(Rule::EnvelopeShape, "offset 0: a COSE_Sign1 (tag 18) found; a COSE_Sign (tag 98) expected"));
+    }
+    Ok(())
 }
 
 fn read_envelope(r: &mut Reader<'_>) -> Checked<Envelope> {

@@ -94,7 +94,10 @@ pub fn show_key(public: &[u8; 32]) -> String {
 /// # Errors
 /// `policy-unsound` with the line or the reason.
 pub fn parse(text: &str) -> Checked<Policy> {
-    let toml: PolicyToml = toml::from_str(text).map_err(|error| unsound(error.to_string().trim().replace('\n', " ")))?;
+    let toml: PolicyToml = toml::from_str(text).map_err(|error| {
+        let line = error.span().map_or(0, |span| text[..span.start.min(text.len())].matches('\n').count() + 1);
+        unsound(format!("line {line}: {}", error.message().replace('\n', " ")))
+    })?;
     let mut members = toml.member.iter().map(|member| read_member(member, toml.quota)).collect::<Checked<Vec<_>>>()?;
     members.sort_by(|a, b| a.name.cmp(&b.name));
     let is_member = |name: &Party| members.iter().any(|member| member.name == *name);

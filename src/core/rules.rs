@@ -101,7 +101,7 @@ macro_rules! rules {
 
 rules! {
     FileUnknown "file-unknown" Read Listed "the file is no bundle, paper, checkpoint, note or receipt" "first bytes" "nothing to do if it was not meant for the witness; else export the paper again with tabellion propose";
-    FileNotPlain "file-not-plain" Read Listed "not a plain file with one link (a link, device, pipe or socket)" "kind links" "copy the file itself onto the medium";
+    FileNotPlain "file-not-plain" Read Listed "not a plain file with one name, but a link, device, pipe or socket, or a file with a second name" "kind links" "copy the file itself onto the medium";
     FileUnreadable "file-unreadable" Read Listed "the file could not be read to its end" "error" "try another port or medium; the rest of this one stands";
     FilesTooMany "files-too-many" Read Listed "more files or deeper folders than a medium may hold" "found most" "remove what is not meant for the witness";
     BundleHeader "bundle-header" Read Listed "the file begins like a bundle but its header is not one" "offset found" "export the bundle again";
@@ -121,7 +121,7 @@ rules! {
     TextForm "text-form" Parse Listed "a text for people is too long, not NFC, or holds control or direction marks" "reason" "write the text again without them";
     OriginMismatch "origin-mismatch" Verify Listed "the paper is meant for another Common" "found expected" "bring it to the witness it names, or propose again with a pin of this Common";
     AuthorUnknown "author-unknown" Verify Listed "the author is no member of the policy in force" "author" "have the governors add the member first";
-    AuthorUnsigned "author-unsigned" Verify Listed "no valid signature by an active key of the author is in the envelope" "author found expected" "the author signs again with an active key: tabellion propose";
+    AuthorUnsigned "author-unsigned" Verify Listed "no valid signature by an active key of the author is in the envelope" "author found expected" "it binds nothing, the genuine paper can still come; the author signs with an active key: tabellion propose";
     SignatureInvalid "signature-invalid" Verify Listed "a signature does not verify over the bytes received" "kid" "the paper or the signature was changed on the way; bring the genuine one";
     SignatureStranger "signature-stranger" Verify Listed "a signature by a key that no member has active" "kid" "nothing to do; it was dropped and counts for nothing";
     PolicyUnsound "policy-unsound" Policy Stop "the policy contradicts itself or would lock everyone out" "reason" "mend the policy file and check it again";
@@ -129,7 +129,7 @@ rules! {
     AuthorNotActive "author-not-active" Judge Refused "none of the author's signatures is by a key active now" "author" "the author signs a new paper with an active key";
     SequenceTaken "sequence-taken" Judge Refused "another paper of this author bound this sequence number first" "sequence by" "propose again; tabellion takes the next free number";
     BaseRootMismatch "base-root-mismatch" Judge Refused "the paper cites a root for this number that is not ours: somebody holds another history" "base found expected" "compare checkpoints at once: tabellion verify DIR on both sides; then pin this Common and propose again";
-    Lapsed "lapsed" Judge Refused "the paper's time, counted in numbers, is over" "number last | held since most" "propose again if it is still wanted";
+    Lapsed "lapsed" Judge Refused "the paper's time, counted in numbers, is over" "number last | held since head most" "propose again if it is still wanted";
     DependencyRefused "dependency-refused" Judge Refused "a paper it must follow was refused" "after" "propose again without it, or after a new one";
     BaseTooOld "base-too-old" Judge Refused "the author's pin lay further back than the policy allows when the paper first came" "base head most" "advance the pin and propose again";
     NoRule "no-rule" Judge Refused "no rule of the policy covers the name" "name" "choose a name under a prefix of the policy, or have the governors add a rule";
@@ -149,17 +149,17 @@ rules! {
     SessionEnded "session-ended" Judge Deferred "a new policy ended the session before its turn" "by" "nothing to do; it is judged again in the next session";
     HeldFull "held-full" Judge Deferred "the desk already holds as many papers of this author as it may; this one is not kept" "most" "bring it again when earlier ones are decided";
     PapersTooMany "papers-too-many" Desk Stop "more papers are to be judged than a session may" "found most" "bring them in several sessions";
-    AnotherWriter "another-writer" Desk Stop "another process holds the ledger" "path" "wait until it has ended, then run the same command again";
+    AnotherWriter "another-writer" Desk Stop "another process holds the ledger" "path" "wait until it has ended, then run the same command again; looking and exporting need not wait";
     NotFound "not-found" Desk Stop "what the command needs is not there" "path" "check the path and run the command again";
-    Exists "exists" Desk Stop "something is there already and is never overwritten" "path" "choose another place, or remove it yourself if it is yours";
+    Exists "exists" Desk Stop "something is there already and is never overwritten" "path" "look at what is there, and choose another place";
     FileFault "file-fault" Desk Stop "a file or folder could not be read or written" "path error" "look at the medium or the disk, then run the same command again";
     MediumFault "medium-fault" Desk Stop "writing to the medium failed, or what was read back differs" "path error" "the ledger is safe; run tabellion witness export with another medium";
     MediumForeign "medium-foreign" Desk Stop "the medium already carries the published folder of another history" "found expected" "use another medium; nothing on this one was changed";
     KeyFile "key-file" Desk Stop "the key file is not one of ours or was damaged" "reason" "bring the right file, or restore it from its copy";
-    Passphrase "passphrase" Desk Stop "the passphrase does not open the key" "path" "try again; nothing was changed";
+    Passphrase "passphrase" Desk Stop "the passphrase does not open the key" "path" "run the same command again with the right passphrase";
     KeyMismatch "key-mismatch" Desk Stop "the key is not the one that belongs here" "found expected" "bring the key that belongs to this ledger or member";
-    HeadUnexpected "head-unexpected" Desk Stop "the ledger's head is not the one expected" "found expected" "compare with the last printed head before doing anything else; this may be an old copy of the disk";
-    ConfirmationMissing "confirmation-missing" Desk Stop "the session was not confirmed" "found expected" "nothing was committed; run it again and confirm";
+    HeadUnexpected "head-unexpected" Desk Stop "the ledger's head is not the one expected" "found expected" "compare the words on your last printout with tabellion witness status; if they differ, this is an old or another disk: sign nothing with it";
+    ConfirmationMissing "confirmation-missing" Desk Stop "it was not confirmed" "found expected" "run it again on a terminal and confirm, or give the option that confirms";
     LedgerFault "ledger-fault" Desk Stop "the ledger failed a check" "found expected" "leave the machine on, photograph this screen, and keep the disk as it is";
     ChainBroken "chain-broken" Desk Stop "an event does not follow its predecessor" "event found expected" "leave the machine on, photograph this screen, and keep the disk as it is";
     HeadRolledBack "head-rolled-back" Desk Stop "the head file and the ledger tell different histories" "found expected" "this disk or its head file is an old or foreign copy; do not sign anything with it";
@@ -173,7 +173,7 @@ rules! {
     CheckpointUnsigned "checkpoint-unsigned" Consumer Stop "the checkpoint carries no valid signature of the log key" "found expected" "get the folder again from another copy; do not use this one";
     ProofFails "proof-fails" Consumer Stop "a proof does not lead to the root that was signed" "found expected" "get the folder again; if it stays so, keep both copies: they may prove a fork";
     FolderIncomplete "folder-incomplete" Consumer Stop "the folder lacks a file that its checkpoint needs" "path" "copy the folder again, whole";
-    PinBehind "pin-behind" Consumer Stop "the folder ends before the pin" "found expected" "get a newer copy; a pin never moves back";
+    PinBehind "pin-behind" Consumer Stop "what was asked for lies before the pin or behind the folder's end" "found expected" "get a newer copy of the folder; a pin never moves back";
     RecordForm "record-form" Consumer Stop "a record of the log is not one this tabellion understands" "reason" "use a newer tabellion";
     ContentMissing "content-missing" Consumer Stop "the folder does not carry the content of an entry" "name object" "get a copy that has the objects folder, or ask the author";
 }
@@ -220,6 +220,16 @@ impl Fault {
     /// A fault of `rule`; `found` holds the compared values.
     pub fn new(rule: Rule, found: impl Into<String>) -> Fault {
         Fault { rule, found: found.into() }
+    }
+
+    /// The same fault, with the place where it was met in front of the values.
+    pub fn within(self, place: impl fmt::Display) -> Fault {
+        Fault { found: format!("{place}: {}", self.shown()), ..self }
+    }
+
+    /// The compared values as they are shown behind the word "found".
+    pub fn shown(&self) -> &str {
+        self.found.strip_prefix("found ").unwrap_or(&self.found)
     }
 }
 

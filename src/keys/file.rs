@@ -123,7 +123,7 @@ impl KeyFile {
     pub fn read(path: &Path) -> Checked<KeyFile> {
         let bytes = read_bounded(path, KEY_FILE_BYTES_MAX + 1)?;
         let text = std::str::from_utf8(&bytes).map_err(|error| fault(format!("byte {} is not UTF-8", error.valid_up_to())))?;
-        KeyFile::parse(text)
+        KeyFile::parse(text).map_err(|fault| fault.within(path.display()))
     }
 
     /// Opens the seed, and compares the public lines with it.
@@ -199,10 +199,11 @@ fn public_key(line: &str, number: usize, role: &str) -> Checked<[u8; 32]> {
 /// Writes a new key file that only its owner may read, and has it and its folder on disk before it answers.
 ///
 /// # Errors
-/// `exists`: nothing is ever overwritten. `file-fault` with path and error; what was begun is removed then.
+/// `exists`: nothing is ever overwritten. `not-found` without its folder. `file-fault` with path and error; what was begun is removed then.
 pub fn write_new(path: &Path, text: &str) -> Checked<()> {
     let io = |error: std::io::Error| match error.kind() {
-        ErrorKind::AlreadyExists => Fault::new(Rule::Exists, path.display().to_string()),
+        ErrorKind::AlreadyExists => Fault::new(Rule::Exists, format!("{} is there; no file expected", path.display())),
+        ErrorKind::NotFound => Fault::new(Rule::NotFound, format!("{}: the folder of this file is not there", path.display())),
         _ => Fault::new(Rule::FileFault, format!("{}: {error}", path.display())),
     };
     let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map_err(io)?;
@@ -222,7 +223,7 @@ fn sync_parent(path: &Path) -> std::io::Result<()> {
 /// The first `most` bytes of a file, wiped when dropped; the caller tells from the length whether there may be more.
 pub(super) fn read_bounded(path: &Path, most: usize) -> Checked<Zeroizing<Vec<u8>>> {
     let io = |error: std::io::Error| match error.kind() {
-        ErrorKind::NotFound => Fault::new(Rule::NotFound, path.display().to_string()),
+        ErrorKind::NotFound => Fault::new(Rule::NotFound, format!("{}: nothing is there", path.display())),
         _ => Fault::new(Rule::FileFault, format!("{}: {error}", path.display())),
     };
     let mut bytes = Zeroizing::new(vec![0; most]);
@@ -389,7 +390,7 @@ mod tests {
         assert_eq!(write_new(&path, "other").map_err(|f| f.rule), Err(Rule::Exists));
         assert_eq!(std::fs::read(&path).expect("read"), before);
         assert_eq!(KeyFile::read(&path).expect("a key file").unlock(&passphrase("right"), LOW).map(|s| *s.expose()), Ok(*seed().expose()));
-        assert_eq!(write_new(&dir.path().join("no/key"), "x").map_err(|f| f.rule), Err(Rule::FileFault));
+        assert_eq!(write_new(&dir.path().join("no/key"), "x").map_err(|f| f.rule), Err(Rule::NotFound));
         assert_eq!(KeyFile::read(&dir.path().join("none")).map(drop).map_err(|f| f.rule), Err(Rule::NotFound));
     }
 

@@ -14,6 +14,7 @@ use super::plain::{CHUNK_BYTES, folder_of, hash_through, read_up_to, sync_folder
 use super::scan::{RawFile, RawReader};
 use crate::core::bundle::{BUNDLE_HEADER_BYTES_MAX, BundleHeader, FileKind};
 use crate::core::cbor::item_len;
+use crate::core::cose::refuse_sign1;
 use crate::core::ids::Hash;
 use crate::core::limits::{BUNDLE_OBJECTS_MAX, ENVELOPE_BYTES_MAX, OBJECT_BYTES_MAX, SESSION_PAPERS_MAX};
 use crate::core::rules::{Checked, Fault, Rule};
@@ -150,6 +151,9 @@ impl Bundle<'_> {
         let start = self.stream.offset;
         let bytes = self.stream.peek(ENVELOPE_BYTES_MAX + 1)?;
         let available = bytes.len();
+        if let Err(fault) = refuse_sign1(bytes) {
+            return self.malformed(start, &fault);
+        }
         if bytes.first().is_some_and(|&b| b >> 5 == 2) {
             return listed(Rule::BundleCount, format!("offset {start}: {} papers found, {} expected", self.papers, self.header.papers));
         }

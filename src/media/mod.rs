@@ -7,3 +7,5 @@ pub mod bundle_file;
 mod plain;
 pub mod publish;
 pub mod scan;
+
+pub use plain::shown;

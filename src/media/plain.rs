@@ -34,8 +34,11 @@ fn refuse_unless_plain(metadata: &Metadata) -> Checked<()> {
     if metadata.is_file() && metadata.nlink() == 1 {
         return Ok(());
     }
-    let kind = kind_word(metadata);
-    Err(Fault::new(Rule::FileNotPlain, format!("{kind} with {} link(s) found, a file with 1 link expected", metadata.nlink())))
+    let found = match metadata.nlink() {
+        links if metadata.is_file() => format!("a file with {links} names"),
+        _ => kind_word(metadata).to_owned(),
+    };
+    Err(Fault::new(Rule::FileNotPlain, format!("{found} found, a file with 1 name expected")))
 }
 
 /// What something on a medium is, for people.
@@ -99,7 +102,7 @@ pub(super) fn folder_of(path: &Path) -> &Path {
 
 /// A path as it is shown: control characters, direction marks, backslashes and what is not UTF-8 are escaped, so that it can neither move
 /// the cursor nor pass for another.
-pub(super) fn shown(path: &Path) -> String {
+pub fn shown(path: &Path) -> String {
     let mut out = String::new();
     for chunk in path.as_os_str().as_bytes().utf8_chunks() {
         for c in chunk.valid().chars() {

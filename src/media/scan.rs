@@ -335,6 +335,7 @@ fn refuse_to_keep(kind: FileKind, declared: u64, first: &[u8]) -> Option<Fault> 
             Some(Fault::new(Rule::FileUnknown, found))
         }
         FileKind::Paper | FileKind::Checkpoint | FileKind::Proof | FileKind::Note => None,
+        FileKind::Unknown if declared == 0 => Some(Fault::new(Rule::FileUnknown, "an empty file, 0 bytes")),
         FileKind::Unknown => {
             let begin = hex::encode(&first[..first.len().min(SHOWN_BYTES)]);
             Some(Fault::new(Rule::FileUnknown, format!("{declared} bytes that begin {begin:?}")))
@@ -460,7 +461,7 @@ mod tests {
         assert_eq!(names, ["elsewhere/x", "paper"]);
         let not_plain = Rule::FileNotPlain;
         assert_eq!(listed(&scanned), ["again", "dangling", "folder-link", "link", "pipe", "socket", "twice"].map(|name| (name, not_plain)));
-        assert!(scanned.ignored[0].fault.found.starts_with("a file with 2 link(s) found"), "{}", scanned.ignored[0].fault);
+        assert!(scanned.ignored[0].fault.found.starts_with("a file with 2 names found"), "{}", scanned.ignored[0].fault);
         assert!(scanned.ignored[4].fault.found.starts_with("a pipe"), "{}", scanned.ignored[4].fault);
     }
 
@@ -474,7 +475,7 @@ mod tests {
         assert_eq!(
             found,
             [
-                (Rule::FileUnknown, "0 bytes that begin \"\"", Some((0, Hash::of(b"")))),
+                (Rule::FileUnknown, "an empty file, 0 bytes", Some((0, Hash::of(b"")))),
                 (Rule::FileUnknown, "300000 bytes that begin \"abababababababababababababababab\"", Some((300_000, Hash::of(&long)))),
                 (Rule::FileUnknown, "2 bytes that begin \"ffd8\"", Some((2, Hash::of(&[0xff, 0xd8])))),
             ]
