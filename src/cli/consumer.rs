@@ -7,12 +7,12 @@ use clap::Args;
 use crate::core::common::Page;
 use crate::core::ids::{Hash, Name};
 use crate::core::pin::Pin;
-use crate::core::rules::Rule;
+use crate::core::rules::{Fault, Rule};
 use crate::core::words::{hash_of_words, words24};
 use crate::run::consumer::{self, Receipt, advance as move_forward, number_at, read_pin, state_at, verify_folder, verify_receipt};
 use crate::run::files;
 use crate::run::folder::{CheckedFolder, Folder};
-use crate::run::problem::{Exit, Outcomes, Problem, Unchanged};
+use crate::run::problem::{Exit, Outcomes, Problem};
 
 use super::output::Output;
 use super::words;
@@ -72,6 +72,7 @@ pub struct ShowArgs {
     #[command(flatten)]
     look: LookArgs,
     /// Names to show; all without any
+    #[arg(value_name = "NAME", value_parser = words::typed::<Name>)]
     names: Vec<Name>,
 }
 
@@ -101,7 +102,10 @@ pub fn pin(args: PinArgs, out: &mut Output) -> Outcomes<Exit> {
     let (pin, checked) = consumer::pin(&args.dir, &fingerprint(&args.charter)?, &args.out)?;
     let charter = checked.common.charter()?;
     out.line(format!("pinned   {} of {}", words::head(&pin.head), pin.origin));
-    out.line(format!("checked  {} records from the charter you named to the newest checkpoint, every signature and root", pin.head.number));
+    out.line(format!(
+        "checked  {} from the charter you named to the newest checkpoint, every signature and root",
+        words::count(pin.head.number as usize, "record")
+    ));
     if charter.rehearsal {
         out.line("rehearsal: nothing in this Common counts");
     }
@@ -117,7 +121,7 @@ pub fn advance(args: AdvanceArgs, out: &mut Output) -> Outcomes<Exit> {
         return Ok(Exit::Done);
     }
     out.line(format!("from     {}", words::head(&moved.from)));
-    out.line(format!("to       {}, proved by {} hashes", words::head(&moved.to), moved.proof_hashes));
+    out.line(format!("to       {}, proved by {}", words::head(&moved.to), words::count(moved.proof_hashes, "hash")));
     for page in &moved.pages {
         show_page(page, out);
     }
@@ -169,7 +173,11 @@ pub fn show(args: ShowArgs, out: &mut Output) -> Outcomes<Exit> {
 pub fn checkout(args: CheckoutArgs, out: &mut Output) -> Outcomes<Exit> {
     let (_, checked, number) = open(&args.look)?;
     let done = consumer::checkout(&checked, number, &args.out)?;
-    out.line(format!("wrote    {} files of common@{number} to {}, each compared with its hash", done.written.len(), args.out.display()));
+    out.line(format!(
+        "wrote    {} of common@{number} to {}, each compared with its hash",
+        words::count(done.written.len(), "file"),
+        args.out.display()
+    ));
     for (name, entry) in &done.missing {
         out.line(format!("missing  {name} sha256:{} [{}] the folder does not carry it", entry.sha256, Rule::ContentMissing));
     }
@@ -190,7 +198,7 @@ pub fn verify(args: VerifyArgs, out: &mut Output) -> Outcomes<Exit> {
         return Ok(Exit::Done);
     }
     let pin = read_pin(&args.pin)?;
-    match verify_receipt(&bytes, &pin).unchanged(|| "nothing was written; the receipt proves nothing".into())? {
+    match verify_receipt(&bytes, &pin).map_err(|fault| refused_receipt(&args.what, fault))? {
         Receipt::Accepted(record, head) => {
             out.line(format!("proved   paper {} became common@{} in session {}", record.pid, record.number, record.session));
             out.line(format!("by       an inclusion proof in {}, signed by {}", words::head(&head), pin.vkey));
@@ -206,6 +214,15 @@ pub fn verify(args: VerifyArgs, out: &mut Output) -> Outcomes<Exit> {
     Ok(Exit::Done)
 }
 
+fn refused_receipt(path: &Path, fault: Fault) -> Problem {
+    let next = match fault.rule {
+        Rule::FileUnknown => "name a published folder, a medium that carries one, a receipt as tabellion collect keeps it, or a pin",
+        _ => "take the receipt from the medium again, or bring the paper to the witness once more: it gives the same receipt",
+    };
+    let problem = Problem::from(fault.within(path.display())).advising(next);
+    Problem { state: "nothing was written; this file proves nothing".into(), ..problem }
+}
+
 fn verify_dir(dir: &Path, pin: &Path, out: &mut Output) -> Outcomes<Exit> {
     let pin = read_pin(pin)?;
     let checked = verify_folder(dir, &pin)?;
@@ -216,5 +233,10 @@ fn verify_dir(dir: &Path, pin: &Path, out: &mut Output) -> Outcomes<Exit> {
         "checked  {} records and papers, their signatures and approvals, every state root, and the checkpoint of every number",
         checked.head.number
     ));
+    let content = consumer::verify_content(&checked)?;
+    out.line(format!("content  {}, each compared with its hash", words::count(content.objects, "object")));
+    for (name, entry) in &content.missing {
+        out.line(format!("missing  {name} {}: the folder does not carry it, and need not", entry.sha256.short()));
+    }
     Ok(Exit::Done)
 }

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use clap::{Args, Subcommand};
 
 use crate::core::charter::Charter;
+use crate::core::cose::Signer;
 use crate::core::ids::{MediaType, Name, Pid, Text};
 use crate::core::proposal::Operation;
 use crate::core::rules::{Fault, Outcome, Rule};
@@ -14,8 +15,10 @@ use crate::keys::file::{KeyFile, WorkFactor};
 use crate::run::consumer::{Receipt, read_pin};
 use crate::run::folder::Folder;
 use crate::run::found::PAYLOAD_FILE;
-use crate::run::problem::{Exit, Outcomes, Problem};
-use crate::run::proposer::{self, Approvable, Ask, Collected, Proposed, Wish, export_to_file, export_to_medium, read_for_approval};
+use crate::run::problem::{Exit, Outcomes, Problem, Unchanged};
+use crate::run::proposer::{
+    self, Approvable, Ask, Collected, Pending, Proposed, Wish, export_to_file, export_to_medium, read_for_approval,
+};
 
 use super::output::{Output, narrate};
 use super::passphrase::PassphraseArgs;
@@ -27,10 +30,10 @@ pub enum ProposeCommand {
     /// Let names stand for files
     Put {
         /// NAME=PATH, as tools/editor=./editor
-        #[arg(required = true, value_parser = parse_put)]
+        #[arg(required = true, value_name = "NAME=PATH", value_parser = parse_put)]
         puts: Vec<(Name, PathBuf)>,
         /// Also let this name stand for nothing
-        #[arg(long, value_name = "NAME")]
+        #[arg(long, value_name = "NAME", value_parser = words::typed::<Name>)]
         remove: Vec<Name>,
         #[command(flatten)]
         wish: WishArgs,
@@ -38,7 +41,7 @@ pub enum ProposeCommand {
     /// Let names stand for nothing
     Remove {
         /// The names
-        #[arg(required = true)]
+        #[arg(required = true, value_name = "NAME", value_parser = words::typed::<Name>)]
         names: Vec<Name>,
         #[command(flatten)]
         wish: WishArgs,
@@ -69,7 +72,7 @@ pub struct WishArgs {
     #[arg(long)]
     overwrite: bool,
     /// Media type of what is put
-    #[arg(long, value_name = "TYPE", default_value = "application/octet-stream")]
+    #[arg(long, value_name = "TYPE", default_value = "application/octet-stream", value_parser = words::typed::<MediaType>)]
     media_type: MediaType,
     /// The largest number this paper may become
     #[arg(long, value_name = "N")]
@@ -78,7 +81,7 @@ pub struct WishArgs {
     #[arg(long, value_name = "sha256:ID", value_parser = parse_pid)]
     after: Vec<Pid>,
     /// Your words, for people
-    #[arg(long, value_name = "TEXT")]
+    #[arg(long, value_name = "TEXT", value_parser = words::typed::<Text>)]
     note: Option<Text>,
 }
 
@@ -110,9 +113,12 @@ pub struct CollectArgs {
     pin: PathBuf,
 }
 
+/// What is left of a signing that was not confirmed.
+const UNSIGNED: &str = "nothing was signed, and no file was changed";
+
 fn parse_put(text: &str) -> Result<(Name, PathBuf), String> {
     let (name, path) = text.split_once('=').ok_or_else(|| format!("{text:?} found; NAME=PATH expected"))?;
-    Ok((name.parse().map_err(|fault: Fault| fault.found)?, path.into()))
+    Ok((words::typed(name)?, path.into()))
 }
 
 /// `sha256:` and 64 hex digits.
@@ -156,11 +162,13 @@ pub fn propose(command: ProposeCommand, out: &mut Output) -> Outcomes<Exit> {
         home: home_of(&args.pin),
     };
     let proposed = proposer::propose(&wish, &key)?;
-    let path = match (&args.media, &args.out) {
-        (Some(medium), _) => export_to_medium(&proposed, medium)?,
-        (None, Some(file)) => export_to_file(&proposed, file).map(|()| file.clone())?,
-        (None, None) => return Err(Problem::usage("--media DIR or --out FILE expected")),
+    let exported = match (&args.media, &args.out) {
+        (Some(medium), _) => export_to_medium(&proposed, medium),
+        (None, Some(file)) => export_to_file(&proposed, file).map(|()| file.clone()),
+        (None, None) => Err(Fault::new(Rule::Usage, "--media DIR or --out FILE expected")),
     };
+    // A paper that went nowhere must not be waited for.
+    let path = exported.inspect_err(|_| proposer::forget(&wish.home, &proposed.pid))?;
     show_proposed(&proposed, &path, out);
     Ok(Exit::Done)
 }
@@ -172,13 +180,15 @@ fn show_proposed(proposed: &Proposed, path: &Path, out: &mut Output) {
         out.line(format!("    {}", words::operation(operation)));
     }
     out.line(format!("paper    sha256:{}", proposed.pid));
-    out.line(format!("wrote    {}, with {} files of content", path.display(), proposed.objects.len()));
+    out.line(format!("wrote    {}, with {} of content", path.display(), words::count(proposed.objects.len(), "file")));
     out.line("next     take it to the witness; tabellion collect tells you later what became of it");
 }
 
 /// Shows what would be signed, then signs.
 pub fn approve(args: ApproveArgs, out: &mut Output) -> Outcomes<Exit> {
-    let to_approve = read_for_approval(&args.file)?;
+    let beside = if args.file.ends_with(PAYLOAD_FILE) { args.file.with_file_name("charter.cose") } else { args.file.clone() };
+    let target = args.out.clone().unwrap_or(beside);
+    let to_approve = read_for_approval(&args.file, &target)?;
     for pending in &to_approve.papers {
         match &pending.what {
             Approvable::Proposal(proposal) => {
@@ -194,19 +204,34 @@ pub fn approve(args: ApproveArgs, out: &mut Output) -> Outcomes<Exit> {
             }
             Approvable::Charter(charter) => show_charter(charter, out),
         }
-        out.line(format!("signed   by {} so far", pending.signatures()));
+        out.line(format!("signed   by {} so far", signers(pending)));
     }
     out.flush();
     if !args.yes && !agreed()? {
-        return Err(Fault::new(Rule::ConfirmationMissing, "the answer was not yes; yes expected").into());
+        return Err(Fault::new(Rule::ConfirmationMissing, "the answer was not yes; yes expected")).unchanged(|| UNSIGNED.into());
     }
-    let beside = if args.file.ends_with(PAYLOAD_FILE) { args.file.with_file_name("charter.cose") } else { args.file.clone() };
-    let target = args.out.unwrap_or(beside);
     let key = unlock(&args.key, &args.passphrase)?;
     proposer::approve(&to_approve, &key, &target)?;
     out.line(format!("added    the signature of {}", key.kid().short()));
     out.line(format!("wrote    {}", target.display()));
+    match to_approve.papers.first().map(|pending| &pending.what) {
+        Some(Approvable::Charter(_)) => {
+            out.line(format!("next     when enough governors have signed: tabellion witness init DIR --charter {}", target.display()));
+        }
+        _ => out.line("next     put it into a medium's tabellion/inbox, and bring that to any later session"),
+    }
     Ok(Exit::Done)
+}
+
+/// Who signed something already: members where the paper itself says who they are, else key ids.
+fn signers(pending: &Pending) -> String {
+    let name = |signer: &Signer| match &pending.what {
+        Approvable::Charter(charter) => charter.policy.keyring().get(&signer.kid).map(|key| key.member.to_string()),
+        Approvable::Proposal(_) => None,
+    };
+    let mut names: Vec<String> = pending.signers().iter().map(|signer| name(signer).unwrap_or_else(|| signer.kid.short())).collect();
+    names.sort();
+    if names.is_empty() { "nobody".into() } else { names.join(", ") }
 }
 
 /// A charter in words.
@@ -225,7 +250,8 @@ pub fn show_charter(charter: &Charter, out: &mut Output) {
 
 fn agreed() -> Outcomes<bool> {
     if !std::io::stdin().is_terminal() {
-        return Err(Problem::usage("no terminal to ask; --yes expected"));
+        return Err(Fault::new(Rule::ConfirmationMissing, "no terminal to ask; without one --yes is expected"))
+            .unchanged(|| UNSIGNED.into());
     }
     narrate("Sign this? Type yes:");
     let mut line = String::new();
@@ -247,6 +273,15 @@ pub fn collect(args: CollectArgs, out: &mut Output) -> Outcomes<Exit> {
     }
     if collection.papers.is_empty() {
         out.line(format!("no paper was proposed from {}", home.display()));
+    }
+    for (path, fault) in &collection.listed {
+        out.line(format!("listed   {path} [{}] {}", fault.rule, fault.rule.says()));
+        out.line(format!("  found  {}", fault.shown()));
+        out.line("  state  nothing was taken from it; receipts kept before are unchanged");
+        out.line("  next   the other receipts were read; if yours is not among them, bring the paper to the witness once more");
+        if Exit::of(fault.rule) == Exit::Key {
+            exit = Exit::Key;
+        }
     }
     for path in &collection.cleared {
         out.line(format!("cleared  {path}: everything in it was yours and is done"));

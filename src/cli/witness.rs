@@ -7,7 +7,7 @@ use clap::{Args, Subcommand};
 
 use crate::clock;
 use crate::core::cbor::Canonical;
-use crate::core::ids::{Head, Pid, Text, parse_decimal};
+use crate::core::ids::{Hash, Head, Pid, Text, parse_decimal};
 use crate::core::note::VerifierKey;
 use crate::core::payload::Ruling;
 use crate::core::plan::Plan;
@@ -18,7 +18,7 @@ use crate::core::verdict::Verdict;
 use crate::core::words::{head_words, words24};
 use crate::keys::Passphrase;
 use crate::keys::file::WorkFactor;
-use crate::run::bag::Bag;
+use crate::run::bag::{Bag, Listed};
 use crate::run::desk::Desk;
 use crate::run::found::{self, Draft};
 use crate::run::problem::{Exit, Outcomes, Problem};
@@ -68,10 +68,10 @@ pub struct InitArgs {
     #[arg(long, value_name = "FILE", required_unless_present = "charter", requires = "next_key")]
     policy: Option<PathBuf>,
     /// Verifier key of the log key after this one, made elsewhere; its name is the origin
-    #[arg(long, value_name = "VKEY", requires = "policy")]
+    #[arg(long, value_name = "VKEY", requires = "policy", value_parser = words::typed::<VerifierKey>)]
     next_key: Option<VerifierKey>,
     /// The founders' words, for people
-    #[arg(long, value_name = "TEXT", requires = "policy")]
+    #[arg(long, value_name = "TEXT", requires = "policy", value_parser = words::typed::<Text>)]
     text: Option<Text>,
     /// Everything made is marked a rehearsal and counts for nothing
     #[arg(long, requires = "policy")]
@@ -187,12 +187,12 @@ struct Attendant<'a> {
 }
 
 impl Attendant<'_> {
-    fn ask(&self, what: &str) -> Checked<String> {
+    fn ask(&self, what: &str, prompt: &str) -> Checked<String> {
         if !std::io::stdin().is_terminal() {
-            let found = format!("no terminal to ask for {what}; --yes --expect-head N:WORDS expected");
+            let found = format!("no terminal to ask for {what}; without one --yes and --expect-head N:WORDS are expected");
             return Err(Fault::new(Rule::ConfirmationMissing, found));
         }
-        narrate(&format!("{what}:"));
+        narrate(&format!("{prompt}:"));
         let mut line = String::new();
         std::io::stdin().read_line(&mut line).map_err(|error| Fault::new(Rule::ConfirmationMissing, error.to_string()))?;
         Ok(line.trim().to_owned())
@@ -204,7 +204,7 @@ impl Operator for Attendant<'_> {
         let known = match &self.args.expect_head {
             Some(known) => known.clone(),
             None => {
-                let typed = self.ask("The last head you know, as N:WORDS")?;
+                let typed = self.ask("the last head", "The last head you know, as N:WORDS")?;
                 parse_head(&typed).map_err(|reason| Fault::new(Rule::HeadUnexpected, reason))?
             }
         };
@@ -227,7 +227,7 @@ impl Operator for Attendant<'_> {
     }
 
     fn confirm(&mut self, plan: &Plan, bag: &Bag) -> Checked<String> {
-        narrate(&format!("session {} would judge {} papers:", plan.opened().session, plan.rulings().len()));
+        narrate(&format!("session {} would judge {}:", plan.opened().session, words::count(plan.rulings().len(), "paper")));
         for ruling in plan.rulings() {
             if let Ok(proposal) = Proposal::from_cbor(&ruling.envelope.payload) {
                 narrate(&format!("  {:9} {}", label(ruling), words::paper(&ruling.pid, &proposal)));
@@ -244,7 +244,8 @@ impl Operator for Attendant<'_> {
             return Ok("--yes".into());
         }
         let number = plan.after().number;
-        let typed = self.ask(&format!("Common would be at {}. Type that number to commit", words::head(&plan.after())))?;
+        let prompt = format!("Common would be at {}. Type that number to commit", words::head(&plan.after()));
+        let typed = self.ask(&format!("the new number, {number}"), &prompt)?;
         if parse_decimal(&typed) == Some(number) {
             return Ok(format!("typed {number}"));
         }
@@ -300,8 +301,8 @@ fn show_report(report: &Report, out: &mut Output) -> Outcomes<Exit> {
     }
     for listed in &report.listed {
         out.line(format!("listed   {} [{}] {}", listed.path, listed.fault.rule, listed.fault.rule.says()));
-        out.line(format!("  found  {}", listed.fault.found));
-        out.line(format!("  state  it counts for nothing and harms nobody; sha256:{}", listed.sha256));
+        out.line(format!("  found  {}", listed.fault.shown()));
+        out.line(format!("  state  {}", what_is_left(listed)));
         out.line(format!("  next   {}", listed.fault.rule.next()));
     }
     out.line(format!("head     {}", words::head(&report.heads.1)));
@@ -309,14 +310,31 @@ fn show_report(report: &Report, out: &mut Output) -> Outcomes<Exit> {
         match written {
             Ok(()) => out.line(format!("wrote    {}: results of session {}, read back and compared", medium.display(), report.session)),
             Err(fault) => {
-                out.line(format!("medium   {} was given up [{}] {}", medium.display(), fault.rule, fault.found));
-                out.line(format!("  state  the ledger is complete at {}", words::head(&report.heads.1)));
+                out.line(format!("medium   {} was given up [{}] {}", medium.display(), fault.rule, fault.rule.says()));
+                out.line(format!("  found  {}", fault.shown()));
+                out.line(format!(
+                    "  state  the ledger is complete at {}, and the other media are not touched by this",
+                    words::head(&report.heads.1)
+                ));
                 out.line(format!("  next   {}", fault.rule.next()));
                 exit = Exit::Medium;
             }
         }
     }
     Ok(exit)
+}
+
+/// What becomes of something that is listed.
+fn what_is_left(listed: &Listed) -> String {
+    let what = match listed.fault.rule {
+        Rule::BundleCut | Rule::BundleCount | Rule::BundleOrder | Rule::ObjectTooLarge => {
+            "what stands before that place was read; from there on nothing of the file counts"
+        }
+        Rule::SignatureInvalid | Rule::SignatureStranger => "that signature counts for nothing; the paper stands without it",
+        _ => "it counts for nothing and harms nobody",
+    };
+    // What was not read has no hash.
+    if listed.sha256 == Hash::ZERO { format!("{what}; it was not opened") } else { format!("{what}; sha256:{}", listed.sha256) }
 }
 
 fn show_ruling(ruling: &Ruling, session: u64, out: &mut Output) -> Outcomes<()> {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::core::ids::{Head, Pid};
 use crate::core::proposal::{Expect, Operation, Proposal};
-use crate::core::rules::Rule;
+use crate::core::rules::{Fault, Rule};
 use crate::core::words::head_words;
 
 /// A head with its words: what is compared aloud.
@@ -34,23 +34,76 @@ pub fn operation(operation: &Operation) -> String {
     }
 }
 
-/// The compared values of a rule, as a sentence.
+/// An argument that is read by its own type; the message is what that type compared.
+pub fn typed<T: std::str::FromStr<Err = Fault>>(text: &str) -> Result<T, String> {
+    text.parse().map_err(|fault: Fault| fault.shown().to_owned())
+}
+
+/// A number of things: `1 paper`, `2 papers`.
+pub fn count(number: usize, what: &str) -> String {
+    let ending = match number {
+        1 => "",
+        _ if what.ends_with('h') => "es",
+        _ => "s",
+    };
+    format!("{number} {what}{ending}")
+}
+
+/// The compared values of a rule, as a sentence. A detail that lacks a value its rule should have is shown as it stands.
 pub fn found(rule: Rule, detail: &str) -> String {
     let values = values(rule, detail);
+    sentence(rule, &values).unwrap_or_else(|| detail.to_owned())
+}
+
+fn sentence(rule: Rule, values: &BTreeMap<String, String>) -> Option<String> {
     let get = |key: &str| values.get(key).map(String::as_str);
-    match (rule, get("found"), get("expected"), get("name")) {
-        (Rule::ThresholdNotMet, ..) => {
-            let (have, need) = (get("have").unwrap_or("?"), get("need").unwrap_or("?"));
-            let missing = get("missing").unwrap_or("nobody").replace(' ', ", ");
-            format!("{have} of the {need} approvals that group {} needs; not signed by {missing}", get("group").unwrap_or("?"))
+    let is = |found: &str, expected: &str| format!("{found}; expected {expected}");
+    Some(match rule {
+        Rule::ThresholdNotMet => {
+            let missing = get("missing").filter(|missing| !missing.is_empty()).unwrap_or("nobody").replace(' ', ", ");
+            format!("{} of the {} approvals that group {} needs; not signed by {missing}", get("have")?, get("need")?, get("group")?)
         }
-        (_, Some(found), Some(expected), Some(name)) => format!("{name} is {found}; expected {expected}"),
-        (_, Some(found), Some(expected), None) => {
-            let base = get("base").map_or(String::new(), |base| format!("for common@{base} "));
-            format!("{base}{found}; expected {expected}")
+        Rule::AuthorNotActive => format!("{} signed with no key that is active now", get("author")?),
+        Rule::SequenceTaken => format!("sequence {} is bound by paper {}", get("sequence")?, get("by")?),
+        Rule::BaseRootMismatch => format!("root {} cited for common@{}; ours is {}", get("found")?, get("base")?, get("expected")?),
+        Rule::Lapsed if get("last").is_some() => format!("it would be common@{}; its last number is {}", get("number")?, get("last")?),
+        Rule::Lapsed => {
+            format!(
+                "held since common@{}, and the head is common@{}; at most {} numbers are waited",
+                get("since")?,
+                get("head")?,
+                get("most")?
+            )
         }
-        _ => values.iter().map(|(key, value)| format!("{key} {value}")).collect::<Vec<_>>().join(", "),
-    }
+        Rule::DependencyRefused => format!("it follows paper {}, which was refused", get("after")?),
+        Rule::DependencyOpen => format!("it follows paper {}, which is not decided", get("after")?),
+        Rule::BaseTooOld => {
+            format!(
+                "made on common@{} when the head was common@{}; at most {} numbers back are allowed",
+                get("base")?,
+                get("head")?,
+                get("most")?
+            )
+        }
+        Rule::BaseAhead => format!("made on common@{}; our head is common@{}", get("base")?, get("head")?),
+        Rule::NoRule => format!("{}, which begins with no prefix of the policy", get("name")?),
+        Rule::ProposerNotAllowed => {
+            format!("{} is covered by the rule for {}, which does not name {}", get("name")?, get("prefix")?, get("author")?)
+        }
+        Rule::NameShadowsRule => format!("{} lies above the prefix {}", get("name")?, get("prefix")?),
+        Rule::NameCollides => format!("{} is asked for, and {} stays an entry", get("name")?, get("other")?),
+        Rule::EntryTooLarge => format!("{} has {} bytes; at most {} allowed", get("name")?, get("found")?, get("most")?),
+        Rule::ObjectFault => format!("the content of {} has {} bytes; the paper says {}", get("name")?, get("found")?, get("expected")?),
+        Rule::NoEffect => format!("{} is already as the paper asks", get("name")?),
+        Rule::ObjectMissing => format!("the content of {}, {}, was brought by no medium", get("name")?, get("object")?),
+        Rule::QuotaUsed => format!("{} papers of the author were accepted in this session, the most allowed", get("quota")?),
+        Rule::SessionEnded => format!("paper {} put a new policy in force", get("by")?),
+        Rule::HeldFull => format!("{} papers of the author are held, the most allowed", get("most")?),
+        _ => match get("name") {
+            Some(name) => format!("{name} is {}", is(get("found")?, get("expected")?)),
+            None => is(get("found")?, get("expected")?),
+        },
+    })
 }
 
 /// A detail as keys and values; the keys are those of the registry.
@@ -81,10 +134,15 @@ mod tests {
         assert_eq!(text, "tools/editor is sha256:5c0211aa00000000; expected absent");
         let text = found(Rule::ThresholdNotMet, "group release have 1 need 2 missing carol james");
         assert_eq!(text, "1 of the 2 approvals that group release needs; not signed by carol, james");
-        assert_eq!(found(Rule::NoRule, "name docs/a"), "name docs/a");
-        assert_eq!(
-            found(Rule::BaseRootMismatch, "base 3 found sha256:aa expected sha256:bb"),
-            "for common@3 sha256:aa; expected sha256:bb"
-        );
+        assert_eq!(found(Rule::NoRule, "name docs/a"), "docs/a, which begins with no prefix of the policy");
+        let text = found(Rule::BaseRootMismatch, "base 3 found sha256:aa expected sha256:bb");
+        assert_eq!(text, "root sha256:aa cited for common@3; ours is sha256:bb");
+        assert_eq!(found(Rule::Lapsed, "number 4 last 3"), "it would be common@4; its last number is 3");
+        let text = found(Rule::Lapsed, "held since 3 head 9 most 5");
+        assert_eq!(text, "held since common@3, and the head is common@9; at most 5 numbers are waited");
+        // What has no sentence, or lost a value to the bound of a detail, is shown as it stands.
+        for detail in ["k is 4; it has 3 parts", "name docs/a"] {
+            assert_eq!(found(Rule::PolicyFault, detail), detail);
+        }
     }
 }

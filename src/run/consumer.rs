@@ -17,7 +17,7 @@ use crate::core::state::State;
 
 use super::files::{self, make_folder, write_bytes};
 use super::folder::{CheckedFolder, Folder};
-use super::problem::{Outcomes, Unchanged};
+use super::problem::{Outcomes, Problem, Unchanged};
 
 /// Reads a pin.
 ///
@@ -26,7 +26,7 @@ use super::problem::{Outcomes, Unchanged};
 pub fn read_pin(path: &Path) -> Checked<Pin> {
     let bytes = files::read(path)?;
     let text = String::from_utf8(bytes).map_err(|_| Fault::new(Rule::PinForm, format!("{}: not UTF-8", path.display())))?;
-    Pin::parse(&text)
+    Pin::parse(&text).map_err(|fault| fault.within(path.display()))
 }
 
 /// Pins the newest number of a folder whose charter has this fingerprint. The fingerprint must come by another way than the folder.
@@ -44,25 +44,60 @@ pub fn pin(dir: &Path, fingerprint: &Hash, out: &Path) -> Outcomes<(Pin, Checked
         let old = read_pin(out)?;
         if old.text() != pin.text() {
             let found = format!("a pin of {} in {}; {} is what you would pin now", old.head, out.display(), pin.head);
-            return Err(Fault::new(Rule::Exists, found))
-                .unchanged(|| format!("{} unchanged; to move it forward run tabellion advance", out.display()));
+            let problem = Problem::from(Fault::new(Rule::Exists, found)).advising("to move a pin forward run: tabellion advance");
+            return Err(Problem { state: format!("{} unchanged", out.display()), ..problem });
         }
     }
     write_bytes(out, pin.text().as_bytes())?;
     Ok((pin, checked))
 }
 
-/// Verifies a folder from a pin.
+/// Verifies a folder from a pin: every page, every tile, and the checkpoint of every number.
 ///
 /// # Errors
-/// Everything [`Folder::check`] refuses; and `checkpoint-unsigned` when the checkpoint of any number does not verify.
+/// Everything [`Folder::check`] refuses; `proof-fails` when the tiles lead elsewhere than the pages; `checkpoint-unsigned` when the checkpoint
+/// of any number does not verify.
 pub fn verify_folder(dir: &Path, pin: &Pin) -> Outcomes<CheckedFolder> {
     let checked = Folder::find(dir)?.check(pin)?;
     for number in 1..=checked.head.number {
+        let (found, expected) = (checked.folder.root_of(number, &checked.head)?, checked.common.log().root_at(number).unwrap_or_default());
+        if found != expected {
+            let found = format!("the tiles lead to root {found} of common@{number}; the entries to {expected}");
+            return Err(Fault::new(Rule::ProofFails, found).into());
+        }
         checked.folder.checkpoint_at(number, &checked.head, &pin.vkey)?;
     }
     Ok(checked)
 }
+
+/// What content a folder carries.
+pub struct Content {
+    /// Objects in its packs, each compared with its hash.
+    pub objects: usize,
+    /// Entries of the state at the head whose content is in no pack.
+    pub missing: Vec<(Name, Entry)>,
+}
+
+/// Reads every pack of a folder, and sees which entries' content is there.
+///
+/// # Errors
+/// `proof-fails` when an object does not have its hash; `folder-incomplete`.
+pub fn verify_content(checked: &CheckedFolder) -> Outcomes<Content> {
+    let objects = checked.folder.check_packs(sessions_of(&checked.common).into_iter())?;
+    let state = state_at(&checked.common, checked.head.number);
+    let missing = state.entries().filter(|(_, entry)| !objects.contains(&entry.sha256));
+    Ok(Content { objects: objects.len(), missing: missing.map(|(name, entry)| (name.clone(), entry.clone())).collect() })
+}
+
+/// The sessions that made pages, ascending.
+fn sessions_of(common: &Common) -> Vec<u64> {
+    let mut sessions: Vec<u64> = common.pages().iter().map(|page| page.record.session).collect();
+    sessions.dedup();
+    sessions
+}
+
+/// What a verdict note has in its first line.
+const NOTE_MARK: &[u8] = b"/verdict v1\n";
 
 /// What a receipt proves.
 pub enum Receipt {
@@ -81,6 +116,10 @@ pub fn verify_receipt(bytes: &[u8], pin: &Pin) -> Checked<Receipt> {
         return Err(Fault::new(Rule::CheckpointForm, format!("{} bytes found, {NOTE_BYTES_MAX} at most", bytes.len())));
     }
     if !bytes.starts_with(b"c2sp.org/tlog-proof@v1\n") {
+        if !bytes.windows(NOTE_MARK.len()).any(|window| window == NOTE_MARK) {
+            let begin = hex::encode(&bytes[..bytes.len().min(16)]);
+            return Err(Fault::new(Rule::FileUnknown, format!("{} bytes that begin {begin:?}; a receipt or a pin expected", bytes.len())));
+        }
         let note = Note::parse(bytes)?;
         note.verify(&pin.vkey)?;
         return VerdictNote::parse(note.text).map(Receipt::Answered);
@@ -113,7 +152,7 @@ pub struct Advance {
 pub fn advance(dir: &Path, pin_path: &Path, to: Option<u64>) -> Outcomes<Advance> {
     let unchanged = || format!("{} unchanged", pin_path.display());
     let pin = read_pin(pin_path).unchanged(unchanged)?;
-    let checked = verify_folder(dir, &pin).map_err(|problem| super::problem::Problem { state: unchanged(), ..problem })?;
+    let checked = verify_folder(dir, &pin).map_err(|problem| Problem { state: unchanged(), ..problem })?;
     let number = to.unwrap_or(checked.head.number);
     if number < pin.head.number {
         return Err(Fault::new(Rule::PinBehind, format!("common@{number} asked for; the pin is at common@{}", pin.head.number)))
@@ -122,7 +161,7 @@ pub fn advance(dir: &Path, pin_path: &Path, to: Option<u64>) -> Outcomes<Advance
     let root = checked.common.log().root_at(number);
     let ends = || Fault::new(Rule::PinBehind, format!("common@{number} asked for; the folder ends at common@{}", checked.head.number));
     let head = Head { number, root: root.ok_or_else(ends).unchanged(unchanged)? };
-    let proof_hashes = checked.folder.check_consistent(&pin.head, &head).unchanged(unchanged)?;
+    let proof_hashes = checked.folder.check_consistent(&pin.head, &head, checked.head.number).unchanged(unchanged)?;
     let pages = checked.common.pages()[pin.head.number as usize..number as usize].to_vec();
     write_bytes(pin_path, Pin { head, ..pin.clone() }.text().as_bytes()).unchanged(unchanged)?;
     Ok(Advance { from: pin.head, to: head, pages, proof_hashes })
@@ -167,16 +206,17 @@ pub fn checkout(checked: &CheckedFolder, number: u64, out: &Path) -> Outcomes<Ch
             .unchanged(|| format!("{} unchanged", out.display()));
     }
     let state = state_at(&checked.common, number);
-    let mut sessions: Vec<u64> = checked.common.pages().iter().map(|page| page.record.session).collect();
-    sessions.dedup();
+    let sessions = sessions_of(&checked.common);
     let mut done = Checkout { written: Vec::new(), missing: Vec::new() };
     make_folder(out)?;
     for (name, entry) in state.entries() {
-        match checked.folder.object(sessions.iter().copied(), &entry.sha256)? {
+        let count = done.written.len();
+        let begun = || format!("{count} files were written to {} before this one, each compared with its hash", out.display());
+        match checked.folder.object(sessions.iter().copied(), &entry.sha256).unchanged(begun)? {
             None => done.missing.push((name.clone(), entry.clone())),
             Some(content) => {
                 let path: PathBuf = out.join(name.as_str());
-                write_bytes(&path, &content)?;
+                write_bytes(&path, &content).unchanged(begun)?;
                 done.written.push((name.clone(), entry.clone()));
             }
         }

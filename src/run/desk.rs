@@ -110,7 +110,7 @@ impl Desk {
         ledger.start_up_check(&CheckInput { ledger_keys: &[public_key], deep: false, must_hold: &[] })?.into_checked()?;
         let mut books = Books::default();
         ledger.for_each(1, |event| books.apply(&event))?;
-        ledger.check_instance(&books.charter()?.instance)?;
+        ledger.check_instance(&books.charter()?.instance).map_err(no_instance)?;
         let head_is_behind = compare_head_file(dir, &books)?;
         Ok(Desk { dir: dir.to_owned(), ledger, books, head_is_behind })
     }
@@ -248,7 +248,16 @@ impl Desk {
             }
             Err(error) => format!("nothing was written to the ledger or to any medium; the halt file could not be written: {error}"),
         };
-        Problem { fault, state }
+        Problem { fault, state, next: None }
+    }
+}
+
+/// A copy of the folder without its instance file, as a backup is.
+fn no_instance(fault: Fault) -> Problem {
+    match fault.rule {
+        Rule::NotFound => Problem::from(Fault { rule: Rule::LedgerFault, ..fault })
+            .advising("this is a copy of a desk, and the original may be at work: sign nothing with it; docs/recovery.md says what makes it the writer"),
+        _ => fault.into(),
     }
 }
 
@@ -279,7 +288,7 @@ fn head_of(books: &Books) -> Option<HeadFile> {
 fn compare_head_file(dir: &Path, books: &Books) -> Checked<bool> {
     let Some(ours) = head_of(books) else { return Err(Fault::new(Rule::LedgerFault, "no closed session found; the founding expected")) };
     let found = match read_head(dir)? {
-        Some(text) => Some(HeadFile::parse(&text)?),
+        Some(text) => Some(HeadFile::parse(&text).map_err(|fault| fault.within("the head file"))?),
         None => None,
     };
     let say = |head: &HeadFile| format!("session {} {} closed {}", head.session, head.head, hex::encode(&head.closed[..8]));
@@ -292,6 +301,6 @@ fn compare_head_file(dir: &Path, books: &Books) -> Checked<bool> {
     if books.unsealed().is_some() && found == expected {
         return Ok(true);
     }
-    let found = found.as_ref().map_or("no head file".into(), say);
-    Err(Fault::new(Rule::HeadRolledBack, format!("{found} in the head file; {} in the ledger", say(&ours))))
+    let found = found.as_ref().map_or("no head file is there".into(), |head| format!("{} in the head file", say(head)));
+    Err(Fault::new(Rule::HeadRolledBack, format!("{found}; {} in the ledger", say(&ours))))
 }

@@ -11,8 +11,10 @@ use crate::core::rules::{Checked, Fault, Rule};
 
 /// `not-found` or `file-fault` with the path.
 pub fn file_fault(path: &Path, error: &std::io::Error) -> Fault {
-    let rule = if error.kind() == ErrorKind::NotFound { Rule::NotFound } else { Rule::FileFault };
-    Fault::new(rule, format!("{}: {error}", path.display()))
+    match error.kind() {
+        ErrorKind::NotFound => Fault::new(Rule::NotFound, format!("{}: nothing is there", path.display())),
+        _ => Fault::new(Rule::FileFault, format!("{}: {error}", path.display())),
+    }
 }
 
 /// The folder a file lies in.

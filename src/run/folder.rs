@@ -3,6 +3,7 @@
 //! Everything is recomputed: leaves from the entries, the root from the leaves, pids and envs from the papers, the state from the operations.
 //! Only then is the root compared with the one that the log key signed, and with the pin.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -13,15 +14,14 @@ use crate::core::ids::{Hash, Head};
 use crate::core::limits::{NOTE_BYTES_MAX, RECORD_BYTES_MAX, TILE_WIDTH};
 use crate::core::note::{Checkpoint, Note, VerifierKey, assemble};
 use crate::core::pin::Pin;
-use crate::core::rules::{Checked, Fault, Rule};
+use crate::core::rules::{Checked, Fault, Rule, Stage};
 use crate::core::tile::{TileReader, TileRef, consistency, decode_bundle, entries_path, numbered_path, root, session_stem};
 use crate::core::tree::verify_consistency;
 
+use super::packs::{INDEX_ROW, INDEX_ROWS_MAX, check_pack, offset_of};
+
 /// Largest file of 256 papers that is read: each paper united, 512 signatures of 110 bytes at most.
 const PAPERS_BYTES_MAX: u64 = 256 * 200_000;
-/// Rows of an index: 32 bytes of hash, 8 of offset.
-const INDEX_ROW: usize = 40;
-
 /// A published folder.
 pub struct Folder {
     root: PathBuf,
@@ -35,6 +35,12 @@ pub struct CheckedFolder {
     pub head: Head,
     /// Every page up to it.
     pub common: Common,
+}
+
+/// What the folder holds is not what its log committed to, whatever rule of a paper it breaks.
+fn damaged(place: impl std::fmt::Display, fault: Fault) -> Fault {
+    let found = format!("{place} is not what the log committed to: [{}] {}", fault.rule, fault.shown());
+    Fault::new(Rule::ProofFails, found)
 }
 
 impl Folder {
@@ -57,7 +63,11 @@ impl Folder {
     fn read(&self, path: &str, most: u64) -> Checked<Vec<u8>> {
         let full = self.root.join(path);
         let incomplete = |reason: String| Fault::new(Rule::FolderIncomplete, format!("{}: {reason}", full.display()));
-        let length = fs::metadata(&full).map_err(|error| incomplete(error.to_string()))?.len();
+        let missing = |error: std::io::Error| match error.kind() {
+            std::io::ErrorKind::NotFound => incomplete("nothing is there; a file expected".into()),
+            _ => incomplete(error.to_string()),
+        };
+        let length = fs::metadata(&full).map_err(missing)?.len();
         if length > most {
             return Err(incomplete(format!("{length} bytes found, {most} at most")));
         }
@@ -70,7 +80,7 @@ impl Folder {
     /// `folder-incomplete`, `checkpoint-form`, `checkpoint-unsigned`.
     pub fn head(&self, key: &VerifierKey) -> Checked<Head> {
         let bytes = self.read("checkpoint", NOTE_BYTES_MAX as u64)?;
-        Ok(Checkpoint::parse_signed(&bytes, key)?.head)
+        Ok(Checkpoint::parse_signed(&bytes, key).map_err(|fault| fault.within(self.root.join("checkpoint").display()))?.head)
     }
 
     /// The charter's log key, after comparing the charter's record with a fingerprint that came by another way.
@@ -78,7 +88,8 @@ impl Folder {
     /// # Errors
     /// `fingerprint-mismatch` with both values; parse faults.
     pub fn found_by(&self, fingerprint: &Hash) -> Checked<charter::Charter> {
-        let claimed = charter::verify(&self.read("charter.cose", 65_536)?)?;
+        let charter = self.read("charter.cose", 65_536)?;
+        let claimed = charter::verify(&charter).map_err(|fault| damaged(self.root.join("charter.cose").display(), fault))?;
         let head = self.head(&claimed.charter().log)?;
         let entries = self.entries(0, head.number)?;
         let mut common = Common::default();
@@ -109,8 +120,9 @@ impl Folder {
         let (mut out, mut at) = (Vec::new(), 0);
         while at < bytes.len() {
             let cut = || Fault::new(Rule::FolderIncomplete, format!("{path}: the paper at byte {at} breaks off"));
-            let len = item_len(&bytes[at..])?.ok_or_else(cut)?;
-            check(&bytes[at..at + len])?;
+            let damaged = |fault| damaged(format_args!("{path}: the paper at byte {at}"), fault);
+            let len = item_len(&bytes[at..]).map_err(damaged)?.ok_or_else(cut)?;
+            check(&bytes[at..at + len]).map_err(damaged)?;
             out.push(bytes[at..at + len].to_vec());
             at += len;
         }
@@ -123,32 +135,43 @@ impl Folder {
     /// As [`Folder::head`].
     pub fn checkpoint_at(&self, number: u64, head: &Head, key: &VerifierKey) -> Checked<String> {
         let index = (number - 1) / TILE_WIDTH;
-        let bytes = self.read(&numbered_path("checkpoints", index, Folder::width(index, head.number)), NOTE_BYTES_MAX as u64)?;
-        let lines = decode_bundle(&bytes)?;
+        let path = numbered_path("checkpoints", index, Folder::width(index, head.number));
+        let bytes = self.read(&path, NOTE_BYTES_MAX as u64)?;
+        let lines = decode_bundle(&bytes).map_err(|fault| damaged(&path, fault))?;
         let line = lines.get(((number - 1) % TILE_WIDTH) as usize).and_then(|line| std::str::from_utf8(line).ok());
         let line = line.ok_or_else(|| Fault::new(Rule::FolderIncomplete, format!("no signature for common@{number} in the folder")))?;
-        let at = Head { number, root: root(&self.tiles(head.number), number)? };
+        let at = Head { number, root: self.root_of(number, head)? };
         let signed = assemble(&Checkpoint { origin: key.name().clone(), head: at }.text(), line);
-        Note::parse(signed.as_bytes())?.verify(key)?;
+        let within = |fault: Fault| fault.within(format_args!("{path}, the checkpoint of common@{number}"));
+        Note::parse(signed.as_bytes()).map_err(within)?.verify(key).map_err(within)?;
         Ok(signed)
+    }
+
+    /// The root of the first `number` leaves, from the tiles.
+    ///
+    /// # Errors
+    /// `folder-incomplete`, `proof-fails`.
+    pub fn root_of(&self, number: u64, head: &Head) -> Checked<Hash> {
+        root(&self.tiles(head.number), number)
     }
 
     fn tiles(&self, size: u64) -> TileReader<impl Fn(TileRef) -> Checked<Vec<u8>>> {
         TileReader::new(size, move |tile: TileRef| self.read(&tile.path(), TILE_WIDTH * 32))
     }
 
-    /// Whether `old` is a beginning of the folder's log of head `new`: the consistency proof, made from the tiles and verified.
+    /// Whether `old` is a beginning of `new`, both of the folder's log of `size` records: the consistency proof, made from the tiles and verified.
     ///
     /// # Errors
     /// `proof-fails` with both roots, `pin-behind`, `folder-incomplete`.
-    pub fn check_consistent(&self, old: &Head, new: &Head) -> Checked<usize> {
+    pub fn check_consistent(&self, old: &Head, new: &Head, size: u64) -> Checked<usize> {
         if old.number > new.number {
             return Err(Fault::new(
                 Rule::PinBehind,
                 format!("common@{} found in {}; common@{} or later expected", new.number, self.root.display(), old.number),
             ));
         }
-        let proof = consistency(&self.tiles(new.number), old.number, new.number)?;
+        // Partial tiles are there for the newest size only: the proof between two smaller ones is made from those.
+        let proof = consistency(&self.tiles(size), old.number, new.number)?;
         verify_consistency(*old, *new, &proof)?;
         Ok(proof.len())
     }
@@ -159,7 +182,7 @@ impl Folder {
     /// `checkpoint-unsigned`, `proof-fails`, `pin-behind`, `fingerprint-mismatch`, `folder-incomplete`, `record-form`.
     pub fn check(self, pin: &Pin) -> Checked<CheckedFolder> {
         let head = self.head(&pin.vkey)?;
-        self.check_consistent(&pin.head, &head)?;
+        self.check_consistent(&pin.head, &head, head.number)?;
         let common = self.pages(head.number)?;
         let found = common.log().head();
         if found != head {
@@ -181,10 +204,28 @@ impl Folder {
                 return Err(Fault::new(Rule::FolderIncomplete, found));
             }
             for (entry, paper) in entries.iter().zip(&papers) {
-                common.push(entry, paper)?;
+                let number = common.log().size() + 1;
+                common.push(entry, paper).map_err(|fault| match fault.rule.stage() {
+                    Stage::Consumer => fault,
+                    _ => damaged(format_args!("the paper of common@{number}"), fault),
+                })?;
             }
         }
         Ok(common)
+    }
+
+    /// Checks the packs of these sessions that the folder carries; answers the hashes of their objects.
+    ///
+    /// # Errors
+    /// As [`check_pack`].
+    pub fn check_packs(&self, sessions: impl Iterator<Item = u64>) -> Checked<BTreeSet<Hash>> {
+        let mut out = BTreeSet::new();
+        for stem in sessions.map(|session| self.root.join(format!("objects/{}", session_stem(session)))) {
+            if PathBuf::from(format!("{}.index", stem.display())).is_file() {
+                out.extend(check_pack(&stem)?);
+            }
+        }
+        Ok(out)
     }
 
     /// An object of the pack of a session, verified by its hash; `None` when the folder does not carry it.
@@ -197,7 +238,7 @@ impl Folder {
             if !self.root.join(format!("{stem}.index")).is_file() {
                 continue;
             }
-            let index = self.read(&format!("{stem}.index"), INDEX_ROW as u64 * 25_600_000)?;
+            let index = self.read(&format!("{stem}.index"), INDEX_ROW as u64 * INDEX_ROWS_MAX)?;
             let rows: Vec<&[u8]> = index.chunks_exact(INDEX_ROW).collect();
             if let Ok(at) = rows.binary_search_by(|row| row[..32].cmp(&hash.0)) {
                 return self.object_at(&stem, rows[at], hash).map(Some);
@@ -208,7 +249,7 @@ impl Folder {
 
     fn object_at(&self, stem: &str, row: &[u8], hash: &Hash) -> Checked<Vec<u8>> {
         let pack = self.read(&format!("{stem}.objects"), u64::MAX)?;
-        let offset = row[32..].iter().fold(0u64, |value, byte| value << 8 | u64::from(*byte));
+        let offset = offset_of(row);
         let wrong = || Fault::new(Rule::ProofFails, format!("{stem}.objects: no object {hash} at offset {offset}"));
         let offset = usize::try_from(offset).map_err(|_| wrong())?;
         // The head of the byte string ends where the content begins: try its possible lengths.

@@ -12,7 +12,7 @@ use crate::core::payload::Closed;
 use crate::core::plan::found;
 use crate::core::policy::Policy;
 use crate::core::policy_text;
-use crate::core::rules::{Checked, Fault, Rule};
+use crate::core::rules::{Checked, Fault, Rule, Stage};
 use crate::keys::file::{KeyFile, WorkFactor, seal, write_new};
 use crate::keys::{Passphrase, Seed};
 use crate::ledger::Ledger;
@@ -20,7 +20,7 @@ use crate::media::publish::Observe;
 
 use super::desk::{Desk, DeskKeys, KEY_FILE};
 use super::files::{self, hash_file, make_folder, write_bytes};
-use super::problem::{Outcomes, Unchanged};
+use super::problem::{Outcomes, Problem, Unchanged};
 use super::session::events_of;
 
 /// Name of the charter's bare payload in the desk's folder.
@@ -87,7 +87,7 @@ pub fn draft(draft: &Draft, passphrase: &Passphrase, work: WorkFactor) -> Outcom
 pub fn read_policy(path: &Path) -> Checked<Policy> {
     let bytes = files::read(path)?;
     let text = String::from_utf8(bytes).map_err(|_| Fault::new(Rule::PolicyUnsound, format!("{}: not UTF-8", path.display())))?;
-    policy_text::parse(&text)
+    policy_text::parse(&text).map_err(|fault| fault.within(path.display()))
 }
 
 fn continue_draft(draft: &Draft, path: &Path, policy: &Policy) -> Outcomes<(PathBuf, Charter)> {
@@ -101,7 +101,8 @@ fn continue_draft(draft: &Draft, path: &Path, policy: &Policy) -> Outcomes<(Path
             charter.origin,
             charter.policy.hash()
         );
-        return Err(Fault::new(Rule::Exists, found).into());
+        return Err(Problem::from(Fault::new(Rule::Exists, found))
+            .advising("go on with the policy and the next key it was drafted with, or begin another founding in a new folder"));
     }
     Ok((path.to_owned(), charter))
 }
@@ -121,7 +122,7 @@ pub fn program_digest() -> Checked<Hash> {
 /// `charter-unsigned`, `key-mismatch`, `exists` when the ledger has another charter, and whatever a commit can end with.
 pub fn commit(dir: &Path, charter_file: &Path, time: Option<u64>, passphrase: &Passphrase, observe: &mut Observe<'_>) -> Outcomes<Desk> {
     let bytes = files::read(charter_file)?;
-    let charter = charter::verify(&bytes)?;
+    let charter = read_charter(charter_file, &bytes)?;
     let keys = DeskKeys::unlock(&dir.join(KEY_FILE), passphrase, charter.charter())?;
     let mut desk = match dir.join(crate::ledger::DATABASE_FILE).exists() && Ledger::open(dir)?.latest()?.is_some() {
         true => continue_founding(dir, &charter)?,
@@ -133,6 +134,22 @@ pub fn commit(dir: &Path, charter_file: &Path, time: Option<u64>, passphrase: &P
     }
     desk.seal(&keys, observe)?;
     Ok(desk)
+}
+
+fn read_charter(path: &Path, bytes: &[u8]) -> Outcomes<charter::VerifiedCharter> {
+    if Charter::from_cbor(bytes).is_ok() {
+        let found =
+            format!("{} is the bare payload, with 0 signatures; the charter.cose that tabellion approve makes expected", path.display());
+        return Err(Fault::new(Rule::CharterUnsigned, found).into());
+    }
+    charter::verify(bytes).map_err(|fault| {
+        let stage = fault.rule.stage();
+        let problem = Problem::from(fault.within(path.display()));
+        match stage {
+            Stage::Policy => problem,
+            _ => problem.advising("name the charter.cose that tabellion approve made from charter.payload"),
+        }
+    })
 }
 
 fn continue_founding(dir: &Path, charter: &charter::VerifiedCharter) -> Outcomes<Desk> {

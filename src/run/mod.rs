@@ -15,6 +15,7 @@ pub mod folder;
 pub mod found;
 #[cfg(feature = "desk")]
 pub mod objects;
+pub mod packs;
 pub mod problem;
 #[cfg(feature = "desk")]
 pub mod proposer;

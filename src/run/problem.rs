@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::core::rules::{Fault, Outcome, Rule, Stage};
+use crate::core::rules::{Fault, Rule, Stage};
 
 /// A command that ended without doing what it was asked.
 #[derive(Clone, Debug)]
@@ -11,6 +11,8 @@ pub struct Problem {
     pub fault: Fault,
     /// What did not change.
     pub state: String,
+    /// What to do next, where the rule's own advice does not fit the command.
+    pub next: Option<String>,
 }
 
 /// How a command ended, as an exit code (`docs/exit-codes.md`).
@@ -71,6 +73,11 @@ impl Problem {
         Fault::new(Rule::Usage, reason).into()
     }
 
+    /// With other advice than the rule's own.
+    pub fn advising(self, next: impl Into<String>) -> Problem {
+        Problem { next: Some(next.into()), ..self }
+    }
+
     /// How the program ends.
     pub fn exit(&self) -> Exit {
         Exit::of(self.fault.rule)
@@ -79,20 +86,17 @@ impl Problem {
 
 impl From<Fault> for Problem {
     fn from(fault: Fault) -> Problem {
-        Problem { fault, state: "nothing was written".into() }
+        Problem { fault, state: "nothing was written".into(), next: None }
     }
 }
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let word = match self.fault.rule.outcome() {
-            Outcome::Stop => "stop",
-            outcome => outcome.word(),
-        };
-        writeln!(f, "tabellion: {word} [{}] {}", self.fault.rule, self.fault.rule.says())?;
-        writeln!(f, "  found  {}", self.fault.found)?;
+        // Whatever the rule does to a paper, here it ended the command.
+        writeln!(f, "tabellion: stop [{}] {}", self.fault.rule, self.fault.rule.says())?;
+        writeln!(f, "  found  {}", self.fault.shown())?;
         writeln!(f, "  state  {}", self.state)?;
-        write!(f, "  next   {}", self.fault.rule.next())
+        write!(f, "  next   {}", self.next.as_deref().unwrap_or(self.fault.rule.next()))
     }
 }
 
@@ -112,6 +116,6 @@ pub trait Unchanged<T> {
 
 impl<T> Unchanged<T> for Result<T, Fault> {
     fn unchanged(self, state: impl FnOnce() -> String) -> Outcomes<T> {
-        self.map_err(|fault| Problem { fault, state: state() })
+        self.map_err(|fault| Problem { fault, state: state(), next: None })
     }
 }

@@ -22,11 +22,12 @@ use crate::core::verify::{self, Parsed};
 use crate::keys::derive::MemberKey;
 use crate::media::bundle_file::{BundleItem, read_bundle, write_bundle};
 use crate::media::scan::{RawFile, read_one, scan};
+use crate::media::shown;
 
 use super::consumer::{Receipt, state_at, verify_receipt};
 use super::files::{self, file_fault, hash_file, make_folder, staging, write_bytes};
 use super::folder::CheckedFolder;
-use super::problem::{Outcomes, Unchanged};
+use super::problem::{Outcomes, Problem, Unchanged};
 
 /// Folder of a proposer's papers, beside the pin.
 const PAPERS: &str = "papers";
@@ -99,6 +100,9 @@ pub fn propose(wish: &Wish<'_>, key: &MemberKey) -> Outcomes<Proposed> {
     let mut objects = BTreeMap::new();
     let mut operations = wish.asks.iter().map(|ask| operation(ask, wish, &state, &mut objects)).collect::<Checked<Vec<_>>>()?;
     operations.sort_by(|a, b| a.name().cmp(&b.name()));
+    if let Some(name) = operations.windows(2).find(|pair| pair[0].name() == pair[1].name()).and_then(|pair| pair[0].name()) {
+        return Err(Problem::usage(format!("{name} stands twice; one change for each name expected")));
+    }
     let sequence = next_sequence(wish, &author)?;
     let mut after = wish.after.clone();
     after.sort();
@@ -164,6 +168,11 @@ fn own_papers(home: &Path) -> Checked<Vec<(PathBuf, Parsed)>> {
     Ok(out)
 }
 
+/// Removes the copy of a paper that could not be exported: nobody else has it, and nothing will come back for it.
+pub fn forget(home: &Path, pid: &Pid) {
+    drop(fs::remove_file(home.join(PAPERS).join(format!("{pid}.cose"))));
+}
+
 fn keep_copy(home: &Path, pid: &Pid, bytes: &[u8]) -> Checked<()> {
     let folder = home.join(PAPERS);
     write_bytes(&folder.join(format!("{pid}.cose")), bytes)
@@ -191,7 +200,7 @@ fn sign(kind: PaperKind, payload: Vec<u8>, mut signers: Vec<Signer>, key: &Membe
 /// `file-fault`, `exists`.
 pub fn export_to_file(proposed: &Proposed, out: &Path) -> Checked<()> {
     if out.exists() {
-        return Err(Fault::new(Rule::Exists, format!("{}", out.display())));
+        return Err(Fault::new(Rule::Exists, format!("{} is there; no file expected", out.display())));
     }
     let objects: Vec<(Hash, PathBuf)> = proposed.objects.iter().map(|(hash, path)| (*hash, path.clone())).collect();
     write_bundle(out, std::slice::from_ref(&proposed.envelope), &objects)
@@ -202,6 +211,9 @@ pub fn export_to_file(proposed: &Proposed, out: &Path) -> Checked<()> {
 /// # Errors
 /// As [`export_to_file`].
 pub fn export_to_medium(proposed: &Proposed, medium: &Path) -> Checked<PathBuf> {
+    if !medium.is_dir() {
+        return Err(Fault::new(Rule::NotFound, format!("{}: no folder is there; a medium expected", medium.display())));
+    }
     let inbox = medium.join(INBOX);
     make_folder(&inbox)?;
     let name = format!("{}-{:06}-{}.bundle", proposed.proposal.author, proposed.proposal.sequence, proposed.pid.tiny());
@@ -209,6 +221,9 @@ pub fn export_to_medium(proposed: &Proposed, medium: &Path) -> Checked<PathBuf> 
     export_to_file(proposed, &path)?;
     Ok(path)
 }
+
+/// What to do when a file is nothing that can be approved.
+const APPROVABLE: &str = "name a bundle or paper that tabellion propose made, or the charter.payload that tabellion witness init made";
 
 /// Something that can be approved, with what would be signed.
 pub enum Approvable {
@@ -231,9 +246,9 @@ impl Pending {
         self.envelope.pid()
     }
 
-    /// How many signatures it carries.
-    pub fn signatures(&self) -> usize {
-        self.envelope.signers.len()
+    /// Who signed it already; unchecked.
+    pub fn signers(&self) -> &[Signer] {
+        &self.envelope.signers
     }
 }
 
@@ -246,26 +261,25 @@ pub struct ToApprove {
     _staging: tempfile::TempDir,
 }
 
-/// Reads what could be approved in a file: a bundle, a paper, a charter, or a charter's bare payload.
+/// Reads what could be approved in a file: a bundle, a paper, a charter, or a charter's bare payload, which takes over the signatures of the
+/// `charter.cose` that lies at `out`.
 ///
 /// # Errors
 /// `file-unknown`, parse faults; a bundle that is cut is refused whole here.
-pub fn read_for_approval(path: &Path) -> Outcomes<ToApprove> {
+pub fn read_for_approval(path: &Path, out: &Path) -> Outcomes<ToApprove> {
     let staging = staging()?;
     let bare = files::read(path)?;
     if let Ok(charter) = Charter::from_cbor(&bare) {
-        let envelope = Envelope { kind: PaperKind::Charter, payload: bare, signers: Vec::new() };
+        let signers = existing_signers(&bare, out)?;
+        let envelope = Envelope { kind: PaperKind::Charter, payload: bare, signers };
         let papers = vec![Pending { what: Approvable::Charter(Box::new(charter)), envelope }];
         return Ok(ToApprove { papers, file: None, objects: Vec::new(), _staging: staging });
     }
     drop(bare);
-    let file = read_one(path, staging.path())?;
+    let file = read_one(path, staging.path()).map_err(|fault| Problem::from(fault).advising(APPROVABLE))?;
     if !matches!(file.kind(), FileKind::Bundle | FileKind::Paper) {
-        return Err(Fault::new(
-            Rule::FileUnknown,
-            format!("{} is a {}; a bundle, paper or charter payload expected", path.display(), file.kind().word()),
-        )
-        .into());
+        let found = format!("{} is a {}; a bundle, paper or charter payload expected", path.display(), file.kind().word());
+        return Err(Problem::from(Fault::new(Rule::FileUnknown, found)).advising(APPROVABLE));
     }
     let (mut papers, mut objects) = (Vec::new(), Vec::new());
     let cut = read_bundle(&file, &mut |item| {
@@ -307,7 +321,7 @@ pub fn approve(to_approve: &ToApprove, key: &MemberKey, out: &Path) -> Outcomes<
             }
         }
         let envelope = &pending.envelope;
-        let signed = sign(envelope.kind, envelope.payload.clone(), existing_signers(pending, out)?, key)?;
+        let signed = sign(envelope.kind, envelope.payload.clone(), envelope.signers.clone(), key)?;
         papers.push(signed.to_cbor());
     }
     if let [only] = papers.as_slice()
@@ -328,17 +342,17 @@ pub fn approve(to_approve: &ToApprove, key: &MemberKey, out: &Path) -> Outcomes<
     write_bundle(out, &papers, &objects).unchanged(|| "the file was not changed".into())
 }
 
-/// The signatures a paper has already; for a charter's bare payload those of the `charter.cose` that lies at `out`.
-fn existing_signers(pending: &Pending, out: &Path) -> Checked<Vec<Signer>> {
-    if pending.envelope.signers.is_empty() && out.exists() {
-        let bytes = files::read(out)?;
-        let existing = Envelope::from_brought(&bytes)?;
-        if existing.payload != pending.envelope.payload {
-            return Err(Fault::new(Rule::Exists, format!("{} carries another charter, {}", out.display(), existing.pid())));
-        }
-        return Ok(existing.signers);
+/// The signatures that a charter's bare payload has in the `charter.cose` that lies at `out`.
+fn existing_signers(payload: &[u8], out: &Path) -> Checked<Vec<Signer>> {
+    if !out.exists() {
+        return Ok(Vec::new());
     }
-    Ok(pending.envelope.signers.clone())
+    let existing = Envelope::from_brought(&files::read(out)?).map_err(|fault| fault.within(out.display()))?;
+    if existing.payload != payload {
+        let found = format!("{} carries charter {}; {} expected", out.display(), existing.pid(), Hash::of(payload));
+        return Err(Fault::new(Rule::Exists, found));
+    }
+    Ok(existing.signers)
 }
 
 /// What became of one paper.
@@ -361,16 +375,18 @@ pub struct Collection {
     pub papers: Vec<Collected>,
     /// Files cleared from the inbox: every paper in them was ours and is done.
     pub cleared: Vec<String>,
+    /// Receipts files that could not be read to their end, and receipts for our papers that do not verify; shown by path.
+    pub listed: Vec<(String, Fault)>,
 }
 
 /// Verifies receipts on a medium, keeps those of papers proposed from here, and clears from the inbox what is ours and done.
 ///
 /// # Errors
-/// `not-found`, `medium-fault`; a receipt that does not verify stops the collection, nothing is cleared then.
+/// `not-found`, `medium-fault`, `file-fault`. What does not verify is listed, and keeps nothing else from being collected.
 pub fn collect(medium: &Path, pin: &Pin, home: &Path) -> Outcomes<Collection> {
     let staging = staging()?;
     let own = own_papers(home)?;
-    let brought = receipts_on(medium, staging.path())?;
+    let (brought, mut listed) = receipts_on(medium, staging.path())?;
     let mut papers = Vec::new();
     for (path, parsed) in &own {
         let pid = parsed.pid();
@@ -378,9 +394,14 @@ pub fn collect(medium: &Path, pin: &Pin, home: &Path) -> Outcomes<Collection> {
         let kept = fs::read(&kept_at).ok();
         let candidates = brought.get(&pid).into_iter().flatten();
         let mut best = kept.clone();
-        for bytes in candidates {
-            let receipt = verify_receipt(bytes, pin)?;
-            check_belongs(&receipt, &pid)?;
+        for (path, bytes) in candidates {
+            let receipt = match verify_receipt(bytes, pin).and_then(|receipt| check_belongs(&receipt, &pid).map(|()| receipt)) {
+                Ok(receipt) => receipt,
+                Err(fault) => {
+                    listed.push((path.clone(), fault.within(format_args!("the receipt of paper {}", pid.tiny()))));
+                    continue;
+                }
+            };
             let known = best.as_ref().and_then(|best| verify_receipt(best, pin).ok());
             if known.is_none_or(|known| rank(&receipt) > rank(&known)) {
                 best = Some(bytes.clone());
@@ -390,12 +411,12 @@ pub fn collect(medium: &Path, pin: &Pin, home: &Path) -> Outcomes<Collection> {
         if let Some(bytes) = best.as_ref().filter(|_| is_new) {
             write_bytes(&kept_at, bytes)?;
         }
-        let receipt = best.map(|bytes| verify_receipt(&bytes, pin)).transpose()?;
+        let receipt = best.map(|bytes| verify_receipt(&bytes, pin)).transpose().map_err(|fault| fault.within(kept_at.display()))?;
         let proposal = parsed.proposal().clone();
         papers.push(Collected { pid, sequence: proposal.sequence, proposal, receipt, is_new });
     }
     let cleared = clear(medium, staging.path(), &papers)?;
-    Ok(Collection { papers, cleared })
+    Ok(Collection { papers, cleared, listed })
 }
 
 /// A final receipt stands above every notice, a later notice above an earlier one.
@@ -422,9 +443,16 @@ fn check_belongs(receipt: &Receipt, pid: &Pid) -> Checked<()> {
     if found == *pid { Ok(()) } else { Err(Fault::new(Rule::ProofFails, format!("a receipt for {found} found under paper {pid}"))) }
 }
 
-/// Every receipt in the receipts files of a medium, by paper; newest session last.
-fn receipts_on(medium: &Path, staging: &Path) -> Checked<BTreeMap<Pid, Vec<Vec<u8>>>> {
-    let mut out: BTreeMap<Pid, Vec<Vec<u8>>> = BTreeMap::new();
+/// Receipts by paper, each with the path of its file.
+type Brought = BTreeMap<Pid, Vec<(String, Vec<u8>)>>;
+
+/// Every receipt in the receipts files of a medium, by paper, newest session last; and the files with a fault, of which what stands before
+/// it was taken.
+fn receipts_on(medium: &Path, staging: &Path) -> Checked<(Brought, Vec<(String, Fault)>)> {
+    if !medium.is_dir() {
+        return Err(Fault::new(Rule::NotFound, format!("{}: no folder is there; a medium expected", medium.display())));
+    }
+    let (mut out, mut listed) = (Brought::new(), Vec::new());
     let results = medium.join(super::emit::RESULTS);
     let mut files: Vec<PathBuf> = match fs::read_dir(&results) {
         Ok(entries) => entries.filter_map(|entry| entry.ok().map(|entry| entry.path())).collect(),
@@ -434,20 +462,28 @@ fn receipts_on(medium: &Path, staging: &Path) -> Checked<BTreeMap<Pid, Vec<Vec<u
     files.retain(|path| path.extension().is_some_and(|extension| extension == "receipts"));
     files.sort();
     for path in files {
-        let file = read_one(&path, staging)?;
-        let bytes = file.bytes(256 * NOTE_BYTES_MAX, Rule::FileUnreadable)?;
-        let mut at = 0;
-        while at < bytes.len() {
-            let cut = || Fault::new(Rule::BundleCut, format!("{}: the receipt at byte {at} breaks off", path.display()));
-            let len = item_len(&bytes[at..])?.ok_or_else(cut)?;
-            let mut r = Reader::new(&bytes[at..at + len]);
-            r.array_of(2)?;
-            let pid = r.hash()?;
-            out.entry(pid).or_default().push(r.bytes()?.to_vec());
-            at += len;
-        }
+        let shown = shown(&path);
+        let read = read_one(&path, staging).and_then(|file| take_receipts(&file, &mut out));
+        listed.extend(read.err().map(|fault| (shown, fault)));
     }
-    Ok(out)
+    Ok((out, listed))
+}
+
+fn take_receipts(file: &RawFile, out: &mut Brought) -> Checked<()> {
+    let bytes = file.bytes(256 * NOTE_BYTES_MAX, Rule::FileUnreadable)?;
+    let mut at = 0;
+    while at < bytes.len() {
+        let cut = || Fault::new(Rule::BundleCut, format!("offset {at}: the receipt that begins here breaks off"));
+        let within = |fault: Fault| fault.within(format_args!("the receipt at offset {at}"));
+        let len = item_len(&bytes[at..]).map_err(within)?.ok_or_else(cut)?;
+        let mut r = Reader::new(&bytes[at..at + len]);
+        r.array_of(2).map_err(within)?;
+        let pid = r.hash().map_err(within)?;
+        let receipt = r.bytes().map_err(within)?.to_vec();
+        out.entry(pid).or_default().push((file.path().to_owned(), receipt));
+        at += len;
+    }
+    Ok(())
 }
 
 /// Removes inbox files that hold nothing but our own papers, all of them final.
@@ -468,7 +504,8 @@ fn clear(medium: &Path, staging: &Path, papers: &[Collected]) -> Checked<Vec<Str
             }
             Ok(())
         })?;
-        if all && any && cut.is_none() {
+        // A path that had to be escaped to be shown is not one to be opened.
+        if all && any && cut.is_none() && !file.path().contains('\\') {
             let path = medium.join(file.path());
             fs::remove_file(&path).map_err(|error| Fault::new(Rule::MediumFault, format!("{}: {error}", path.display())))?;
             cleared.push(file.path().to_owned());

@@ -99,7 +99,9 @@ pub fn session(request: &Request, operator: &mut dyn Operator, observe: &mut Obs
     let is_new = !batch.news().is_empty() || (request.held && !batch.papers().is_empty());
     if is_new {
         let plan = plan(desk.books(), &batch, request.time)?;
-        let confirmation = operator.confirm(&plan, &bag).unchanged(|| format!("{before} unchanged; nothing was committed or written"))?;
+        let confirmation = operator
+            .confirm(&plan, &bag)
+            .unchanged(|| format!("common@{} stays the head; nothing was committed or written", before.number))?;
         let pack = Store::of(desk.dir()).keep(&plan, &bag, observe)?;
         let events = events_of(&plan, closed(&plan, &bag, confirmation, pack)?);
 
