@@ -22,7 +22,7 @@ pub const PROGRAM: &str = env!("CARGO_BIN_EXE_tabellion");
 /// Every passphrase here; the key files are sealed with a low work factor, so that a case costs milliseconds.
 const PASSPHRASE: &str = "everyone's on this stage";
 /// Seeds by name: deterministic, so that only the charter's instance is random.
-const SEEDS: [(&str, u8); 6] = [("alice", 1), ("james", 2), ("carol", 3), ("mallory", 4), ("next", 5), ("witness", 6)];
+const SEEDS: [(&str, u8); 7] = [("alice", 1), ("james", 2), ("carol", 3), ("mallory", 4), ("next", 5), ("witness", 6), ("other", 7)];
 
 /// The policy of the stage: one prefix that needs content, one that may have it, one that needs approvals.
 pub fn policy() -> String {
@@ -64,7 +64,7 @@ pub fn copy_tree(from: &Path, to: &Path) {
     for entry in fs::read_dir(from).unwrap() {
         let entry = entry.unwrap();
         let (path, target) = (entry.path(), to.join(entry.file_name()));
-        if path.is_dir() { copy_tree(&path, &target) } else { drop(fs::copy(&path, &target).unwrap()) }
+        if path.is_dir() { copy_tree(&path, &target) } else { assert!(fs::copy(&path, &target).is_ok()) }
     }
 }
 
@@ -81,6 +81,11 @@ pub fn tree(dir: &Path) -> BTreeMap<String, Vec<u8>> {
         }
     }
     out
+}
+
+/// The names of files that differ between two trees.
+pub fn differing(a: &BTreeMap<String, Vec<u8>>, b: &BTreeMap<String, Vec<u8>>) -> Vec<String> {
+    a.keys().chain(b.keys()).filter(|name| a.get(*name) != b.get(*name)).cloned().collect()
 }
 
 /// A paper under construction, made without the program, so that it can be wrong.
@@ -143,13 +148,22 @@ impl Case {
     /// A case after the founding: `witness`, `stick` with common@1, and `alice`, `james`, `carol`, `mallory`, `consumer` with a pin of it.
     pub fn founded(name: &'static str) -> Case {
         static ONCE: OnceLock<TempDir> = OnceLock::new();
-        Case::copy_of(name, ONCE.get_or_init(found))
+        Case::copy_of(name, ONCE.get_or_init(|| found("witness")))
     }
 
     /// A case after one session: tools/editor of alice is common@2, tools/viewer of james common@3, and everybody's pin is at common@3.
     pub fn grown(name: &'static str) -> Case {
         static ONCE: OnceLock<TempDir> = OnceLock::new();
-        Case::copy_of(name, ONCE.get_or_init(grow))
+        Case::copy_of(name, ONCE.get_or_init(|| grow(Case::founded("growing"))))
+    }
+
+    /// As [`Case::grown`], of another witness, who uses the same name.
+    pub fn foreign(name: &'static str) -> Case {
+        static ONCE: OnceLock<TempDir> = OnceLock::new();
+        Case::copy_of(
+            name,
+            ONCE.get_or_init(|| grow(Case { name: "foreign", dir: found("other"), variables: Vec::new(), transcript: String::new() })),
+        )
     }
 
     fn copy_of(name: &'static str, template: &TempDir) -> Case {
@@ -179,6 +193,14 @@ impl Case {
         let mut bytes = self.read(path);
         let at = if at < 0 { bytes.len() - at.unsigned_abs() } else { at.unsigned_abs() };
         bytes[at] ^= 1;
+        self.write(path, bytes);
+    }
+
+    /// Changes one character of a text to another that base64 has, so that only the value is wrong and not its form.
+    pub fn swap(&self, path: &str, at: isize) {
+        let mut bytes = self.read(path);
+        let at = if at < 0 { bytes.len() - at.unsigned_abs() } else { at.unsigned_abs() };
+        bytes[at] = if bytes[at] == b'A' { b'B' } else { b'A' };
         self.write(path, bytes);
     }
 
@@ -230,9 +252,7 @@ impl Case {
         let output = self.command(arguments).output().unwrap();
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         let found = output.status.code();
-        if found != Some(code) {
-            eprintln!("CODE {}: {arguments}\n{found:?} {code}\n{}{}", self.name, text(&output.stderr), text(&output.stdout));
-        }
+        assert_eq!(found, Some(code), "{}: tabellion {arguments}\n{}{}", self.name, text(&output.stderr), text(&output.stdout));
         output
     }
 
@@ -269,9 +289,14 @@ impl Case {
         self.run(&format!("witness session --ledger witness {} --expect-head $HEAD --yes --time none", media.join(" ")), code)
     }
 
+    /// The transcript so far, as it would stand in its golden file.
+    pub fn read_golden(&self) -> String {
+        normalised(&self.transcript, &[&self.dir.path().to_string_lossy()])
+    }
+
     /// Compares the transcript with its golden file, or writes it when TABELLION_BLESS is set.
     pub fn finish(self) {
-        let found = normalised(&self.transcript, &[&self.dir.path().to_string_lossy()]);
+        let found = self.read_golden();
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cli").join(format!("{}.txt", self.name));
         if std::env::var_os("TABELLION_BLESS").is_some() {
             return fs::write(&path, found).unwrap();
@@ -323,7 +348,7 @@ fn split(command: &str) -> Vec<String> {
     words
 }
 
-fn found() -> TempDir {
+fn found(witness: &str) -> TempDir {
     let case = Case::empty("founding");
     case.write("passphrase", format!("{PASSPHRASE}\n"));
     case.write("policy.toml", policy());
@@ -331,7 +356,7 @@ fn found() -> TempDir {
         write_key(&case.path(&format!("{name}/key")), name);
     }
     write_key(&case.path("safe/next-key"), "next");
-    write_key(&case.path("witness/key"), "witness");
+    write_key(&case.path("witness/key"), witness);
     fs::create_dir(case.path("stick")).unwrap();
     let next = case.quiet("key show safe/next-key --vkey witness.example/common", 0);
     case.quiet(&format!("witness init witness --policy policy.toml --next-key {}", next.trim()), 0);
@@ -348,8 +373,7 @@ fn found() -> TempDir {
     case.dir
 }
 
-fn grow() -> TempDir {
-    let mut case = Case::founded("growing");
+fn grow(mut case: Case) -> TempDir {
     for (name, tool) in [("alice", "editor"), ("james", "viewer")] {
         case.write(&format!("{name}/{tool}"), format!("#!/bin/sh\necho the {tool}, by {name}\n"));
         case.quiet(&format!("propose put tools/{tool}={name}/{tool} --pin {name}/common.pin --key {name}/key --media stick"), 0);
@@ -444,7 +468,10 @@ impl Names {
         {
             return format!("{name}+{}+<key{}>", self.token(id), self.of("key", key));
         }
-        let is_base64 = (43..=44).contains(&token.len()) && token.bytes().any(|b| b.is_ascii_uppercase()) && !token.contains('.');
+        let is_base64 = token.len() >= 40
+            && token.bytes().any(|b| b.is_ascii_lowercase())
+            && token.bytes().any(|b| b.is_ascii_uppercase())
+            && !token.contains('.');
         if is_base64 {
             return format!("<base{}>", self.of("base", token));
         }
