@@ -1,5 +1,6 @@
 //! `witness init|session|export|status`: what the operator does.
 
+use std::collections::BTreeMap;
 use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 
@@ -112,7 +113,7 @@ pub struct SessionArgs {
     held: bool,
     #[command(flatten)]
     passphrase: PassphraseArgs,
-    /// Say each effect before it happens
+    /// Say each effect before it happens, and show everything that is listed
     #[arg(long, short)]
     verbose: bool,
 }
@@ -237,8 +238,12 @@ impl Operator for Attendant<'_> {
                 return self.confirm_policy(&ruling.pid);
             }
         }
-        for listed in bag.listed() {
+        let (shown, left_out) = of_each_rule(bag.listed(), self.args.verbose);
+        for listed in shown {
             narrate(&format!("  listed    {} [{}]", listed.path, listed.fault.rule));
+        }
+        for (rule, count) in left_out {
+            narrate(&format!("  listed    {count} more [{rule}]"));
         }
         if self.args.yes {
             return Ok("--yes".into());
@@ -275,10 +280,10 @@ fn run_session(args: &SessionArgs, out: &mut Output) -> Outcomes<Exit> {
         }
     };
     let report = session::session(&request, &mut Attendant { args }, &mut observe)?;
-    show_report(&report, out)
+    show_report(&report, args.verbose, out)
 }
 
-fn show_report(report: &Report, out: &mut Output) -> Outcomes<Exit> {
+fn show_report(report: &Report, all: bool, out: &mut Output) -> Outcomes<Exit> {
     let mut exit = Exit::Done;
     report.repaired.iter().for_each(|done| out.line(format!("repaired {done}")));
     let books = report.desk.books();
@@ -299,11 +304,15 @@ fn show_report(report: &Report, out: &mut Output) -> Outcomes<Exit> {
         let verdict = books.final_ruling(pid).map_or("decided", |ruling| ruling.verdict.word());
         out.line(format!("again    paper {} was {verdict} before; its first receipt is in again.receipts", pid.tiny()));
     }
-    for listed in &report.listed {
+    let (shown, left_out) = of_each_rule(&report.listed, all);
+    for listed in shown {
         out.line(format!("listed   {} [{}] {}", listed.path, listed.fault.rule, listed.fault.rule.says()));
         out.line(format!("  found  {}", listed.fault.shown()));
         out.line(format!("  state  {}", what_is_left(listed)));
         out.line(format!("  next   {}", listed.fault.rule.next()));
+    }
+    for (rule, count) in left_out {
+        out.line(format!("listed   {count} more [{rule}] {}; --verbose shows each", rule.says()));
     }
     out.line(format!("head     {}", words::head(&report.heads.1)));
     for (medium, written) in &report.media {
@@ -324,6 +333,23 @@ fn show_report(report: &Report, out: &mut Output) -> Outcomes<Exit> {
     Ok(exit)
 }
 
+/// Most things listed for one rule, so that a medium full of them does not push the verdicts off the screen.
+const LISTED_OF_A_RULE_MAX: usize = 10;
+
+/// What is shown of a list, and how much is left out for each rule.
+fn of_each_rule(listed: &[Listed], all: bool) -> (Vec<&Listed>, BTreeMap<Rule, usize>) {
+    let (mut counts, mut shown) = (BTreeMap::<Rule, usize>::new(), Vec::new());
+    for listed in listed {
+        let count = counts.entry(listed.fault.rule).or_default();
+        *count += 1;
+        if all || *count <= LISTED_OF_A_RULE_MAX {
+            shown.push(listed);
+        }
+    }
+    let left_out = counts.into_iter().filter(|(_, count)| !all && *count > LISTED_OF_A_RULE_MAX);
+    (shown, left_out.map(|(rule, count)| (rule, count - LISTED_OF_A_RULE_MAX)).collect())
+}
+
 /// What becomes of something that is listed.
 fn what_is_left(listed: &Listed) -> String {
     let what = match listed.fault.rule {
@@ -334,7 +360,7 @@ fn what_is_left(listed: &Listed) -> String {
         _ => "it counts for nothing and harms nobody",
     };
     // What was not read has no hash.
-    if listed.sha256 == Hash::ZERO { format!("{what}; it was not opened") } else { format!("{what}; sha256:{}", listed.sha256) }
+    if listed.sha256 == Hash::ZERO { format!("{what}; no hash of it was taken") } else { format!("{what}; sha256:{}", listed.sha256) }
 }
 
 fn show_ruling(ruling: &Ruling, session: u64, out: &mut Output) -> Outcomes<()> {

@@ -19,6 +19,12 @@ use crate::core::rules::{Checked, Fault, Rule};
 
 /// Largest file kept in memory; larger bundles and receipts lie in the staging folder, larger ones of other kinds are only hashed.
 const MEMORY_FILE_BYTES_MAX: usize = 1_048_576;
+/// Largest file that is hashed although it is not kept. A larger one of no kind of ours, a film or a file without end, is listed without a hash.
+const HASHED_BYTES_MAX: u64 = 268_435_456;
+/// Largest receipts file that is read: 100,000 receipts of 2,560 bytes.
+pub const RECEIPTS_BYTES_MAX: u64 = 256_000_000;
+/// Bytes that copies leave free on the disk of the staging folder.
+const STAGING_RESERVE_BYTES: u64 = 67_108_864;
 /// Most bytes of one medium kept in memory, all files together; what comes after lies in the staging folder.
 const MEMORY_BYTES_MAX: usize = 67_108_864;
 /// Bytes shown of a file of unknown kind.
@@ -269,6 +275,17 @@ impl<'a> Taker<'a> {
         Taker { staging, staged: 0, memory_left: MEMORY_BYTES_MAX, chunk: vec![0; CHUNK_BYTES] }
     }
 
+    /// Why a file is not copied: it needs more space than the disk of the staging folder has free. A sparse file costs an attacker nothing.
+    fn too_large_to_copy(&self, declared: u64) -> Option<Fault> {
+        if declared <= MEMORY_FILE_BYTES_MAX as u64 {
+            return None;
+        }
+        let found = rustix::fs::statvfs(self.staging).ok()?;
+        let free = found.f_bavail.saturating_mul(found.f_frsize).saturating_sub(STAGING_RESERVE_BYTES);
+        let text = || format!("{declared} bytes found; {free} bytes are free for our copy");
+        (declared > free).then(|| Fault::new(Rule::FileUnreadable, text()))
+    }
+
     /// Reads one file once, from its first byte to its last.
     fn take(&mut self, on_medium: &Path, path: String) -> Checked<Taken> {
         let ignore = |path, fault, digest| Ok(Taken::Ignored(Ignored { path, fault, digest }));
@@ -291,6 +308,12 @@ impl<'a> Taker<'a> {
             if len == 0 {
                 kind = recognise(&chunk[..got.min(RECOGNISE_BYTES)]);
                 refused = refuse_to_keep(kind, declared, chunk);
+                if let Some(fault) = refused.take_if(|_| declared > HASHED_BYTES_MAX) {
+                    return ignore(path, fault, None);
+                }
+                if let Some(fault) = self.too_large_to_copy(declared) {
+                    return ignore(path, fault, None);
+                }
             }
             len += got as u64;
             hasher.update(chunk);
@@ -326,6 +349,10 @@ impl<'a> Taker<'a> {
 fn refuse_to_keep(kind: FileKind, declared: u64, first: &[u8]) -> Option<Fault> {
     let large = declared > MEMORY_FILE_BYTES_MAX as u64;
     match kind {
+        FileKind::Receipts if declared > RECEIPTS_BYTES_MAX => Some(Fault::new(
+            Rule::FileUnknown,
+            format!("{declared} bytes that begin like receipts found, at most {RECEIPTS_BYTES_MAX} expected"),
+        )),
         FileKind::Bundle | FileKind::Receipts => None,
         FileKind::Paper if large => {
             Some(Fault::new(Rule::EnvelopeTooLarge, format!("a file of {declared} bytes found, at most {ENVELOPE_BYTES_MAX} allowed")))

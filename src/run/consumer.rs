@@ -1,7 +1,7 @@
 //! What a consumer does: pin, verify, advance, look, and write content to a folder. Offline, trusting neither medium nor mirror nor clock.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use crate::core::books::apply;
 use crate::core::cbor::Canonical;
@@ -15,7 +15,7 @@ use crate::core::record::Record;
 use crate::core::rules::{Checked, Fault, Rule};
 use crate::core::state::State;
 
-use super::files::{self, make_folder, write_bytes};
+use super::files::{self, make_folder, write_bytes, write_whole};
 use super::folder::{CheckedFolder, Folder};
 use super::problem::{Outcomes, Problem, Unchanged};
 
@@ -212,11 +212,10 @@ pub fn checkout(checked: &CheckedFolder, number: u64, out: &Path) -> Outcomes<Ch
     for (name, entry) in state.entries() {
         let count = done.written.len();
         let begun = || format!("{count} files were written to {} before this one, each compared with its hash", out.display());
-        match checked.folder.object(sessions.iter().copied(), &entry.sha256).unchanged(begun)? {
+        match checked.folder.find_object(sessions.iter().copied(), &entry.sha256).unchanged(begun)? {
             None => done.missing.push((name.clone(), entry.clone())),
-            Some(content) => {
-                let path: PathBuf = out.join(name.as_str());
-                write_bytes(&path, &content).unchanged(begun)?;
+            Some(packed) => {
+                write_whole(&out.join(name.as_str()), |file| packed.copy_to(entry, file)).unchanged(begun)?;
                 done.written.push((name.clone(), entry.clone()));
             }
         }

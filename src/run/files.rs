@@ -38,11 +38,22 @@ pub fn sync_folder(path: &Path) -> Checked<()> {
     File::open(path).and_then(|folder| folder.sync_all()).map_err(|error| file_fault(path, &error))
 }
 
-/// Reads a file.
+/// Largest file that is read into memory: pins, policies, charters and papers are far smaller.
+const FILE_BYTES_MAX: u64 = 16_777_216;
+
+/// Reads a plain file of at most 16 MiB. What somebody names may lie on a hostile medium: pipes and devices are not opened.
 ///
 /// # Errors
 /// `not-found`, `file-fault`.
 pub fn read(path: &Path) -> Checked<Vec<u8>> {
+    let metadata = fs::metadata(path).map_err(|error| file_fault(path, &error))?;
+    let refuse = |what: &str| Fault::new(Rule::FileFault, format!("{}: {what}", path.display()));
+    if !metadata.is_file() {
+        return Err(refuse("no plain file is there, but a folder, device or pipe; a file expected"));
+    }
+    if metadata.len() > FILE_BYTES_MAX {
+        return Err(refuse(&format!("{} bytes found; at most {FILE_BYTES_MAX} expected", metadata.len())));
+    }
     fs::read(path).map_err(|error| file_fault(path, &error))
 }
 

@@ -18,7 +18,7 @@ use crate::core::rules::{Checked, Fault, Rule, Stage};
 use crate::core::tile::{TileReader, TileRef, consistency, decode_bundle, entries_path, numbered_path, root, session_stem};
 use crate::core::tree::verify_consistency;
 
-use super::packs::{INDEX_ROW, INDEX_ROWS_MAX, check_pack, offset_of};
+use super::packs::{INDEX_ROW, INDEX_ROWS_MAX, PackedAt, check_pack, offset_of};
 
 /// Largest file of 256 papers that is read: each paper united, 512 signatures of 110 bytes at most.
 const PAPERS_BYTES_MAX: u64 = 256 * 200_000;
@@ -67,7 +67,11 @@ impl Folder {
             std::io::ErrorKind::NotFound => incomplete("nothing is there; a file expected".into()),
             _ => incomplete(error.to_string()),
         };
-        let length = fs::metadata(&full).map_err(missing)?.len();
+        let metadata = fs::metadata(&full).map_err(missing)?;
+        if !metadata.is_file() {
+            return Err(incomplete("no plain file is there, but a folder, device or pipe; a file expected".into()));
+        }
+        let length = metadata.len();
         if length > most {
             return Err(incomplete(format!("{length} bytes found, {most} at most")));
         }
@@ -228,40 +232,21 @@ impl Folder {
         Ok(out)
     }
 
-    /// An object of the pack of a session, verified by its hash; `None` when the folder does not carry it.
+    /// Where the packs of these sessions hold an object, by their indexes; `None` when the folder does not carry it.
     ///
     /// # Errors
-    /// `proof-fails` when the content has another hash.
-    pub fn object(&self, sessions: impl Iterator<Item = u64>, hash: &Hash) -> Checked<Option<Vec<u8>>> {
-        for session in sessions {
-            let stem = format!("objects/{}", session_stem(session));
+    /// `folder-incomplete`.
+    pub fn find_object(&self, sessions: impl Iterator<Item = u64>, hash: &Hash) -> Checked<Option<PackedAt>> {
+        for stem in sessions.map(|session| format!("objects/{}", session_stem(session))) {
             if !self.root.join(format!("{stem}.index")).is_file() {
                 continue;
             }
             let index = self.read(&format!("{stem}.index"), INDEX_ROW as u64 * INDEX_ROWS_MAX)?;
             let rows: Vec<&[u8]> = index.chunks_exact(INDEX_ROW).collect();
             if let Ok(at) = rows.binary_search_by(|row| row[..32].cmp(&hash.0)) {
-                return self.object_at(&stem, rows[at], hash).map(Some);
+                return Ok(Some(PackedAt { pack: self.root.join(format!("{stem}.objects")), offset: offset_of(rows[at]) }));
             }
         }
         Ok(None)
-    }
-
-    fn object_at(&self, stem: &str, row: &[u8], hash: &Hash) -> Checked<Vec<u8>> {
-        let pack = self.read(&format!("{stem}.objects"), u64::MAX)?;
-        let offset = offset_of(row);
-        let wrong = || Fault::new(Rule::ProofFails, format!("{stem}.objects: no object {hash} at offset {offset}"));
-        let offset = usize::try_from(offset).map_err(|_| wrong())?;
-        // The head of the byte string ends where the content begins: try its possible lengths.
-        for head in [1usize, 2, 3, 5, 9] {
-            let Some(start) = offset.checked_sub(head).filter(|start| *start < pack.len()) else { continue };
-            if let Ok(Some(len)) = item_len(&pack[start..])
-                && len >= head
-                && Hash::of(&pack[offset..start + len]) == *hash
-            {
-                return Ok(pack[offset..start + len].to_vec());
-            }
-        }
-        Err(wrong())
     }
 }

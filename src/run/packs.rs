@@ -1,13 +1,14 @@
 //! The packs of a published folder (SPEC 8.3, `objects/`): each object read once, without holding it, and compared with its hash.
 
 use std::fs::{self, File};
-use std::io::{BufReader, Read, Seek as _, SeekFrom};
+use std::io::{BufReader, Read, Seek as _, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest as _, Sha256};
 
 use crate::core::bundle::{BUNDLE_HEADER_BYTES_MAX, BundleHeader};
 use crate::core::ids::Hash;
+use crate::core::proposal::Entry;
 use crate::core::rules::{Checked, Fault, Rule};
 
 /// Bytes read at a time.
@@ -32,8 +33,7 @@ fn unreadable(path: &Path, error: &std::io::Error) -> Fault {
 pub fn check_pack(stem: &Path) -> Checked<Vec<Hash>> {
     let (index, pack) = (PathBuf::from(format!("{}.index", stem.display())), PathBuf::from(format!("{}.objects", stem.display())));
     let rows = read_index(&index)?;
-    let file = File::open(&pack).map_err(|error| unreadable(&pack, &error))?;
-    let length = file.metadata().map_err(|error| unreadable(&pack, &error))?.len();
+    let (file, length) = open(&pack)?;
     let mut reader = BufReader::with_capacity(CHUNK_BYTES, file);
     let mut first = vec![0; BUNDLE_HEADER_BYTES_MAX.min(usize::try_from(length).unwrap_or(usize::MAX))];
     reader.read_exact(&mut first).map_err(|error| unreadable(&pack, &error))?;
@@ -67,8 +67,55 @@ pub fn check_pack(stem: &Path) -> Checked<Vec<Hash>> {
     Ok(rows.into_iter().map(|(hash, _)| hash).collect())
 }
 
+/// Opens a plain file, and answers its length; a pipe is not even opened.
+fn open(path: &Path) -> Checked<(File, u64)> {
+    let metadata = fs::metadata(path).map_err(|error| unreadable(path, &error))?;
+    if !metadata.is_file() {
+        return Err(Fault::new(Rule::FolderIncomplete, format!("{}: no plain file is there; a file expected", path.display())));
+    }
+    let file = File::open(path).map_err(|error| unreadable(path, &error))?;
+    Ok((file, metadata.len()))
+}
+
+/// Where an object's content begins in a pack.
+pub struct PackedAt {
+    pub(super) pack: PathBuf,
+    pub(super) offset: u64,
+}
+
+impl PackedAt {
+    /// Copies an entry's content to `out`, hashing it. Its length is the entry's, which is signed: a pack is not asked for it.
+    ///
+    /// # Errors
+    /// `proof-fails` when the content has another hash or the pack ends before; `folder-incomplete`; `file-fault` when `out` fails.
+    pub fn copy_to(&self, entry: &Entry, out: &mut dyn Write) -> Checked<()> {
+        let (PackedAt { pack, offset }, expected) = (self, entry.sha256);
+        let (mut file, length) = open(pack)?;
+        if entry.size > length.saturating_sub(*offset) {
+            return Err(fails(
+                pack,
+                format_args!("{length} bytes found; {} bytes of object {expected} expected at byte {offset}", entry.size),
+            ));
+        }
+        file.seek(SeekFrom::Start(*offset)).map_err(|error| unreadable(pack, &error))?;
+        let (mut hasher, mut left, mut chunk) = (Sha256::new(), entry.size, vec![0; CHUNK_BYTES]);
+        while left > 0 {
+            let want = usize::try_from(left).map_or(chunk.len(), |left| left.min(chunk.len()));
+            file.read_exact(&mut chunk[..want]).map_err(|error| unreadable(pack, &error))?;
+            hasher.update(&chunk[..want]);
+            out.write_all(&chunk[..want]).map_err(|error| Fault::new(Rule::FileFault, format!("writing object {expected}: {error}")))?;
+            left -= want as u64;
+        }
+        let found = Hash(hasher.finalize().into());
+        if found == expected {
+            return Ok(());
+        }
+        Err(fails(pack, format_args!("content with sha256 {found} found at byte {offset}; {expected} expected")))
+    }
+}
+
 fn read_index(path: &Path) -> Checked<Vec<(Hash, u64)>> {
-    let length = fs::metadata(path).map_err(|error| unreadable(path, &error))?.len();
+    let (_, length) = open(path)?;
     if length > INDEX_ROW as u64 * INDEX_ROWS_MAX || length % INDEX_ROW as u64 != 0 {
         return Err(fails(path, format_args!("{length} bytes found; rows of {INDEX_ROW} bytes, {INDEX_ROWS_MAX} at most, expected")));
     }

@@ -12,7 +12,7 @@ use crate::core::cbor::{Canonical, Reader, item_len};
 use crate::core::charter::Charter;
 use crate::core::cose::{Envelope, PaperKind, Signer, enrollable_key, sig_structure, verify_signature};
 use crate::core::ids::{Hash, MediaType, Name, Party, Pid, Text, kid_of};
-use crate::core::limits::{NOTE_BYTES_MAX, SIGNATURES_MAX};
+use crate::core::limits::{ENVELOPE_BYTES_MAX, SIGNATURES_MAX};
 use crate::core::pin::Pin;
 use crate::core::policy::Policy;
 use crate::core::proposal::{Entry, Expect, Operation, Proposal};
@@ -21,7 +21,7 @@ use crate::core::state::State;
 use crate::core::verify::{self, Parsed};
 use crate::keys::derive::MemberKey;
 use crate::media::bundle_file::{BundleItem, read_bundle, write_bundle};
-use crate::media::scan::{RawFile, read_one, scan};
+use crate::media::scan::{RECEIPTS_BYTES_MAX, RawFile, read_one, scan};
 use crate::media::shown;
 
 use super::consumer::{Receipt, state_at, verify_receipt};
@@ -268,7 +268,10 @@ pub struct ToApprove {
 /// `file-unknown`, parse faults; a bundle that is cut is refused whole here.
 pub fn read_for_approval(path: &Path, out: &Path) -> Outcomes<ToApprove> {
     let staging = staging()?;
-    let bare = files::read(path)?;
+    // A payload is small; what is larger can only be a bundle, which is not read into memory.
+    let metadata = fs::metadata(path).map_err(|error| file_fault(path, &error))?;
+    let small = metadata.is_file() && metadata.len() <= ENVELOPE_BYTES_MAX as u64;
+    let bare = if small { files::read(path)? } else { Vec::new() };
     if let Ok(charter) = Charter::from_cbor(&bare) {
         let signers = existing_signers(&bare, out)?;
         let envelope = Envelope { kind: PaperKind::Charter, payload: bare, signers };
@@ -470,7 +473,7 @@ fn receipts_on(medium: &Path, staging: &Path) -> Checked<(Brought, Vec<(String, 
 }
 
 fn take_receipts(file: &RawFile, out: &mut Brought) -> Checked<()> {
-    let bytes = file.bytes(256 * NOTE_BYTES_MAX, Rule::FileUnreadable)?;
+    let bytes = file.bytes(RECEIPTS_BYTES_MAX as usize, Rule::FileUnreadable)?;
     let mut at = 0;
     while at < bytes.len() {
         let cut = || Fault::new(Rule::BundleCut, format!("offset {at}: the receipt that begins here breaks off"));
