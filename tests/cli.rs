@@ -11,7 +11,9 @@ use std::process::{Command, Stdio};
 
 use stage::{Case, Forge, PROGRAM, copy_tree, differing, normalised, policy, public, tree, write_key};
 use tabellion::core::cbor::Writer;
+use tabellion::core::rules::{Outcome, Rule};
 use tabellion::core::words::words24;
+use tabellion::run::problem::Exit;
 
 // ---------------------------------------------------------------------------------------------------------------------------- 1. the demo
 
@@ -615,6 +617,15 @@ fn receipts_prove_or_are_refused() {
     let other = Case::foreign("other");
     case.write("foreign", other.read(&other.find("alice/papers", "", ".receipt")));
     case.run("verify foreign --pin consumer/common.pin", 4);
+    case.say("Another witness's receipt under alice's paper, on a stick: listed, and what she has is kept.");
+    let paper = case.find("alice/papers", "", ".cose");
+    let pid = tabellion::core::ids::Pid::from_hex(&paper[13..77]).unwrap();
+    let mut receipts = Writer::new();
+    receipts.array(2).bytes(&pid.0).bytes(&case.read("foreign"));
+    case.write("forged/tabellion/results/session-000009.receipts", receipts.finish());
+    case.write("forged/tabellion/results/session-000010.receipts", "garbage");
+    case.run("collect forged --pin alice/common.pin", 4);
+    assert_eq!(case.read(&receipt), case.read("receipt"));
     case.run("verify policy.toml --pin consumer/common.pin", 2);
     case.run("verify nowhere --pin consumer/common.pin", 2);
     let pin = case.pin("james");
@@ -698,6 +709,16 @@ fn a_closed_pipe_ends_quietly() {
         let output = case.command(command).stdout(writer).stderr(Stdio::piped()).spawn().unwrap().wait_with_output().unwrap();
         assert_eq!(output.status.code(), Some(0), "{command}");
         assert_eq!(output.stderr, b"", "{command}");
+    }
+}
+
+/// `docs/exit-codes.md` has one line for each rule that can end a command, with its code.
+#[test]
+fn the_table_of_exit_codes_is_that_of_the_program() {
+    let table = include_str!("../docs/exit-codes.md");
+    for rule in Rule::ALL {
+        let line = format!("| `{}` | {} |", rule.id(), Exit::of(*rule).code());
+        assert_eq!(table.matches(&line).count(), usize::from(rule.outcome() == Outcome::Stop), "{line}");
     }
 }
 

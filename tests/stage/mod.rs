@@ -1,6 +1,8 @@
 //! A stage for tests that drive the real program: a Common founded once and copied per case, papers forged in memory, and a transcript that
 //! is compared with a golden file after what is random was replaced.
 
+#![allow(dead_code)]
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
