@@ -427,11 +427,19 @@ fn the_assurance_case_names_every_rule_and_nothing_that_is_not_there() {
     assert!(found.is_empty(), "docs/ASSURANCE.md:\n{}", found.join("\n"));
 }
 
-/// The direct dependencies of a Cargo.toml, for whatever they are.
+/// The direct dependencies of a Cargo.toml, for whatever they are, as `name = …` or as a section of their own.
 fn direct(manifest: &str) -> BTreeSet<&str> {
-    let sections = manifest.split("\n[").filter(|section| section.split(']').next().is_some_and(|name| name.ends_with("dependencies")));
-    let lines = sections.flat_map(|section| section.lines().skip(1));
-    lines.filter_map(|line| line.split_once(" = ")).map(|(name, _)| name.trim()).filter(|name| !name.starts_with('#')).collect()
+    let mut out = BTreeSet::new();
+    for section in manifest.split("\n[") {
+        let (name, lines) = section.split_once("]\n").unwrap_or((section, ""));
+        match name.rsplit_once("dependencies") {
+            Some((_, "")) => out.extend(lines.lines().filter_map(|line| line.split_once('=')).map(|(name, _)| name.trim())),
+            Some((_, own)) => drop(out.insert(own.trim_start_matches('.').trim_end_matches(']'))),
+            None => {}
+        }
+    }
+    out.retain(|name| !name.starts_with('#'));
+    out
 }
 
 /// The crates that have a row with four cells, none empty.
@@ -451,7 +459,7 @@ fn every_direct_dependency_is_argued_for() {
 
 #[test]
 fn direct_and_described_see_what_they_must() {
-    let manifest = "[package]\nname = \"x\"\n\n[dependencies]\nage = \"1\"\n# old = \"1\"\n\n[dev-dependencies]\nhex = { version = \"2\" }\n\n[lints]\nall = 1\n";
-    assert_eq!(direct(manifest), ["age", "hex"].into());
+    let manifest = "[package]\nname = \"x\"\n\n[dependencies]\nage = \"1\"\n# old = \"1\"\n\n[dev-dependencies]\nhex = { version = \"2\" }\n\n[target.x.dependencies.clap]\nversion = \"4\"\n\n[lints]\nall = 1\n";
+    assert_eq!(direct(manifest), ["age", "clap", "hex"].into());
     assert_eq!(described("| `age` (desk) | seals | others | MIT |\n| `hex` | shows |  | MIT |\n| `gone` | why | MIT |\n"), ["age"].into());
 }
