@@ -5,13 +5,13 @@
 //! ```
 //!
 //! [`core`] is pure: bytes, policy, order, plan and verdict. `keys` alone holds secret bytes, `ledger` alone opens SQLite, `media` alone
-//! touches removable media, [`clock`] is the one source of time. `run` is the only code that orders effects, and `cli` speaks with people.
-//! Without the feature `desk` only what a consumer needs is built: [`core`], [`clock`], and the consumer's parts of `run` and `cli`.
+//! touches removable media, [`clock`] is the one source of time. [`run`] is the only code that orders effects, and `cli` speaks with people.
+//! Without the feature `desk` only what a consumer needs is built: [`core`], [`clock`], and the consumer's parts of [`run`] and [`cli`].
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
-//pub mod cli;
+pub mod cli;
 pub mod clock;
 pub mod core;
 #[cfg(feature = "desk")]

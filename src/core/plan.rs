@@ -70,40 +70,35 @@ impl Paper {
 pub struct Batch {
     papers: BTreeMap<Pid, Paper>,
     objects: BTreeMap<Hash, u64>,
-    again: BTreeSet<Pid>,
     news: BTreeSet<Pid>,
 }
 
 impl Batch {
-    /// Unites what was brought with what the ledger holds.
+    /// Unites what was brought with what the ledger holds. A paper that has its verdict already is not judged again.
     ///
     /// `objects` are those that were brought, with their sizes; what the ledger keeps of its own is added to them.
     ///
     /// # Errors
-    /// `files-too-many` when more papers are to be judged than a session may.
+    /// `papers-too-many` when more papers are to be judged than a session may.
     pub fn gather(books: &Books, brought: Vec<Verified>, objects: BTreeMap<Hash, u64>) -> Checked<Batch> {
         let policy = books.policy()?;
         let mut objects = objects;
         objects.extend(books.packed());
         objects.extend(books.held().values().flat_map(|held| &held.objects));
-        let mut batch = Batch { papers: BTreeMap::new(), objects, again: BTreeSet::new(), news: BTreeSet::new() };
+        let mut batch = Batch { papers: BTreeMap::new(), objects, news: BTreeSet::new() };
         for (pid, held) in books.held() {
             let (payload, proposal, valid) = (held.payload.clone(), held.proposal.clone(), held.valid.clone());
             batch.papers.insert(*pid, Paper { pid: *pid, payload, proposal, valid, first_number: held.first_number, held_before: true });
         }
-        for paper in brought {
-            if books.final_ruling(&paper.pid()).is_some() {
-                batch.again.insert(paper.pid());
-            } else {
-                batch.unite(books, paper);
-            }
+        for paper in brought.into_iter().filter(|paper| books.final_ruling(&paper.pid()).is_none()) {
+            batch.unite(books, paper);
         }
         for (pid, held) in books.held() {
             batch.note_news_of_held(books, policy, pid, held);
         }
         if batch.papers.len() as u64 > SESSION_PAPERS_MAX {
             return Err(Fault::new(
-                Rule::FilesTooMany,
+                Rule::PapersTooMany,
                 format!("{} papers found, {SESSION_PAPERS_MAX} a session at most", batch.papers.len()),
             ));
         }
@@ -149,11 +144,6 @@ impl Batch {
         if signature || object {
             self.news.insert(*pid);
         }
-    }
-
-    /// Papers brought again after their verdict, by id.
-    pub fn again(&self) -> &BTreeSet<Pid> {
-        &self.again
     }
 
     /// Papers for which something is here that the ledger lacks: without any, no session exists (SPEC 6.10).

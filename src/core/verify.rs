@@ -50,7 +50,7 @@ pub fn parse(bytes: &[u8]) -> Checked<Parsed> {
     Ok(Parsed { envelope, proposal })
 }
 
-/// An authentic paper: it holds a valid signature of its author by an active key, and of the others only valid ones.
+/// An authentic paper: it holds a valid signature of its author by an active key, or is held already; and of the others only valid ones.
 #[derive(Clone, Debug)]
 pub struct Verified {
     pid: Pid,
@@ -89,6 +89,8 @@ pub struct Enrolment<'a> {
     pub policy: &'a Policy,
     /// Its keys.
     pub keyring: &'a Keyring,
+    /// Whether the ledger holds a paper: a held one is recognised by its id alone, its author's signature is in the ledger.
+    pub holds: &'a dyn Fn(&Pid) -> bool,
 }
 
 /// Verifies a paper's signatures, each over the bytes received.
@@ -99,10 +101,12 @@ pub struct Enrolment<'a> {
 /// `origin-mismatch`, `author-unknown`, `author-unsigned`.
 pub fn verify(parsed: Parsed, enrolment: &Enrolment<'_>) -> Checked<(Verified, Vec<Fault>)> {
     let Parsed { envelope, proposal } = parsed;
+    let pid = envelope.pid();
     if proposal.origin != *enrolment.origin {
         return Err(Fault::new(Rule::OriginMismatch, format!("found {}; expected {}", proposal.origin, enrolment.origin)));
     }
-    if enrolment.policy.member(&proposal.author).is_none() {
+    let held = (enrolment.holds)(&pid);
+    if !held && enrolment.policy.member(&proposal.author).is_none() {
         return Err(Fault::new(Rule::AuthorUnknown, format!("author {}", proposal.author)));
     }
     let coming = proposal.sets_policy().map(Policy::keyring).unwrap_or_default();
@@ -114,11 +118,11 @@ pub fn verify(parsed: Parsed, enrolment: &Enrolment<'_>) -> Checked<(Verified, V
         }
     }
     let by_author = |kid| enrolment.keyring.active(kid).is_some_and(|key| key.member == proposal.author);
-    if !valid.keys().any(by_author) {
+    if !held && !valid.keys().any(by_author) {
         return Err(author_unsigned(&proposal, &envelope, enrolment, &dropped));
     }
     let dropped = dropped.into_iter().map(|(_, fault)| fault).collect();
-    Ok((Verified { pid: envelope.pid(), payload: envelope.payload, proposal, valid }, dropped))
+    Ok((Verified { pid, payload: envelope.payload, proposal, valid }, dropped))
 }
 
 fn check_signer(signer: &Signer, envelope: &Envelope, keyring: &Keyring, coming: &Keyring) -> Checked<()> {

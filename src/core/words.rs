@@ -33,9 +33,29 @@ fn words(hash: &Hash) -> [&'static str; 24] {
     std::array::from_fn(|word| list[(0..WORD_BITS).fold(0, |index, at| index << 1 | bit(word * WORD_BITS + at))])
 }
 
+/// The hash whose 24 words these are, separated by spaces or `-`; `None` when a word or the checksum is wrong.
+pub fn hash_of_words(text: &str) -> Option<Hash> {
+    let text = text.replace('-', " ");
+    let words: Vec<&str> = text.split_whitespace().collect();
+    let mnemonic = bip39::Mnemonic::parse_in(Language::English, words.join(" ")).ok()?;
+    Hash::from_slice(&mnemonic.to_entropy())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn twenty_four_words_lead_back_to_the_hash_and_a_wrong_one_to_nothing() {
+        let hash = Hash::of(b"tabellion");
+        let text = words24(&hash);
+        assert_eq!(hash_of_words(&text), Some(hash));
+        assert_eq!(hash_of_words(&text.replace(' ', "-")), Some(hash));
+        let first = text.split(' ').next().expect("a word");
+        let wrong = text.replacen(first, if first == "zoo" { "able" } else { "zoo" }, 1);
+        assert_eq!(hash_of_words(&wrong), None);
+        assert_eq!(hash_of_words(&text[..text.len() / 2]), None);
+    }
 
     #[test]
     fn words_are_those_of_the_bip_39_vectors() {

@@ -4,6 +4,8 @@
 pub mod bag;
 pub mod consumer;
 #[cfg(feature = "desk")]
+pub mod demo;
+#[cfg(feature = "desk")]
 pub mod desk;
 #[cfg(feature = "desk")]
 pub mod emit;

@@ -114,10 +114,10 @@ pub fn session(request: &Request, operator: &mut dyn Operator, observe: &mut Obs
 
     // Everything emitted is read from the ledger again. A medium that fails is given up; the others go on.
     desk.read_again()?;
-    let media = emit_all(&desk, request, &bag, batch.again(), observe)?;
+    let media = emit_all(&desk, request, &bag, observe)?;
     let session = desk.books().sessions().last().map_or(0, |session| session.opened.session);
     let heads = (before, desk.books().head());
-    Ok(Report { session, is_new, repaired, heads, again: batch.again().clone(), listed: bag.listed().to_vec(), media, desk })
+    Ok(Report { session, is_new, repaired, heads, again: bag.again(), listed: bag.listed().to_vec(), media, desk })
 }
 
 /// Rolls the head file forward and seals what is not sealed, and says so.
@@ -134,18 +134,11 @@ fn finish_last_session(desk: &mut Desk, keys: &DeskKeys, observe: &mut Observe<'
     Ok(done)
 }
 
-fn emit_all(
-    desk: &Desk,
-    request: &Request,
-    bag: &Bag,
-    again: &BTreeSet<Pid>,
-    observe: &mut Observe<'_>,
-) -> Checked<Vec<(PathBuf, Checked<()>)>> {
+fn emit_all(desk: &Desk, request: &Request, bag: &Bag, observe: &mut Observe<'_>) -> Checked<Vec<(PathBuf, Checked<()>)>> {
     let last = desk.books().sessions().last().ok_or_else(|| Fault::new(Rule::LedgerFault, "no session found; the founding expected"))?;
     let mut out = Vec::new();
     for (index, medium) in request.media.iter().enumerate() {
-        let brought = bag.papers_on(index).filter(|pid| again.contains(pid)).collect();
-        out.push((medium.clone(), emit(desk, medium, last, &brought, observe)));
+        out.push((medium.clone(), emit(desk, medium, last, &bag.again_on(index), observe)));
     }
     Ok(out)
 }

@@ -1,0 +1,220 @@
+//! `pin`, `verify`, `advance`, `log`, `show`, `checkout`: what a consumer does, offline.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+
+use crate::core::common::Page;
+use crate::core::ids::{Hash, Name};
+use crate::core::pin::Pin;
+use crate::core::rules::Rule;
+use crate::core::words::{hash_of_words, words24};
+use crate::run::consumer::{self, Receipt, advance as move_forward, number_at, read_pin, state_at, verify_folder, verify_receipt};
+use crate::run::files;
+use crate::run::folder::{CheckedFolder, Folder};
+use crate::run::problem::{Exit, Outcomes, Problem, Unchanged};
+
+use super::output::Output;
+use super::words;
+
+/// `tabellion pin`
+#[derive(Args)]
+pub struct PinArgs {
+    /// A published folder, or a medium that carries one
+    dir: PathBuf,
+    /// The charter's fingerprint, 64 hex digits or 24 words, as the founders told you by another way
+    #[arg(long, value_name = "FINGERPRINT")]
+    charter: String,
+    /// The pin to write
+    #[arg(long, value_name = "FILE", default_value = "common.pin")]
+    out: PathBuf,
+}
+
+/// `tabellion advance`
+#[derive(Args)]
+pub struct AdvanceArgs {
+    /// A published folder, or a medium that carries one
+    dir: PathBuf,
+    /// The pin to move
+    #[arg(long, value_name = "FILE", default_value = "common.pin")]
+    pin: PathBuf,
+    /// Move to this number instead of the newest
+    #[arg(long, value_name = "N")]
+    to: Option<u64>,
+}
+
+/// `tabellion verify`
+#[derive(Args)]
+pub struct VerifyArgs {
+    /// A published folder or a medium, a receipt, or a pin
+    what: PathBuf,
+    /// The pin to start from
+    #[arg(long, value_name = "FILE", default_value = "common.pin")]
+    pin: PathBuf,
+}
+
+/// A folder, a pin and a number.
+#[derive(Args)]
+pub struct LookArgs {
+    /// A published folder, or a medium that carries one
+    dir: PathBuf,
+    /// The pin to start from
+    #[arg(long, value_name = "FILE", default_value = "common.pin")]
+    pin: PathBuf,
+    /// Look at this number instead of the pinned one
+    #[arg(long, value_name = "N")]
+    at: Option<u64>,
+}
+
+/// `tabellion show`
+#[derive(Args)]
+pub struct ShowArgs {
+    #[command(flatten)]
+    look: LookArgs,
+    /// Names to show; all without any
+    names: Vec<Name>,
+}
+
+/// `tabellion checkout`
+#[derive(Args)]
+pub struct CheckoutArgs {
+    #[command(flatten)]
+    look: LookArgs,
+    /// The folder to write, which must not be there yet
+    out: PathBuf,
+}
+
+fn open(look: &LookArgs) -> Outcomes<(Pin, CheckedFolder, u64)> {
+    let pin = read_pin(&look.pin)?;
+    let checked = Folder::find(&look.dir)?.check(&pin)?;
+    let number = number_at(&checked, &pin, look.at)?;
+    Ok((pin, checked, number))
+}
+
+fn fingerprint(text: &str) -> Outcomes<Hash> {
+    let hash = Hash::from_hex(text.trim()).or_else(|| hash_of_words(text));
+    hash.ok_or_else(|| Problem::usage(format!("{text:?} found as fingerprint; 64 lower-case hex digits or 24 words expected")))
+}
+
+/// Pins.
+pub fn pin(args: PinArgs, out: &mut Output) -> Outcomes<Exit> {
+    let (pin, checked) = consumer::pin(&args.dir, &fingerprint(&args.charter)?, &args.out)?;
+    let charter = checked.common.charter()?;
+    out.line(format!("pinned   {} of {}", words::head(&pin.head), pin.origin));
+    out.line(format!("checked  {} records from the charter you named to the newest checkpoint, every signature and root", pin.head.number));
+    if charter.rehearsal {
+        out.line("rehearsal: nothing in this Common counts");
+    }
+    out.line(format!("wrote    {}; keep it under version control, it is all you have to trust", args.out.display()));
+    Ok(Exit::Done)
+}
+
+/// Advances.
+pub fn advance(args: AdvanceArgs, out: &mut Output) -> Outcomes<Exit> {
+    let moved = move_forward(&args.dir, &args.pin, args.to)?;
+    if moved.from == moved.to {
+        out.line(format!("stays    {}; the folder has nothing newer", words::head(&moved.to)));
+        return Ok(Exit::Done);
+    }
+    out.line(format!("from     {}", words::head(&moved.from)));
+    out.line(format!("to       {}, proved by {} hashes", words::head(&moved.to), moved.proof_hashes));
+    for page in &moved.pages {
+        show_page(page, out);
+    }
+    out.line(format!("wrote    {}", args.pin.display()));
+    Ok(Exit::Done)
+}
+
+fn show_page(page: &Page, out: &mut Output) {
+    let record = &page.record;
+    let signers: Vec<&str> = page.signed_by.iter().map(|party| party.as_str()).collect();
+    let time = record.time.map_or(String::new(), |time| format!(", {} by the desk's claim", crate::clock::show(time)));
+    let Some(proposal) = &page.proposal else {
+        out.line(format!("common@{}  charter, signed by {}{time}", record.number, signers.join(", ")));
+        return;
+    };
+    let what = words::paper(&record.pid, proposal);
+    out.line(format!("common@{}  {what}, session {}, signed by {}{time}", record.number, record.session, signers.join(", ")));
+    for operation in &proposal.operations {
+        out.line(format!("    {}", words::operation(operation)));
+    }
+    if let Some(note) = &proposal.note {
+        out.line(format!("    {} wrote: {}", proposal.author, note.as_str()));
+    }
+}
+
+/// Lists pages.
+pub fn log(args: LookArgs, out: &mut Output) -> Outcomes<Exit> {
+    let (_, checked, number) = open(&args)?;
+    checked.common.pages()[..number as usize].iter().for_each(|page| show_page(page, out));
+    Ok(Exit::Done)
+}
+
+/// Shows names.
+pub fn show(args: ShowArgs, out: &mut Output) -> Outcomes<Exit> {
+    let (_, checked, number) = open(&args.look)?;
+    let state = state_at(&checked.common, number);
+    let mut exit = Exit::Done;
+    for (name, entry) in state.entries().filter(|(name, _)| args.names.is_empty() || args.names.contains(name)) {
+        out.line(format!("{name}  sha256:{}  {} bytes  {}", entry.sha256, entry.size, entry.media_type.as_str()));
+    }
+    for name in args.names.iter().filter(|name| state.get(name).is_none()) {
+        out.line(format!("{name}  stands for nothing at common@{number}"));
+        exit = Exit::Differs;
+    }
+    Ok(exit)
+}
+
+/// Checks content out.
+pub fn checkout(args: CheckoutArgs, out: &mut Output) -> Outcomes<Exit> {
+    let (_, checked, number) = open(&args.look)?;
+    let done = consumer::checkout(&checked, number, &args.out)?;
+    out.line(format!("wrote    {} files of common@{number} to {}, each compared with its hash", done.written.len(), args.out.display()));
+    for (name, entry) in &done.missing {
+        out.line(format!("missing  {name} sha256:{} [{}] the folder does not carry it", entry.sha256, Rule::ContentMissing));
+    }
+    Ok(if done.missing.is_empty() { Exit::Done } else { Exit::Differs })
+}
+
+/// Verifies whatever is given.
+pub fn verify(args: VerifyArgs, out: &mut Output) -> Outcomes<Exit> {
+    if args.what.is_dir() {
+        return verify_dir(&args.what, &args.pin, out);
+    }
+    let bytes = files::read(&args.what)?;
+    if bytes.starts_with(b"tabellion-pin v1\n") {
+        let pin = read_pin(&args.what)?;
+        out.line(format!("whole    pin of {} of {}", words::head(&pin.head), pin.origin));
+        out.line(format!("charter  {}", pin.fingerprint));
+        out.line(format!("words    {}", words24(&pin.fingerprint)));
+        return Ok(Exit::Done);
+    }
+    let pin = read_pin(&args.pin)?;
+    match verify_receipt(&bytes, &pin).unchanged(|| "nothing was written; the receipt proves nothing".into())? {
+        Receipt::Accepted(record, head) => {
+            out.line(format!("proved   paper {} became common@{} in session {}", record.pid, record.number, record.session));
+            out.line(format!("by       an inclusion proof in {}, signed by {}", words::head(&head), pin.vkey));
+            out.line(format!("records  state root {}, policy {}", record.state_root, record.policy.short()));
+        }
+        Receipt::Answered(note) => {
+            out.line(format!("proved   paper {} was {} [{}] in session {}", note.pid, note.outcome.word(), note.rule, note.session));
+            out.line(format!("why      {}", note.rule.says()));
+            out.line(format!("found    {}", words::found(note.rule, &note.detail)));
+            out.line(format!("next     {}", note.rule.next()));
+        }
+    }
+    Ok(Exit::Done)
+}
+
+fn verify_dir(dir: &Path, pin: &Path, out: &mut Output) -> Outcomes<Exit> {
+    let pin = read_pin(pin)?;
+    let checked = verify_folder(dir, &pin)?;
+    out.line(format!("verified {}", checked.folder.path().display()));
+    out.line(format!("from     {} (your pin)", words::head(&pin.head)));
+    out.line(format!("to       {}", words::head(&checked.head)));
+    out.line(format!(
+        "checked  {} records and papers, their signatures and approvals, every state root, and the checkpoint of every number",
+        checked.head.number
+    ));
+    Ok(Exit::Done)
+}

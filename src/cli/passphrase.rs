@@ -1,0 +1,68 @@
+//! Where a passphrase comes from: a file, a descriptor, or the terminal. Never the command line, never the environment.
+
+use std::io::IsTerminal as _;
+use std::path::PathBuf;
+
+use clap::Args;
+use zeroize::Zeroizing;
+
+use crate::core::rules::{Checked, Fault, Rule};
+use crate::keys::Passphrase;
+
+/// How the passphrase of a key is given.
+#[derive(Args, Clone)]
+pub struct PassphraseArgs {
+    /// Read the key's passphrase from the first line of this file instead of asking
+    #[arg(long, value_name = "FILE")]
+    passphrase_file: Option<PathBuf>,
+    /// Read it from this file descriptor
+    #[arg(long, value_name = "N", conflicts_with = "passphrase_file")]
+    passphrase_fd: Option<u32>,
+}
+
+impl PassphraseArgs {
+    /// The passphrase of an existing key.
+    ///
+    /// # Errors
+    /// `passphrase`, `not-found`, `file-fault`; `usage` when nobody can be asked.
+    pub fn get(&self, of: &str) -> Checked<Passphrase> {
+        self.given()?.map_or_else(|| ask(&format!("Passphrase of {of}: ")), Ok)
+    }
+
+    /// The passphrase of a new key; on a terminal it is typed twice.
+    ///
+    /// # Errors
+    /// As [`PassphraseArgs::get`]; `passphrase` when the two differ.
+    pub fn choose(&self, of: &str) -> Checked<Passphrase> {
+        if let Some(passphrase) = self.given()? {
+            return Ok(passphrase);
+        }
+        let first = type_it(&format!("New passphrase of {of}: "))?;
+        let second = type_it("The same again: ")?;
+        if first != second {
+            return Err(Fault::new(Rule::Passphrase, "two different passphrases were typed; the same one twice expected"));
+        }
+        Passphrase::new(&first)
+    }
+
+    fn given(&self) -> Checked<Option<Passphrase>> {
+        let path = match (&self.passphrase_file, self.passphrase_fd) {
+            (Some(path), _) => path.clone(),
+            (None, Some(fd)) => PathBuf::from(format!("/dev/fd/{fd}")),
+            (None, None) => return Ok(None),
+        };
+        Passphrase::from_file(&path).map(Some)
+    }
+}
+
+fn ask(prompt: &str) -> Checked<Passphrase> {
+    Passphrase::new(&type_it(prompt)?)
+}
+
+fn type_it(prompt: &str) -> Checked<Zeroizing<String>> {
+    if !std::io::stdin().is_terminal() {
+        return Err(Fault::new(Rule::Usage, "no terminal to ask for the passphrase; --passphrase-file or --passphrase-fd expected"));
+    }
+    let typed = rpassword::prompt_password(prompt).map_err(|error| Fault::new(Rule::Passphrase, format!("reading it: {error}")))?;
+    Ok(Zeroizing::new(typed))
+}

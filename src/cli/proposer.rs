@@ -1,0 +1,296 @@
+//! `propose`, `approve`, `collect`: what a proposer and an approver do.
+
+use std::io::IsTerminal as _;
+use std::path::{Path, PathBuf};
+
+use clap::{Args, Subcommand};
+
+use crate::core::charter::Charter;
+use crate::core::ids::{MediaType, Name, Pid, Text};
+use crate::core::proposal::Operation;
+use crate::core::rules::{Fault, Outcome, Rule};
+use crate::keys::derive::MemberKey;
+use crate::keys::file::{KeyFile, WorkFactor};
+use crate::run::consumer::{Receipt, read_pin};
+use crate::run::folder::Folder;
+use crate::run::found::PAYLOAD_FILE;
+use crate::run::problem::{Exit, Outcomes, Problem};
+use crate::run::proposer::{self, Approvable, Ask, Collected, Proposed, Wish, export_to_file, export_to_medium, read_for_approval};
+
+use super::output::{Output, narrate};
+use super::passphrase::PassphraseArgs;
+use super::words;
+
+/// `tabellion propose …`
+#[derive(Subcommand)]
+pub enum ProposeCommand {
+    /// Let names stand for files
+    Put {
+        /// NAME=PATH, as tools/editor=./editor
+        #[arg(required = true, value_parser = parse_put)]
+        puts: Vec<(Name, PathBuf)>,
+        /// Also let this name stand for nothing
+        #[arg(long, value_name = "NAME")]
+        remove: Vec<Name>,
+        #[command(flatten)]
+        wish: WishArgs,
+    },
+    /// Let names stand for nothing
+    Remove {
+        /// The names
+        #[arg(required = true)]
+        names: Vec<Name>,
+        #[command(flatten)]
+        wish: WishArgs,
+    },
+}
+
+/// What every proposal needs.
+#[derive(Args)]
+pub struct WishArgs {
+    /// Your pin; papers are kept beside it, in papers/
+    #[arg(long, value_name = "FILE", default_value = "common.pin")]
+    pin: PathBuf,
+    /// Your key
+    #[arg(long, value_name = "FILE")]
+    key: PathBuf,
+    #[command(flatten)]
+    passphrase: PassphraseArgs,
+    /// Put the bundle into this medium's inbox
+    #[arg(long, value_name = "DIR", required_unless_present = "out")]
+    media: Option<PathBuf>,
+    /// Write the bundle to this file
+    #[arg(long, value_name = "FILE", conflicts_with = "media", requires = "common")]
+    out: Option<PathBuf>,
+    /// The published folder to read Common from; the medium's without it
+    #[arg(long, value_name = "DIR")]
+    common: Option<PathBuf>,
+    /// Overwrite whatever is there, instead of expecting what the pin shows
+    #[arg(long)]
+    overwrite: bool,
+    /// Media type of what is put
+    #[arg(long, value_name = "TYPE", default_value = "application/octet-stream")]
+    media_type: MediaType,
+    /// The largest number this paper may become
+    #[arg(long, value_name = "N")]
+    last_number: Option<u64>,
+    /// A paper that must be decided first
+    #[arg(long, value_name = "sha256:ID", value_parser = parse_pid)]
+    after: Vec<Pid>,
+    /// Your words, for people
+    #[arg(long, value_name = "TEXT")]
+    note: Option<Text>,
+}
+
+/// `tabellion approve`
+#[derive(Args)]
+pub struct ApproveArgs {
+    /// A bundle, a paper, or the payload of a charter
+    file: PathBuf,
+    /// Your key
+    #[arg(long, value_name = "FILE")]
+    key: PathBuf,
+    #[command(flatten)]
+    passphrase: PassphraseArgs,
+    /// Where to write; without it the file itself, and for a charter's payload charter.cose beside it
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+    /// Sign without being asked
+    #[arg(long)]
+    yes: bool,
+}
+
+/// `tabellion collect`
+#[derive(Args)]
+pub struct CollectArgs {
+    /// The medium that came back
+    dir: PathBuf,
+    /// Your pin; receipts are kept beside it, in papers/
+    #[arg(long, value_name = "FILE", default_value = "common.pin")]
+    pin: PathBuf,
+}
+
+fn parse_put(text: &str) -> Result<(Name, PathBuf), String> {
+    let (name, path) = text.split_once('=').ok_or_else(|| format!("{text:?} found; NAME=PATH expected"))?;
+    Ok((name.parse().map_err(|fault: Fault| fault.found)?, path.into()))
+}
+
+/// `sha256:` and 64 hex digits.
+pub fn parse_pid(text: &str) -> Result<Pid, String> {
+    let hash = text.strip_prefix("sha256:").and_then(Pid::from_hex);
+    hash.ok_or_else(|| format!("{text:?} found; sha256: and 64 lower-case hex digits expected"))
+}
+
+fn unlock(key: &Path, passphrase: &PassphraseArgs) -> Outcomes<MemberKey> {
+    let file = KeyFile::read(key)?;
+    let passphrase = passphrase.get(&key.display().to_string())?;
+    Ok(file.unlock(&passphrase, WorkFactor::STANDARD)?.member(false))
+}
+
+fn home_of(pin: &Path) -> PathBuf {
+    pin.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new(".")).to_owned()
+}
+
+/// Proposes.
+pub fn propose(command: ProposeCommand, out: &mut Output) -> Outcomes<Exit> {
+    let (asks, args) = match command {
+        ProposeCommand::Put { puts, remove, wish } => {
+            let puts = puts.into_iter().map(|(name, path)| Ask::Put(name, path));
+            (puts.chain(remove.into_iter().map(Ask::Remove)).collect::<Vec<_>>(), wish)
+        }
+        ProposeCommand::Remove { names, wish } => (names.into_iter().map(Ask::Remove).collect(), wish),
+    };
+    let pin = read_pin(&args.pin)?;
+    let folder = args.common.as_ref().or(args.media.as_ref()).ok_or_else(|| Problem::usage("--common DIR expected with --out"))?;
+    let common = Folder::find(folder)?.check(&pin)?;
+    let key = unlock(&args.key, &args.passphrase)?;
+    let wish = Wish {
+        asks,
+        pin: &pin,
+        common: &common,
+        overwrite: args.overwrite,
+        media_type: args.media_type.clone(),
+        last_number: args.last_number,
+        after: args.after.clone(),
+        note: args.note.clone(),
+        home: home_of(&args.pin),
+    };
+    let proposed = proposer::propose(&wish, &key)?;
+    let path = match (&args.media, &args.out) {
+        (Some(medium), _) => export_to_medium(&proposed, medium)?,
+        (None, Some(file)) => export_to_file(&proposed, file).map(|()| file.clone())?,
+        (None, None) => return Err(Problem::usage("--media DIR or --out FILE expected")),
+    };
+    show_proposed(&proposed, &path, out);
+    Ok(Exit::Done)
+}
+
+fn show_proposed(proposed: &Proposed, path: &Path, out: &mut Output) {
+    let proposal = &proposed.proposal;
+    out.line(format!("proposed {}, on {}", words::paper(&proposed.pid, proposal), words::head(&proposal.base)));
+    for operation in &proposal.operations {
+        out.line(format!("    {}", words::operation(operation)));
+    }
+    out.line(format!("paper    sha256:{}", proposed.pid));
+    out.line(format!("wrote    {}, with {} files of content", path.display(), proposed.objects.len()));
+    out.line("next     take it to the witness; tabellion collect tells you later what became of it");
+}
+
+/// Shows what would be signed, then signs.
+pub fn approve(args: ApproveArgs, out: &mut Output) -> Outcomes<Exit> {
+    let to_approve = read_for_approval(&args.file)?;
+    for pending in &to_approve.papers {
+        match &pending.what {
+            Approvable::Proposal(proposal) => {
+                out.line(format!("paper    sha256:{}", pending.pid()));
+                out.line(format!("of       {} (sequence {}), for {}", proposal.author, proposal.sequence, proposal.origin));
+                out.line(format!("on       {}", words::head(&proposal.base)));
+                for operation in &proposal.operations {
+                    out.line(format!("    {}", words::operation(operation)));
+                }
+                if let Some(note) = &proposal.note {
+                    out.line(format!("    {} wrote: {}", proposal.author, note.as_str()));
+                }
+            }
+            Approvable::Charter(charter) => show_charter(charter, out),
+        }
+        out.line(format!("signed   by {} so far", pending.signatures()));
+    }
+    out.flush();
+    if !args.yes && !agreed()? {
+        return Err(Fault::new(Rule::ConfirmationMissing, "the answer was not yes; yes expected").into());
+    }
+    let beside = if args.file.ends_with(PAYLOAD_FILE) { args.file.with_file_name("charter.cose") } else { args.file.clone() };
+    let target = args.out.unwrap_or(beside);
+    let key = unlock(&args.key, &args.passphrase)?;
+    proposer::approve(&to_approve, &key, &target)?;
+    out.line(format!("added    the signature of {}", key.kid().short()));
+    out.line(format!("wrote    {}", target.display()));
+    Ok(Exit::Done)
+}
+
+/// A charter in words.
+pub fn show_charter(charter: &Charter, out: &mut Output) {
+    out.line(format!("charter  of {}{}", charter.origin, if charter.rehearsal { ", a REHEARSAL" } else { "" }));
+    out.line(format!("log key  {}", charter.log));
+    out.line(format!("next key sha256:{}", charter.next));
+    out.line(format!("policy   sha256:{}", charter.policy.hash()));
+    for line in crate::core::policy_text::print(&charter.policy).lines().skip(1).filter(|line| !line.is_empty()) {
+        out.line(format!("    {line}"));
+    }
+    if let Some(text) = &charter.text {
+        out.line(format!("text     {}", text.as_str()));
+    }
+}
+
+fn agreed() -> Outcomes<bool> {
+    if !std::io::stdin().is_terminal() {
+        return Err(Problem::usage("no terminal to ask; --yes expected"));
+    }
+    narrate("Sign this? Type yes:");
+    let mut line = String::new();
+    std::io::stdin().read_line(&mut line).map_err(|error| Problem::usage(error.to_string()))?;
+    Ok(line.trim() == "yes")
+}
+
+/// Collects.
+pub fn collect(args: CollectArgs, out: &mut Output) -> Outcomes<Exit> {
+    let pin = read_pin(&args.pin)?;
+    let home = home_of(&args.pin);
+    let collection = proposer::collect(&args.dir, &pin, &home)?;
+    let mut exit = Exit::Done;
+    for paper in &collection.papers {
+        show_collected(paper, out);
+        if matches!(&paper.receipt, Some(Receipt::Answered(note)) if note.outcome == Outcome::Refused) {
+            exit = Exit::Differs;
+        }
+    }
+    if collection.papers.is_empty() {
+        out.line(format!("no paper was proposed from {}", home.display()));
+    }
+    for path in &collection.cleared {
+        out.line(format!("cleared  {path}: everything in it was yours and is done"));
+    }
+    Ok(exit)
+}
+
+fn show_collected(paper: &Collected, out: &mut Output) {
+    let name = format!("paper {} (sequence {})", paper.pid.tiny(), paper.sequence);
+    let new = if paper.is_new { ", new" } else { "" };
+    match &paper.receipt {
+        None => out.line(format!("waiting  {name}: no receipt yet")),
+        Some(Receipt::Accepted(record, head)) => {
+            out.line(format!(
+                "accepted {name} is common@{} of session {}, proved in {}{new}",
+                record.number,
+                record.session,
+                words::head(head)
+            ));
+        }
+        Some(Receipt::Answered(note)) => {
+            out.line(format!("{:8} {name} [{}] {}{new}", note.outcome.word(), note.rule, note.rule.says()));
+            out.line(format!("  found  {}", words::found(note.rule, &note.detail)));
+            out.line(format!(
+                "  state  {} before session {}; the paper {}",
+                words::head(&note.head_before),
+                note.session,
+                what_stays(note.outcome, note.rule)
+            ));
+            out.line(format!("  next   {}", note.rule.next()));
+        }
+    }
+    for operation in paper.proposal.operations.iter().filter(|_| paper.is_new) {
+        if let Operation::Put { name, .. } | Operation::Remove { name, .. } = operation {
+            out.line(format!("    {name}"));
+        }
+    }
+}
+
+/// What becomes of a paper after an answer.
+pub fn what_stays(outcome: Outcome, rule: Rule) -> &'static str {
+    match (outcome, rule) {
+        (Outcome::Refused, _) => "changed nothing, and the refusal is final",
+        (_, Rule::HeldFull) => "is not kept",
+        _ => "is held and judged again in every session",
+    }
+}
