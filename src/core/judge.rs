@@ -252,9 +252,9 @@ fn policy_fault(desk: &Desk<'_>, paper: &Paper) -> Option<Detail> {
     checked.err().map(|fault: Fault| Detail::of(&fault.found.to_lowercase().split_whitespace().map(plain_word).collect::<Vec<_>>()))
 }
 
-/// A word of a reason without the punctuation a detail does not know.
+/// A word of a reason without the punctuation a detail does not know around it; `/`, the prefix, stays as it is.
 fn plain_word(word: &str) -> &str {
-    word.trim_matches(|c: char| !c.is_ascii_alphanumeric())
+    word.trim_matches(|c: char| !c.is_ascii_alphanumeric() && c != '/')
 }
 
 /// The groups that must approve a paper, each with the policy it is counted by.
