@@ -103,7 +103,18 @@ pub fn charter(input: &Value) -> Run {
     let policy = policy_text::parse(&toml(input, &input["policy"])).expect("a policy to found with");
     let policy = edited(policy, &input["edit"]);
     let bytes = charter_of(input, policy);
-    let seen = charter::verify(&bytes).map(|verified| json!({ "accepted": true, "signers": names_of(input, verified.envelope()) }));
+    let seen = charter::verify(&bytes).and_then(|verified| {
+        let founded = found(&verified, input["time"].as_u64())?;
+        let record = founded.rulings()[0].record.as_ref().expect("record 1");
+        Ok(json!({
+            "accepted": true,
+            "signers": names_of(input, verified.envelope()),
+            "pid": record.pid.hex(),
+            "env": record.env.hex(),
+            "record": hex::encode(record.to_cbor()),
+            "fingerprint": founded.after().root.hex(),
+        }))
+    });
     Run { seen: seen.unwrap_or_else(|fault| refused(&fault)), made: json!({ "envelope": hex::encode(&bytes) }) }
 }
 
