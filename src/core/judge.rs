@@ -138,8 +138,9 @@ fn lapsed(desk: &Desk<'_>, paper: &Paper) -> Option<Detail> {
     if let Some(last) = paper.proposal.last_number.filter(|last| number > *last) {
         return Some(Detail::of(&["number", &number.to_string(), "last", &last.to_string()]));
     }
+    // SPEC 6.8: only what waited can have waited too long. A new paper must not lapse because its own session is a long one.
     let since = paper.first_number;
-    let over = (number - 1).saturating_sub(since) > most;
+    let over = paper.is_held() && (number - 1).saturating_sub(since) > most;
     over.then(|| Detail::of(&["held", "since", &since.to_string(), "head", &(number - 1).to_string(), "most", &most.to_string()]))
 }
 
@@ -252,9 +253,9 @@ fn policy_fault(desk: &Desk<'_>, paper: &Paper) -> Option<Detail> {
     checked.err().map(|fault: Fault| Detail::of(&fault.found.to_lowercase().split_whitespace().map(plain_word).collect::<Vec<_>>()))
 }
 
-/// A word of a reason without the punctuation a detail does not know.
+/// A word of a reason without the punctuation a detail does not know around it; `/`, the prefix, stays as it is.
 fn plain_word(word: &str) -> &str {
-    word.trim_matches(|c: char| !c.is_ascii_alphanumeric())
+    word.trim_matches(|c: char| !c.is_ascii_alphanumeric() && c != '/')
 }
 
 /// The groups that must approve a paper, each with the policy it is counted by.

@@ -206,6 +206,12 @@ fn read_absent(r: &mut Reader<'_>) -> Checked<Expect> {
     if r.bool()? { Err(r.fault("expect is true; false or a hash expected")) } else { Ok(Expect::Absent) }
 }
 
+/// SPEC 3.5: `after` has 1 to 16 pids; without any the key is absent.
+fn read_after(r: &mut Reader<'_>) -> Checked<Vec<Pid>> {
+    let after = r.list(AFTER_MAX)?;
+    if after.is_empty() { Err(r.fault("after is empty; 1 to 16 papers expected")) } else { Ok(after) }
+}
+
 fn read_policy(r: &mut Reader<'_>) -> Checked<Box<Policy>> {
     let bytes = r.bytes()?;
     if bytes.len() > POLICY_BYTES_MAX {
@@ -244,7 +250,7 @@ impl Canonical for Proposal {
                 4 => base = Some(Head::read(r)?),
                 5 => operations = Some(r.list(OPERATIONS_MAX)?),
                 6 => last_number = Some(r.uint_in(1..=UINT_MAX)?),
-                7 => after = Some(r.list(AFTER_MAX)?),
+                7 => after = Some(read_after(r)?),
                 8 => note = Some(r.parse()?),
                 _ => return Ok(false),
             }
