@@ -346,6 +346,14 @@ mod tests {
     }
 
     #[test]
+    fn spec_names_the_unicode_version_that_is_compiled_in() {
+        let (major, minor, _) = unicode_normalization::UNICODE_VERSION;
+        let spec = include_str!("../../proposals-schema/SPEC.md");
+        assert_eq!(spec.matches(&format!("Unicode {major}.{minor}")).count(), 2);
+        assert_eq!(spec.matches("Unicode ").count(), 2);
+    }
+
+    #[test]
     fn texts_refuse_controls_direction_marks_and_other_normal_forms() {
         assert!("Größe 5 €".parse::<Text>().is_ok());
         for bad in ["", "a\nb", "a\u{202e}b", "e\u{301}", "\u{7f}"] {

@@ -129,7 +129,7 @@ rules! {
     AuthorNotActive "author-not-active" Judge Refused "none of the author's signatures is by a key active now" "author" "the author signs a new paper with an active key";
     SequenceTaken "sequence-taken" Judge Refused "another paper of this author bound this sequence number first" "sequence by" "propose again; tabellion takes the next free number";
     BaseRootMismatch "base-root-mismatch" Judge Refused "the paper cites a root for this number that is not ours: somebody holds another history" "base found expected" "compare checkpoints at once: tabellion verify DIR on both sides; then pin this Common and propose again";
-    Lapsed "lapsed" Judge Refused "the paper's time, counted in numbers, is over" "number last | held since most" "propose again if it is still wanted";
+    Lapsed "lapsed" Judge Refused "the paper's time, counted in numbers, is over" "number last | held since head most" "propose again if it is still wanted";
     DependencyRefused "dependency-refused" Judge Refused "a paper it must follow was refused" "after" "propose again without it, or after a new one";
     BaseTooOld "base-too-old" Judge Refused "the author's pin lay further back than the policy allows when the paper first came" "base head most" "advance the pin and propose again";
     NoRule "no-rule" Judge Refused "no rule of the policy covers the name" "name" "choose a name under a prefix of the policy, or have the governors add a rule";
