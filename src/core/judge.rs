@@ -88,25 +88,29 @@ const INTERIM: &[(Rule, Check)] = &[
 /// Judges a paper whose turn it is; the first broken rule decides.
 pub fn judge(desk: &Desk<'_>, paper: &Paper) -> Verdict {
     let first = FINAL.iter().chain(INTERIM).find_map(|(rule, check)| check(desk, paper).map(|detail| (*rule, detail)));
-    answer(desk, paper, first)
+    first.map_or(Verdict::Accepted, |(rule, detail)| broken(desk, paper, rule, detail))
 }
 
-/// Tries a paper that was never ready for `lapsed` alone (SPEC 6.5).
+/// Tries a paper that was never ready for `lapsed` alone (SPEC 6.5); whatever it waits for, it is not accepted here.
+///
+/// What it waits for may have become final after the rounds. It had no turn all the same, and is judged in the next session.
 pub fn judge_never_ready(desk: &Desk<'_>, paper: &Paper) -> Verdict {
-    let late = lapsed(desk, paper).map(|detail| (Rule::Lapsed, detail));
-    let open = || dependency_open(desk, paper).map(|detail| (Rule::DependencyOpen, detail));
-    answer(desk, paper, late.or_else(open))
+    if let Some(detail) = lapsed(desk, paper) {
+        return broken(desk, paper, Rule::Lapsed, detail);
+    }
+    let awaited = || paper.proposal.after.first().map(|pid| pid.short()).unwrap_or_default();
+    let detail = dependency_open(desk, paper).unwrap_or_else(|| Detail::of(&["after", &awaited()]));
+    broken(desk, paper, Rule::DependencyOpen, detail)
 }
 
 /// Answers a paper that comes after the policy that ended the session.
 pub fn judge_after_end(desk: &Desk<'_>, paper: &Paper) -> Verdict {
     let by = desk.ended_by.map(|pid| pid.short()).unwrap_or_default();
-    answer(desk, paper, Some((Rule::SessionEnded, Detail::of(&["by", &by]))))
+    broken(desk, paper, Rule::SessionEnded, Detail::of(&["by", &by]))
 }
 
 /// The verdict of the first broken rule; a notice for one paper too many of its author is `held-full`.
-fn answer(desk: &Desk<'_>, paper: &Paper, first: Option<(Rule, Detail)>) -> Verdict {
-    let Some((rule, detail)) = first else { return Verdict::Accepted };
+fn broken(desk: &Desk<'_>, paper: &Paper, rule: Rule, detail: Detail) -> Verdict {
     let verdict = Verdict::Broken(rule, detail);
     let full = desk.held.get(&paper.proposal.author).is_some_and(|&held| held >= HELD_PER_AUTHOR_MAX);
     if !verdict.is_final() && full && !paper.is_held() {
@@ -202,13 +206,8 @@ fn entry_too_large(desk: &Desk<'_>, paper: &Paper) -> Option<Detail> {
     })
 }
 
-/// Whether the content of `name` is looked at: a rule that forbids content keeps none.
-fn wants_content(desk: &Desk<'_>, name: &Name) -> bool {
-    desk.policy.rule_for(name).is_some_and(|rule| rule.content != Content::Forbidden)
-}
-
 fn object_fault(desk: &Desk<'_>, paper: &Paper) -> Option<Detail> {
-    puts(paper).filter(|(name, _)| wants_content(desk, name)).find_map(|(name, entry)| {
+    puts(paper).filter(|(name, _)| desk.policy.keeps_content(name)).find_map(|(name, entry)| {
         let size = desk.objects.get(&entry.sha256).filter(|size| **size != entry.size)?;
         Some(found_expected(Some(name), &size.to_string(), &entry.size.to_string()))
     })
@@ -306,7 +305,7 @@ fn quota_used(desk: &Desk<'_>, paper: &Paper) -> Option<Detail> {
 /// The referenced objects that the desk holds, ascending, with the fault found in each: what the ledger keeps of the judgement.
 pub fn referenced(desk: &Desk<'_>, paper: &Paper) -> Vec<(Hash, Option<Rule>)> {
     let mut out = BTreeMap::new();
-    for (_, entry) in puts(paper).filter(|(name, _)| wants_content(desk, name)) {
+    for (_, entry) in puts(paper).filter(|(name, _)| desk.policy.keeps_content(name)) {
         if let Some(size) = desk.objects.get(&entry.sha256) {
             let fault = (*size != entry.size).then_some(Rule::ObjectFault);
             out.entry(entry.sha256).and_modify(|known: &mut Option<Rule>| *known = known.or(fault)).or_insert(fault);

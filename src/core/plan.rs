@@ -12,7 +12,7 @@ use super::ids::{Hash, Head, Party, Pid};
 use super::judge::{self, Desk, groups_of};
 use super::limits::SESSION_PAPERS_MAX;
 use super::payload::{Held, Opened, Ruling, judged_hash};
-use super::policy::{Content, Policy};
+use super::policy::Policy;
 use super::proposal::{Operation, Proposal};
 use super::quorum::{self, Valid};
 use super::record::{Record, RecordKind};
@@ -138,11 +138,10 @@ impl Batch {
         let Some(paper) = self.papers.get(pid) else { return };
         let counted = paper.envelope(policy, books.keyring());
         let signature = counted.signers.iter().any(|signer| !held.valid.contains_key(&signer.kid));
-        let kept = |name| policy.rule_for(name).is_some_and(|rule| rule.content != Content::Forbidden);
         let object = held.proposal.operations.iter().any(|operation| match operation {
             Operation::Put { name, entry, .. } => {
                 let known = held.objects.contains_key(&entry.sha256) || books.packed().contains_key(&entry.sha256);
-                !known && kept(name) && self.objects.contains_key(&entry.sha256)
+                !known && policy.keeps_content(name) && self.objects.contains_key(&entry.sha256)
             }
             _ => false,
         });
@@ -373,7 +372,8 @@ impl<'a> Planner<'a> {
         let books = self.desk.books;
         let (mut pack, mut keep) = (BTreeSet::new(), BTreeSet::new());
         for ruling in &self.rulings {
-            let objects = ruling.objects.iter().map(|(hash, _)| *hash).filter(|hash| !books.packed().contains_key(hash));
+            let sound = ruling.objects.iter().filter(|(_, fault)| fault.is_none()).map(|(hash, _)| *hash);
+            let objects = sound.filter(|hash| !books.packed().contains_key(hash));
             match (&ruling.verdict, ruling.held) {
                 (Verdict::Accepted, _) => pack.extend(objects),
                 (_, Some(Held { kept: true, .. })) => keep.extend(objects),

@@ -126,6 +126,11 @@ impl Policy {
         self.rules.iter().filter(|rule| rule.prefix.covers(name)).max_by_key(|rule| rule.prefix.as_str().len())
     }
 
+    /// Whether the content of `name` is looked at and kept: a rule that forbids content keeps none.
+    pub fn keeps_content(&self, name: &Name) -> bool {
+        self.rule_for(name).is_some_and(|rule| rule.content != Content::Forbidden)
+    }
+
     /// The members a group stands for, groups within it expanded. Empty for a group that does not exist.
     pub fn expand(&self, group: &Party) -> BTreeSet<&Party> {
         let mut out = BTreeSet::new();
