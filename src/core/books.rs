@@ -3,16 +3,17 @@
 //! Events are the truth, the books are derived from them and nothing else. The fold checks what it reads: numbers, roots, records and
 //! policies must be what the papers make them.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use super::cbor::Canonical;
 use super::charter::Charter;
 use super::cose::PaperKind;
 use super::event::{Event, EventType};
 use super::ids::{Hash, Head, Origin, Party, Pid};
+use super::keyring::{Keyring, Roll};
 use super::note::VerifierKey;
 use super::payload::{Closed, Opened, Ruling, Sealed};
-use super::policy::{Keyring, Policy, Roll};
+use super::policy::Policy;
 use super::proposal::{Operation, Proposal};
 use super::quorum::Valid;
 use super::record::Record;
@@ -65,9 +66,9 @@ pub struct Books {
     roll: Roll,
     policies: BTreeMap<Hash, Policy>,
     sessions: Vec<Session>,
-    decided: HashMap<Pid, usize>,
+    decided: BTreeMap<Pid, usize>,
     held: BTreeMap<Pid, HeldPaper>,
-    sequences: HashMap<(Party, u64), (usize, Pid)>,
+    sequences: BTreeMap<(Party, u64), (usize, Pid)>,
     packed: BTreeMap<Hash, u64>,
     last_hash: [u8; 32],
     last_session: u64,
@@ -181,23 +182,23 @@ impl Books {
         }
         if let Some(held) = ruling.held.filter(|held| held.kept) {
             let valid = ruling.envelope.signers.iter().map(|signer| (signer.kid, signer.signature)).collect();
-            let objects = held_objects(&proposal, ruling);
+            let objects = held_objects(self.policy()?, &proposal, ruling);
             let payload = ruling.envelope.payload.clone();
             self.held.insert(ruling.pid, HeldPaper { payload, proposal, valid, first_number: held.first_number, objects });
         } else if ruling.verdict == Verdict::Accepted {
             apply(&mut self.state, &proposal);
+            self.pack(held_objects(self.policy()?, &proposal, ruling));
             if let Some(policy) = proposal.sets_policy() {
                 self.put_in_force(policy.clone());
             }
-            self.pack(&proposal, ruling);
             self.enter_record(ruling)?;
         }
         Ok(())
     }
 
     /// Objects of an accepted paper that are in no pack yet go into this session's.
-    fn pack(&mut self, proposal: &Proposal, ruling: &Ruling) {
-        for (hash, size) in held_objects(proposal, ruling) {
+    fn pack(&mut self, objects: BTreeMap<Hash, u64>) {
+        for (hash, size) in objects {
             if self.packed.insert(hash, size).is_none()
                 && let Some(session) = self.sessions.last_mut()
             {
@@ -367,15 +368,16 @@ impl Books {
     }
 }
 
-/// The objects a ruling says the desk held, with the sizes the paper gives them: an object of another size is a fault, and such a paper is
-/// neither accepted nor held.
-fn held_objects(proposal: &Proposal, ruling: &Ruling) -> BTreeMap<Hash, u64> {
-    let listed = |hash: &Hash| ruling.objects.binary_search_by_key(hash, |(listed, _)| *listed).is_ok();
+/// The objects a ruling says the desk held without a fault, with the sizes the paper gives them, which are then the true ones.
+///
+/// Under a rule that forbids content no size was compared, so none is taken from there.
+fn held_objects(policy: &Policy, proposal: &Proposal, ruling: &Ruling) -> BTreeMap<Hash, u64> {
+    let sound = |hash: &Hash| ruling.objects.binary_search_by_key(&(*hash, None), |listed| *listed).is_ok();
     let puts = proposal.operations.iter().filter_map(|operation| match operation {
-        Operation::Put { entry, .. } => Some((entry.sha256, entry.size)),
+        Operation::Put { name, entry, .. } if policy.keeps_content(name) => Some((entry.sha256, entry.size)),
         _ => None,
     });
-    puts.filter(|(hash, _)| listed(hash)).collect()
+    puts.filter(|(hash, _)| sound(hash)).collect()
 }
 
 /// Applies an accepted paper's operations to the state, all of them.

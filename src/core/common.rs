@@ -10,7 +10,8 @@ use super::cbor::Canonical;
 use super::charter::{self, Charter};
 use super::cose::{Envelope, PaperKind, verify_signature};
 use super::ids::{Hash, Party};
-use super::policy::{Keyring, Policy, Roll};
+use super::keyring::{Keyring, Roll};
+use super::policy::Policy;
 use super::proposal::Proposal;
 use super::quorum::{self, Valid};
 use super::record::{Record, RecordKind};
@@ -138,7 +139,7 @@ impl Common {
         if !signed.contains(&proposal.author) {
             return Err(fails(number, "signatures without", &proposal.author, "the author's"));
         }
-        for (by, group) in super::judge::groups_of(policy, proposal) {
+        for (by, group) in quorum::groups_of(policy, proposal) {
             let tally = match std::ptr::eq(by, policy) {
                 true => quorum::count(by, group, &signed),
                 false => quorum::count(by, group, &quorum::signed_by(&coming, &valid)),

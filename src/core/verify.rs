@@ -5,7 +5,8 @@
 use super::cbor::Canonical;
 use super::cose::{Envelope, PaperKind, Signer, verify_signature};
 use super::ids::{Kid, Origin, Pid};
-use super::policy::{Keyring, Policy};
+use super::keyring::Keyring;
+use super::policy::Policy;
 use super::proposal::Proposal;
 use super::quorum::Valid;
 use super::rules::{Checked, Fault, Rule};
@@ -89,8 +90,8 @@ pub struct Enrolment<'a> {
     pub policy: &'a Policy,
     /// Its keys.
     pub keyring: &'a Keyring,
-    /// Whether the ledger holds a paper: a held one is recognised by its id alone, its author's signature is in the ledger.
-    pub holds: &'a dyn Fn(&Pid) -> bool,
+    /// Whether the ledger holds this paper: then its author's signature is in the ledger, and need not come again.
+    pub is_held: bool,
 }
 
 /// Verifies a paper's signatures, each over the bytes received.
@@ -105,7 +106,7 @@ pub fn verify(parsed: Parsed, enrolment: &Enrolment<'_>) -> Checked<(Verified, V
     if proposal.origin != *enrolment.origin {
         return Err(Fault::new(Rule::OriginMismatch, format!("found {}; expected {}", proposal.origin, enrolment.origin)));
     }
-    let held = (enrolment.holds)(&pid);
+    let held = enrolment.is_held;
     if !held && enrolment.policy.member(&proposal.author).is_none() {
         return Err(Fault::new(Rule::AuthorUnknown, format!("author {}", proposal.author)));
     }

@@ -5,6 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
+use crate::core::batch::{Admitted, admit};
 use crate::core::books::Books;
 use crate::core::bundle::FileKind;
 use crate::core::ids::{Hash, Pid};
@@ -12,7 +13,7 @@ use crate::core::limits::NOTE_BYTES_MAX;
 use crate::core::note::{Checkpoint, InclusionProof, Note, VerdictNote};
 use crate::core::payload::ListedFile;
 use crate::core::rules::{Checked, Fault, Rule};
-use crate::core::verify::{self, Enrolment, Verified};
+use crate::core::verify::Verified;
 use crate::media::bundle_file::{BundleItem, ObjectAt, read_bundle};
 use crate::media::scan::{RawFile, Scanned, scan};
 
@@ -69,9 +70,9 @@ impl Bag {
         let cut = read_bundle(file, &mut |item| {
             match item {
                 BundleItem::Object(object) => drop(self.objects.entry(object.sha256).or_insert((medium, at, object))),
-                BundleItem::Paper(bytes) => match take_paper(&bytes, books) {
-                    Ok(Taken::Again(pid)) => drop(self.again.insert((medium, pid))),
-                    Ok(Taken::Verified(verified, dropped)) => {
+                BundleItem::Paper(bytes) => match admit(books, &bytes) {
+                    Ok(Admitted::Again(pid)) => drop(self.again.insert((medium, pid))),
+                    Ok(Admitted::Verified(verified, dropped)) => {
                         listed.extend(dropped.into_iter().map(|fault| (Hash::of(&bytes), fault)));
                         self.verified.push(*verified);
                     }
@@ -157,25 +158,6 @@ impl Bag {
         }
         Ok(())
     }
-}
-
-/// What a paper on a medium turned out to be.
-enum Taken {
-    /// It has its verdict already.
-    Again(Pid),
-    /// It is authentic; the faults are of signatures that were dropped.
-    Verified(Box<Verified>, Vec<Fault>),
-}
-
-/// A paper decided is recognised by its id alone; any other must be authentic.
-fn take_paper(bytes: &[u8], books: &Books) -> Checked<Taken> {
-    let parsed = verify::parse(bytes)?;
-    if books.final_ruling(&parsed.pid()).is_some() {
-        return Ok(Taken::Again(parsed.pid()));
-    }
-    let holds = |pid: &Pid| books.held().contains_key(pid);
-    let enrolment = Enrolment { origin: books.origin()?, policy: books.policy()?, keyring: books.keyring(), holds: &holds };
-    verify::verify(parsed, &enrolment).map(|(verified, dropped)| Taken::Verified(Box::new(verified), dropped))
 }
 
 fn check_checkpoint(file: &RawFile, bytes: &[u8], books: &Books) -> Checked<()> {

@@ -3,11 +3,12 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
+use crate::core::batch::Batch;
 use crate::core::cbor::Canonical;
 use crate::core::event::EventType;
 use crate::core::ids::{Hash, Head, Pid};
 use crate::core::payload::Closed;
-use crate::core::plan::{Batch, Plan, plan};
+use crate::core::plan::{Plan, plan};
 use crate::core::rules::{Checked, Fault, Rule};
 use crate::keys::Passphrase;
 use crate::ledger::NewEvent;

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use ed25519_dalek::Signer as _;
 use serde_json::{Value, json};
+use tabellion::core::batch::{Admitted, Batch, admit};
 use tabellion::core::books::Books;
 use tabellion::core::cbor::Canonical as _;
 use tabellion::core::charter::{self, Charter};
@@ -13,12 +14,12 @@ use tabellion::core::event::{Event, EventParts, EventType, PayloadForm, event_ha
 use tabellion::core::ids::{Hash, Head, Origin, Party, kid_of};
 use tabellion::core::note::{VerifierKey, signature_line};
 use tabellion::core::payload::{Closed, Ruling, Sealed};
-use tabellion::core::plan::{Batch, Plan, found, plan};
+use tabellion::core::plan::{Plan, found, plan};
 use tabellion::core::policy::Policy;
 use tabellion::core::proposal::{Entry, Expect, Operation, Proposal};
 use tabellion::core::publish;
 use tabellion::core::rules::{Checked, Fault};
-use tabellion::core::verify::{self, Enrolment, Verified};
+use tabellion::core::verify::Verified;
 use tabellion::core::{policy_text, turns};
 
 use super::{Run, key, lines, list, map, number, refused, text};
@@ -218,6 +219,7 @@ struct World<'a> {
     payloads: BTreeMap<String, Vec<u8>>,
     contents: BTreeMap<Hash, String>,
     policies: BTreeMap<String, Policy>,
+    again: BTreeSet<String>,
 }
 
 /// `p` with `times` 3 stands for p1, p2, p3.
@@ -240,7 +242,7 @@ impl<'a> World<'a> {
         }
         let read = |lines: &Value| policy_text::parse(&toml(input, lines)).expect("a sound policy");
         let policies = map(input, "policies").into_iter().map(|(name, lines)| (name.clone(), read(lines))).collect();
-        World { input, papers, payloads: BTreeMap::new(), contents: BTreeMap::new(), policies }
+        World { input, papers, payloads: BTreeMap::new(), contents: BTreeMap::new(), policies, again: BTreeSet::new() }
     }
 
     fn policy(&self, name: &str) -> Policy {
@@ -347,18 +349,17 @@ impl<'a> World<'a> {
 
     /// Everything brought to a session, verified, with what was listed.
     fn bring(&mut self, books: &Books, session: &Value, made: &mut Value) -> (Vec<Verified>, Vec<Value>) {
-        let policy = books.policy().expect("founded");
-        let enrolment = Enrolment { origin: books.origin().expect("founded"), policy, keyring: books.keyring() };
         let (mut brought, mut listed) = (Vec::new(), Vec::new());
         for envelope in list(session, "bring") {
             for name in spread(text(envelope, "paper"), envelope) {
                 let payload = self.payload(books, &name);
                 let bytes = sign(self.input, PaperKind::Proposal, &payload, list(envelope, "signed_by")).to_cbor();
                 let say = |fault: &Fault| json!({ "paper": name, "rule": fault.rule.id() });
-                match verify::parse(&bytes).and_then(|parsed| verify::verify(parsed, &enrolment)) {
-                    Ok((verified, dropped)) => {
+                match admit(books, &bytes) {
+                    Ok(Admitted::Again(_)) => drop(self.again.insert(name.clone())),
+                    Ok(Admitted::Verified(verified, dropped)) => {
                         listed.extend(dropped.iter().map(say));
-                        brought.push(verified);
+                        brought.push(*verified);
                     }
                     Err(fault) => listed.push(say(&fault)),
                 }
@@ -392,7 +393,7 @@ fn one_session(world: &mut World<'_>, ledger: &mut Ledger, session: &Value) -> C
     let objects: BTreeMap<Hash, u64> =
         list(session, "objects").iter().map(|content| (world.content(content), content.as_str().expect("content").len() as u64)).collect();
     let batch = Batch::gather(&ledger.books, brought.clone(), objects.clone())?;
-    let again: BTreeSet<String> = batch.again().iter().map(|pid| world.name_of(pid)).collect();
+    let again = std::mem::take(&mut world.again);
     let exists = !batch.news().is_empty() || session["asked"] == json!(true);
     let mut seen = json!({ "listed": listed, "again": again, "exists": exists, "answers": [] });
     let mut made = json!({ "brought": papers });
