@@ -17,7 +17,7 @@ use source::{Named, Source};
 /// Lines of a file without its tests.
 const FILE_LINES_MAX: usize = 450;
 /// Files that are longer today, and their bounds: none may grow beyond, and one that is short enough must leave this list.
-const LONGER_TODAY: &[(&str, usize)] = &[("src/run/proposer.rs", 478)];
+const LONGER_TODAY: &[(&str, usize)] = &[];
 /// Lines of a function on one screen.
 const FUNCTION_LINES_MAX: usize = 60;
 /// Of all functions, those that may be longer.
