@@ -74,11 +74,11 @@ fn a_false_size_in_a_paper_that_waits_spoils_nobody_elses() {
     let content = b"what bob will publish".as_slice();
     let mut trap = Paper::new("frank", 1, base).put_without("open/trap", content, 7, Expect::Anything).after(NOWHERE);
     trap.contents.push(content.to_vec());
-    let report = notary.judge(&room.path().join("one"), &[trap.clone()]);
+    let report = notary.judge(&room.path().join("one"), std::slice::from_ref(&trap));
     assert_eq!(verdict(&report, &trap), "deferred dependency-open");
     drop(report);
     let honest = Paper::new("bob", 1, base).put("open/bobs", content, Expect::Absent);
-    let report = notary.judge(&room.path().join("two"), &[honest.clone()]);
+    let report = notary.judge(&room.path().join("two"), std::slice::from_ref(&honest));
     assert_eq!(verdict(&report, &honest), "accepted");
     assert_eq!(report.desk.books().packed().get(&Hash::of(content)), Some(&(content.len() as u64)));
 }
@@ -92,7 +92,7 @@ fn a_false_size_under_a_rule_without_content_does_not_reach_the_pack() {
     let base = notary.head();
     let content = b"under two names".as_slice();
     let paper = Paper::new("frank", 1, base).put("open/a", content, Expect::Absent).put_without("refs/a", content, 999, Expect::Absent);
-    let report = notary.judge(&room.path().join("one"), &[paper.clone()]);
+    let report = notary.judge(&room.path().join("one"), std::slice::from_ref(&paper));
     assert_eq!(verdict(&report, &paper), "accepted");
     let session = report.desk.books().sessions().last().unwrap();
     assert_eq!(session.pack.get(&Hash::of(content)), Some(&(content.len() as u64)));
