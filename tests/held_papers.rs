@@ -74,7 +74,7 @@ fn a_false_size_in_a_paper_that_waits_spoils_nobody_elses() {
     let content = b"what bob will publish".as_slice();
     let mut trap = Paper::new("frank", 1, base).put_without("open/trap", content, 7, Expect::Anything).after(NOWHERE);
     trap.contents.push(content.to_vec());
-    let report = notary.judge(&room.path().join("one"), &[trap.clone()]);
+    let report = notary.judge(&room.path().join("one"), std::slice::from_ref(&trap));
     assert_eq!(verdict(&report, &trap), "deferred dependency-open");
     drop(report);
     let honest = Paper::new("bob", 1, base).put("open/bobs", content, Expect::Absent);

@@ -8,10 +8,13 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use curve25519_dalek::constants::ED25519_BASEPOINT_POINT;
+use curve25519_dalek::scalar::Scalar;
+use sha2::{Digest as _, Sha512};
 use tabellion::core::bundle::BundleHeader;
 use tabellion::core::cbor::{Canonical as _, Writer};
 use tabellion::core::charter::Charter;
-use tabellion::core::cose::{Envelope, PaperKind, Signer, sig_structure};
+use tabellion::core::cose::{Envelope, PaperKind, Signer, sig_structure, verify_signature};
 use tabellion::core::ids::{Hash, Head, Name, Pid};
 use tabellion::core::note::VerifierKey;
 use tabellion::core::plan::Plan;
@@ -36,7 +39,11 @@ pub const MEMBERS: [&str; 6] = ["alice", "bob", "carol", "dave", "erin", "frank"
 
 /// The seed of a label, the same in every run.
 pub fn seed(label: &str) -> Seed {
-    Seed::from_bytes(&Hash::of(format!("test seed of {label}").as_bytes()).0)
+    Seed::from_bytes(&seed_bytes(label))
+}
+
+fn seed_bytes(label: &str) -> [u8; 32] {
+    Hash::of(format!("test seed of {label}").as_bytes()).0
 }
 
 /// The key of a label: a member's name; a second key of a member is `name.2`.
@@ -320,11 +327,12 @@ fn sign(kind: PaperKind, payload: &[u8], label: &str) -> Signer {
     Signer { kid: key.kid(), signature: key.sign(&sig_structure(kind, &key.kid(), payload)).unwrap() }
 }
 
-/// The envelope with one bit of a signature flipped; none when the key has not signed it.
+/// The envelope with one byte of a signature changed; none when the key has not signed it.
 pub fn spoilt(envelope: &[u8], label: &str) -> Option<Vec<u8>> {
     let mut envelope = Envelope::from_cbor(envelope).unwrap();
     let kid = key(label).kid();
-    envelope.signers.iter_mut().find(|signer| signer.kid == kid)?.signature[5] ^= 4;
+    let signer = envelope.signers.iter_mut().find(|signer| signer.kid == kid)?;
+    signer.signature[5] = signer.signature[5].wrapping_add(1); // not a flip: spoilt twice is not sound again
     Some(envelope.to_cbor())
 }
 
@@ -336,6 +344,24 @@ pub fn also_signed(envelope: &[u8], label: &str) -> Vec<u8> {
     envelope.signers.push(signer);
     envelope.signers.sort();
     envelope.to_cbor()
+}
+
+/// The envelope with another valid signature of a key that has signed it: Ed25519 with a nonce of its own (RFC 8032, section 5.1.6, but for
+/// where `r` comes from), as a signer's own software may make one.
+pub fn signed_otherwise(envelope: &[u8], label: &str, nonce: u64) -> Option<Vec<u8>> {
+    let mut envelope = Envelope::from_cbor(envelope).unwrap();
+    let kid = key(label).kid();
+    let message = sig_structure(envelope.kind, &kid, &envelope.payload);
+    let signer = envelope.signers.iter_mut().find(|signer| signer.kid == kid)?;
+    let secret = blake3::derive_key("tabellion 2026 member ed25519 v1", &seed_bytes(label));
+    let secret = ed25519_dalek::SigningKey::from_bytes(&secret);
+    let hash = |parts: &[&[u8]]| Scalar::from_bytes_mod_order_wide(&Sha512::digest(parts.concat()).into());
+    let r = hash(&[b"another nonce", &nonce.to_be_bytes()]);
+    let point = (ED25519_BASEPOINT_POINT * r).compress().to_bytes();
+    let s = r + hash(&[&point, secret.verifying_key().as_bytes(), &message]) * secret.to_scalar();
+    signer.signature = [point, s.to_bytes()].concat().try_into().unwrap();
+    assert!(verify_signature(&secret.verifying_key(), envelope.kind, signer, &envelope.payload));
+    Some(envelope.to_cbor())
 }
 
 /// A bundle: these papers in this order, these objects ascending by hash and each once.
