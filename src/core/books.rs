@@ -66,7 +66,7 @@ pub struct Books {
     roll: Roll,
     policies: BTreeMap<Hash, Policy>,
     sessions: Vec<Session>,
-    decided: BTreeMap<Pid, usize>,
+    decided: BTreeMap<Pid, (usize, usize)>,
     held: BTreeMap<Pid, HeldPaper>,
     sequences: BTreeMap<(Party, u64), (usize, Pid)>,
     packed: BTreeMap<Hash, u64>,
@@ -153,7 +153,7 @@ impl Books {
             other => return Err(broken(format!("an answer to a {} found", other.media_type()))),
         }
         if ruling.verdict.is_final() {
-            self.decided.insert(ruling.pid, index);
+            self.decided.insert(ruling.pid, (index, self.sessions[index].rulings.len()));
         }
         self.sessions[index].rulings.push(ruling);
         Ok(())
@@ -339,12 +339,12 @@ impl Books {
 
     /// The session that decided a paper.
     pub fn decided_in(&self, pid: &Pid) -> Option<&Session> {
-        self.decided.get(pid).map(|index| &self.sessions[*index])
+        self.decided.get(pid).map(|(session, _)| &self.sessions[*session])
     }
 
     /// The final answer to a paper.
     pub fn final_ruling(&self, pid: &Pid) -> Option<&Ruling> {
-        self.decided_in(pid)?.rulings.iter().find(|ruling| ruling.pid == *pid)
+        self.decided.get(pid).map(|(session, at)| &self.sessions[*session].rulings[*at])
     }
 
     /// Papers that wait, by id.

@@ -3,7 +3,7 @@
 //! [`plan`] is the one planning function. The witness runs it, a proposer's preview runs it, replay runs it. It is a function of the books, the
 //! batch and the time claim alone: file names, the order of media and how bundles were split cannot reach it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::batch::{Batch, Paper};
 use super::books::{Books, apply};
@@ -153,11 +153,11 @@ impl<'a> Planner<'a> {
         let policy = self.desk.policy;
         let origin = self.desk.books.origin()?;
         let order = turns::order(origin, self.session, policy.members.iter().map(|member| &member.name));
-        let mut queues: BTreeMap<&Party, Vec<&Paper>> = BTreeMap::new();
+        let mut queues: BTreeMap<&Party, VecDeque<&Paper>> = BTreeMap::new();
         for paper in papers {
-            queues.entry(&paper.proposal.author).or_default().push(paper);
+            queues.entry(&paper.proposal.author).or_default().push_back(paper);
         }
-        queues.values_mut().for_each(|queue| queue.sort_by_key(|paper| (paper.proposal.sequence, paper.pid)));
+        queues.values_mut().for_each(|queue| queue.make_contiguous().sort_by_key(|paper| (paper.proposal.sequence, paper.pid)));
         let mut turn_taken = true;
         while turn_taken && self.desk.ended_by.is_none() {
             turn_taken = false;
@@ -166,8 +166,8 @@ impl<'a> Planner<'a> {
                     break;
                 }
                 let Some(queue) = queues.get_mut(member) else { continue };
-                let Some(at) = queue.iter().position(|paper| is_ready(&self.desk, paper)) else { continue };
-                let paper = queue.remove(at);
+                let ready = queue.iter().position(|paper| is_ready(&self.desk, paper));
+                let Some(paper) = ready.and_then(|at| queue.remove(at)) else { continue };
                 let verdict = judge::judge(&self.desk, paper);
                 self.answer(paper, verdict)?;
                 turn_taken = true;
