@@ -246,6 +246,14 @@ impl Books {
         let session = self.sessions.last_mut().filter(|session| session.closed.is_some() && session.sealed.is_none());
         let session = session.filter(|session| session.opened.session == sealed.session);
         let session = session.ok_or_else(|| broken(format!("session {} is sealed but was not closed", sealed.session)))?;
+        // What is searched by number or paper must ascend; and it must be there for each ruling, no more and no less.
+        let made: Vec<u64> = session.rulings.iter().filter_map(|ruling| ruling.record.as_ref()).map(|record| record.number).collect();
+        let mut answered: Vec<Pid> = session.rulings.iter().filter(|ruling| ruling.record.is_none()).map(|ruling| ruling.pid).collect();
+        answered.sort();
+        let same = sealed.checkpoints.iter().map(|(number, _)| number).eq(&made) && sealed.notes.iter().map(|(pid, _)| pid).eq(&answered);
+        if !same {
+            return Err(broken(format!("session {} is sealed for other numbers or papers than it decided", sealed.session)));
+        }
         session.sealed = Some(sealed);
         Ok(())
     }

@@ -31,6 +31,7 @@ pub const RESULTS: &str = "tabellion/results";
 /// `medium-foreign`, `medium-fault`; the ledger is not touched.
 pub fn emit(desk: &Desk, medium: &Path, session: &Session, again: &BTreeSet<Pid>, observe: &mut Observe<'_>) -> Checked<()> {
     let books = desk.books();
+    publish::check_signatures(books, session)?;
     check_history(medium, books)?;
     emit_packs(desk, medium, observe)?;
     let folder = publish::folder(books)?.into_iter().map(|(path, bytes)| (format!("{COMMON}/{path}"), bytes));

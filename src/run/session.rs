@@ -98,21 +98,24 @@ pub fn session(request: &Request, operator: &mut dyn Operator, observe: &mut Obs
     if is_new {
         let plan = plan(desk.books(), &batch, request.time)?;
         let confirmation = operator.confirm(&plan, &bag).unchanged(|| format!("{before} unchanged; nothing was committed or written"))?;
-        let pack = Store::of(desk.dir()).keep(&plan, &bag, observe)?;
+        let store = Store::of(desk.dir());
+        let pack = store.keep(&plan, &bag, observe).unchanged(|| format!("{before} unchanged; nothing was committed"))?;
         let events = events_of(&plan, closed(&plan, bag.inventory(), confirmation, pack)?);
 
         // THE COMMIT POINT: before it nothing happened; after it everything can be derived again.
         observe("commit the session", &format!("session {}", plan.opened().session));
         desk.commit(&events).unchanged(|| format!("{before} unless the commit was acknowledged; the next start tells"))?;
-        desk.write_head_file(observe)?;
-        desk.seal(&keys, observe)?;
-        Store::of(desk.dir()).tidy(plan.pack().iter().copied())?;
+        let committed = || format!("session {} is committed; the same command finishes it", plan.opened().session);
+        desk.write_head_file(observe).unchanged(committed)?;
+        desk.seal(&keys, observe).unchanged(committed)?;
+        store.tidy(plan.pack().iter().copied()).unchanged(committed)?;
     }
     drop(keys);
 
-    // Everything emitted is read from the ledger again. A medium that fails is given up; the others go on.
-    desk.read_again()?;
-    let media = emit_all(&desk, request, &bag, observe)?;
+    // Everything emitted is read from the ledger again, and every signature of it verified. A medium that fails is given up; the others go on.
+    let sealed = |head: Head| move || format!("the ledger is complete at common@{}; nothing more was written to the media", head.number);
+    desk.read_again().unchanged(sealed(before))?;
+    let media = emit_all(&desk, request, &bag, observe).unchanged(sealed(desk.books().head()))?;
     let session = desk.books().sessions().last().map_or(0, |session| session.opened.session);
     let heads = (before, desk.books().head());
     Ok(Report { session, is_new, repaired, heads, again: bag.again(), listed: bag.listed().to_vec(), media, desk })
