@@ -6,16 +6,19 @@ use std::path::{Path, PathBuf};
 use clap::{Args, Subcommand};
 
 use crate::core::charter::Charter;
-use crate::core::ids::{MediaType, Name, Pid, Text};
+use crate::core::ids::{Kid, MediaType, Name, Pid, Text};
+use crate::core::keyring::Keyring;
 use crate::core::proposal::Operation;
 use crate::core::rules::{Fault, Outcome, Rule};
 use crate::keys::derive::MemberKey;
 use crate::keys::file::{KeyFile, WorkFactor};
+use crate::run::approve::{self as approving, Approvable, Pending, read_for_approval};
+use crate::run::collect::{self as collecting, Collected};
 use crate::run::consumer::{Receipt, read_pin};
 use crate::run::folder::Folder;
 use crate::run::found::PAYLOAD_FILE;
 use crate::run::problem::{Exit, Outcomes, Problem};
-use crate::run::proposer::{self, Approvable, Ask, Collected, Proposed, Wish, export_to_file, export_to_medium, read_for_approval};
+use crate::run::propose::{self as proposing, Ask, Proposed, Wish, export_to_file, export_to_medium};
 
 use super::output::{Output, narrate};
 use super::passphrase::PassphraseArgs;
@@ -155,9 +158,9 @@ pub fn propose(command: ProposeCommand, out: &mut Output) -> Outcomes<Exit> {
         note: args.note.clone(),
         home: home_of(&args.pin),
     };
-    let proposed = proposer::propose(&wish, &key)?;
+    let proposed = proposing::propose(&wish, &key)?;
     let path = match (&args.media, &args.out) {
-        (Some(medium), _) => export_to_medium(&proposed, medium)?,
+        (Some(medium), _) => medium.join(export_to_medium(&proposed, medium)?),
         (None, Some(file)) => export_to_file(&proposed, file).map(|()| file.clone())?,
         (None, None) => return Err(Problem::usage("--media DIR or --out FILE expected")),
     };
@@ -179,6 +182,8 @@ fn show_proposed(proposed: &Proposed, path: &Path, out: &mut Output) {
 /// Shows what would be signed, then signs.
 pub fn approve(args: ApproveArgs, out: &mut Output) -> Outcomes<Exit> {
     let to_approve = read_for_approval(&args.file)?;
+    let beside = if args.file.ends_with(PAYLOAD_FILE) { args.file.with_file_name("charter.cose") } else { args.file.clone() };
+    let target = args.out.clone().unwrap_or(beside);
     for pending in &to_approve.papers {
         match &pending.what {
             Approvable::Proposal(proposal) => {
@@ -194,19 +199,29 @@ pub fn approve(args: ApproveArgs, out: &mut Output) -> Outcomes<Exit> {
             }
             Approvable::Charter(charter) => show_charter(charter, out),
         }
-        out.line(format!("signed   by {} so far", pending.signatures()));
+        out.line(format!("signed   so far by {}", signed_so_far(pending, &target)?));
     }
     out.flush();
     if !args.yes && !agreed()? {
         return Err(Fault::new(Rule::ConfirmationMissing, "the answer was not yes; yes expected").into());
     }
-    let beside = if args.file.ends_with(PAYLOAD_FILE) { args.file.with_file_name("charter.cose") } else { args.file.clone() };
-    let target = args.out.unwrap_or(beside);
     let key = unlock(&args.key, &args.passphrase)?;
-    proposer::approve(&to_approve, &key, &target)?;
+    approving::approve(&to_approve, &key, &target)?;
     out.line(format!("added    the signature of {}", key.kid().short()));
     out.line(format!("wrote    {}", target.display()));
     Ok(Exit::Done)
+}
+
+/// Who has signed, by name where a charter's policy names the key.
+fn signed_so_far(pending: &Pending, target: &Path) -> Outcomes<String> {
+    let signers = approving::existing_signers(pending, target)?;
+    let keyring = match &pending.what {
+        Approvable::Charter(charter) => charter.policy.keyring(),
+        Approvable::Proposal(_) => Keyring::default(),
+    };
+    let name = |kid: &Kid| keyring.get(kid).map_or(kid.short(), |key| key.member.to_string());
+    let names: Vec<String> = signers.iter().map(|signer| name(&signer.kid)).collect();
+    Ok(if names.is_empty() { "nobody".into() } else { names.join(", ") })
 }
 
 /// A charter in words.
@@ -237,7 +252,7 @@ fn agreed() -> Outcomes<bool> {
 pub fn collect(args: CollectArgs, out: &mut Output) -> Outcomes<Exit> {
     let pin = read_pin(&args.pin)?;
     let home = home_of(&args.pin);
-    let collection = proposer::collect(&args.dir, &pin, &home)?;
+    let collection = collecting::collect(&args.dir, &pin, &home)?;
     let mut exit = Exit::Done;
     for paper in &collection.papers {
         show_collected(paper, out);

@@ -3,16 +3,17 @@
 //! Events are the truth, the books are derived from them and nothing else. The fold checks what it reads: numbers, roots, records and
 //! policies must be what the papers make them.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use super::cbor::Canonical;
 use super::charter::Charter;
 use super::cose::PaperKind;
 use super::event::{Event, EventType};
 use super::ids::{Hash, Head, Origin, Party, Pid};
+use super::keyring::{Keyring, Roll};
 use super::note::VerifierKey;
 use super::payload::{Closed, Opened, Ruling, Sealed};
-use super::policy::{Keyring, Policy, Roll};
+use super::policy::Policy;
 use super::proposal::{Operation, Proposal};
 use super::quorum::Valid;
 use super::record::Record;
@@ -65,9 +66,9 @@ pub struct Books {
     roll: Roll,
     policies: BTreeMap<Hash, Policy>,
     sessions: Vec<Session>,
-    decided: HashMap<Pid, usize>,
+    decided: BTreeMap<Pid, (usize, usize)>,
     held: BTreeMap<Pid, HeldPaper>,
-    sequences: HashMap<(Party, u64), Pid>,
+    sequences: BTreeMap<(Party, u64), (usize, Pid)>,
     packed: BTreeMap<Hash, u64>,
     last_hash: [u8; 32],
     last_session: u64,
@@ -140,16 +141,19 @@ impl Books {
             return Err(broken(format!("paper {} has two verdicts", ruling.pid)));
         }
         let expected = (ruling.pid, ruling.envelope.env());
+        if self.sessions[index].closed.is_some() {
+            return Err(broken(format!("paper {} is answered after its session was closed", ruling.pid)));
+        }
         if self.sessions[index].opened.judged.binary_search(&expected).is_err() {
             return Err(broken(format!("paper {} is answered but was not opened", ruling.pid)));
         }
         match ruling.envelope.kind {
             PaperKind::Charter => self.found(&ruling)?,
-            PaperKind::Proposal => self.rule_proposal(&ruling)?,
+            PaperKind::Proposal => self.rule_proposal(&ruling, index)?,
             other => return Err(broken(format!("an answer to a {} found", other.media_type()))),
         }
         if ruling.verdict.is_final() {
-            self.decided.insert(ruling.pid, index);
+            self.decided.insert(ruling.pid, (index, self.sessions[index].rulings.len()));
         }
         self.sessions[index].rulings.push(ruling);
         Ok(())
@@ -165,12 +169,16 @@ impl Books {
         self.enter_record(ruling)
     }
 
-    fn rule_proposal(&mut self, ruling: &Ruling) -> Checked<()> {
+    fn rule_proposal(&mut self, ruling: &Ruling, session: usize) -> Checked<()> {
         let proposal = Proposal::from_cbor(&ruling.envelope.payload)?;
         let key = (proposal.author.clone(), proposal.sequence);
         self.held.remove(&ruling.pid);
         if ruling.held.is_none_or(|held| held.kept) && ruling.verdict.rule() != Some(Rule::SequenceTaken) {
-            self.sequences.entry(key).or_insert(ruling.pid);
+            // SPEC 6.4: an earlier session before a later one, within a session the lowest pid, whatever the turn.
+            let bound = self.sequences.entry(key).or_insert((session, ruling.pid));
+            if bound.0 == session {
+                bound.1 = bound.1.min(ruling.pid);
+            }
         }
         if let Some(held) = ruling.held.filter(|held| held.kept) {
             let valid = ruling.envelope.signers.iter().map(|signer| (signer.kid, signer.signature)).collect();
@@ -222,8 +230,13 @@ impl Books {
         let (head, root) = (self.head(), self.state.root());
         let session = self.sessions.last_mut().filter(|session| session.closed.is_none() && session.opened.session == closed.session);
         let session = session.ok_or_else(|| broken(format!("session {} is closed but not open", closed.session)))?;
-        if closed.after != head || closed.state_root != root || session.rulings.len() != session.opened.judged.len() {
+        if closed.after != head || closed.state_root != root {
             return Err(broken(format!("session {} closes on {}; {head} follows from its papers", closed.session, closed.after)));
+        }
+        let mut answered: Vec<Pid> = session.rulings.iter().map(|ruling| ruling.pid).collect();
+        answered.sort();
+        if !answered.iter().eq(session.opened.judged.iter().map(|(pid, _)| pid)) {
+            return Err(broken(format!("session {} closes without one answer for each of its papers", closed.session)));
         }
         (session.closed, session.closed_hash) = (Some(closed), hash);
         Ok(())
@@ -326,12 +339,12 @@ impl Books {
 
     /// The session that decided a paper.
     pub fn decided_in(&self, pid: &Pid) -> Option<&Session> {
-        self.decided.get(pid).map(|index| &self.sessions[*index])
+        self.decided.get(pid).map(|(session, _)| &self.sessions[*session])
     }
 
     /// The final answer to a paper.
     pub fn final_ruling(&self, pid: &Pid) -> Option<&Ruling> {
-        self.decided_in(pid)?.rulings.iter().find(|ruling| ruling.pid == *pid)
+        self.decided.get(pid).map(|(session, at)| &self.sessions[*session].rulings[*at])
     }
 
     /// Papers that wait, by id.
@@ -341,7 +354,7 @@ impl Books {
 
     /// The paper that bound a member's sequence number.
     pub fn bound(&self, author: &Party, sequence: u64) -> Option<Pid> {
-        self.sequences.get(&(author.clone(), sequence)).copied()
+        self.sequences.get(&(author.clone(), sequence)).map(|(_, pid)| *pid)
     }
 
     /// Objects in published packs, with their sizes.

@@ -1,13 +1,14 @@
 //! Judging one paper at its turn (SPEC 6.7): all rules with a final outcome, then those that give a notice, each in registry order.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 
+use super::batch::Paper;
 use super::books::Books;
 use super::ids::{Hash, Head, Name, Party, Pid};
+use super::keyring::Keyring;
 use super::limits::HELD_PER_AUTHOR_MAX;
-use super::plan::Paper;
-use super::policy::{Content, Keyring, Policy, check_size};
-use super::proposal::{Entry, Expect, Operation, Proposal};
+use super::policy::{Content, Policy, check_size};
+use super::proposal::{Entry, Expect, Operation};
 use super::quorum;
 use super::rules::{Fault, Rule};
 use super::state::State;
@@ -27,7 +28,7 @@ pub struct Desk<'a> {
     /// The state after them.
     pub state: State,
     /// Answers of this session so far.
-    pub answers: HashMap<Pid, Verdict>,
+    pub answers: BTreeMap<Pid, Verdict>,
     /// Accepted papers of this session by author.
     pub accepted: BTreeMap<Party, u64>,
     /// Papers held for an author after this session, as far as it is judged.
@@ -142,8 +143,9 @@ fn lapsed(desk: &Desk<'_>, paper: &Paper) -> Option<Detail> {
     if let Some(last) = paper.proposal.last_number.filter(|last| number > *last) {
         return Some(Detail::of(&["number", &number.to_string(), "last", &last.to_string()]));
     }
+    // SPEC 6.8: only what waited can have waited too long. A new paper must not lapse because its own session is a long one.
     let since = paper.first_number;
-    let over = (number - 1).saturating_sub(since) > most;
+    let over = paper.is_held() && (number - 1).saturating_sub(since) > most;
     over.then(|| Detail::of(&["held", "since", &since.to_string(), "head", &(number - 1).to_string(), "most", &most.to_string()]))
 }
 
@@ -251,23 +253,13 @@ fn policy_fault(desk: &Desk<'_>, paper: &Paper) -> Option<Detail> {
     checked.err().map(|fault: Fault| Detail::of(&fault.found.to_lowercase().split_whitespace().map(plain_word).collect::<Vec<_>>()))
 }
 
-/// A word of a reason without the punctuation a detail does not know.
+/// A word of a reason without the punctuation a detail does not know around it; `/`, the prefix, stays as it is.
 fn plain_word(word: &str) -> &str {
-    word.trim_matches(|c: char| !c.is_ascii_alphanumeric())
-}
-
-/// The groups that must approve a paper, each with the policy it is counted by.
-pub fn groups_of<'a>(policy: &'a Policy, proposal: &'a Proposal) -> Vec<(&'a Policy, &'a Party)> {
-    if let Some(next) = proposal.sets_policy() {
-        return vec![(policy, &policy.governors), (next, &next.governors)];
-    }
-    let names = proposal.operations.iter().filter_map(Operation::name);
-    let groups: BTreeSet<&Party> = names.filter_map(|name| policy.rule_for(name)?.approve.as_ref()).collect();
-    groups.into_iter().map(|group| (policy, group)).collect()
+    word.trim_matches(|c: char| !c.is_ascii_alphanumeric() && c != '/')
 }
 
 fn threshold_not_met(desk: &Desk<'_>, paper: &Paper) -> Option<Detail> {
-    groups_of(desk.policy, &paper.proposal).into_iter().find_map(|(policy, group)| {
+    quorum::groups_of(desk.policy, &paper.proposal).into_iter().find_map(|(policy, group)| {
         let coming = (!std::ptr::eq(policy, desk.policy)).then(|| policy.keyring());
         let signed = quorum::signed_by(coming.as_ref().unwrap_or(desk.keyring), &paper.valid);
         let tally = quorum::count(policy, group, &signed);

@@ -129,7 +129,7 @@ rules! {
     AuthorNotActive "author-not-active" Judge Refused "none of the author's signatures is by a key active now" "author" "the author signs a new paper with an active key";
     SequenceTaken "sequence-taken" Judge Refused "another paper of this author bound this sequence number first" "sequence by" "propose again; tabellion takes the next free number";
     BaseRootMismatch "base-root-mismatch" Judge Refused "the paper cites a root for this number that is not ours: somebody holds another history" "base found expected" "compare checkpoints at once: tabellion verify DIR on both sides; then pin this Common and propose again";
-    Lapsed "lapsed" Judge Refused "the paper's time, counted in numbers, is over" "number last | held since most" "propose again if it is still wanted";
+    Lapsed "lapsed" Judge Refused "the paper's time, counted in numbers, is over" "number last | held since head most" "propose again if it is still wanted";
     DependencyRefused "dependency-refused" Judge Refused "a paper it must follow was refused" "after" "propose again without it, or after a new one";
     BaseTooOld "base-too-old" Judge Refused "the author's pin lay further back than the policy allows when the paper first came" "base head most" "advance the pin and propose again";
     NoRule "no-rule" Judge Refused "no rule of the policy covers the name" "name" "choose a name under a prefix of the policy, or have the governors add a rule";
@@ -141,13 +141,14 @@ rules! {
     ExpectationFailed "expectation-failed" Judge Refused "the entry is not what the author expected to find there" "name found expected" "advance the pin, look at what came in between, and propose again";
     NoEffect "no-effect" Judge Refused "an operation would change nothing" "name" "leave the operation out; Common already says so";
     PolicyFault "policy-fault" Judge Refused "the new policy is not sound or reuses a name or key" "reason" "mend the policy and propose it again";
-    ThresholdNotMet "threshold-not-met" Judge Pending "approvals are missing" "group have need" "have those named run: tabellion approve FILE, and bring the result to any later session";
+    ThresholdNotMet "threshold-not-met" Judge Pending "approvals are missing" "group have need missing" "have those named run: tabellion approve FILE, and bring the result to any later session";
     BaseAhead "base-ahead" Judge Deferred "the author has seen a later number than this desk" "base head" "ask the author for that checkpoint and compare it before anything else";
     DependencyOpen "dependency-open" Judge Deferred "a paper it must follow has no verdict yet" "after" "bring that paper";
     ObjectMissing "object-missing" Judge Deferred "content that its rule requires was not on any medium" "name object" "bring a bundle with the content";
     QuotaUsed "quota-used" Judge Deferred "the author's accepted papers of this session reached the quota" "quota" "nothing to do; it is judged again in the next session";
     SessionEnded "session-ended" Judge Deferred "a new policy ended the session before its turn" "by" "nothing to do; it is judged again in the next session";
     HeldFull "held-full" Judge Deferred "the desk already holds as many papers of this author as it may; this one is not kept" "most" "bring it again when earlier ones are decided";
+    PapersTooMany "papers-too-many" Desk Stop "more papers are to be judged than a session may" "found most" "bring them in several sessions";
     AnotherWriter "another-writer" Desk Stop "another process holds the ledger" "path" "wait until it has ended, then run the same command again";
     NotFound "not-found" Desk Stop "what the command needs is not there" "path" "check the path and run the command again";
     Exists "exists" Desk Stop "something is there already and is never overwritten" "path" "choose another place, or remove it yourself if it is yours";

@@ -2,17 +2,18 @@
 //!
 //! RawFile → Parsed → Verified. Objects are kept in the desk's store only later, when the plan says which are wanted.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
+use crate::core::batch::{Admitted, admit};
 use crate::core::books::Books;
 use crate::core::bundle::FileKind;
 use crate::core::ids::{Hash, Pid};
 use crate::core::limits::NOTE_BYTES_MAX;
-use crate::core::note::{Checkpoint, Note, VerdictNote};
+use crate::core::note::{Checkpoint, InclusionProof, Note, VerdictNote};
 use crate::core::payload::ListedFile;
 use crate::core::rules::{Checked, Fault, Rule};
-use crate::core::verify::{self, Enrolment, Verified};
+use crate::core::verify::Verified;
 use crate::media::bundle_file::{BundleItem, ObjectAt, read_bundle};
 use crate::media::scan::{RawFile, Scanned, scan};
 
@@ -33,7 +34,7 @@ pub struct Listed {
 pub struct Bag {
     media: Vec<Scanned>,
     verified: Vec<Verified>,
-    brought_on: Vec<(Pid, usize)>,
+    again: BTreeSet<(usize, Pid)>,
     objects: BTreeMap<Hash, (usize, usize, ObjectAt)>,
     listed: Vec<Listed>,
 }
@@ -44,7 +45,7 @@ impl Bag {
     /// # Errors
     /// `not-found`, `medium-fault`, `file-fault` when our own copy cannot be made.
     pub fn gather(media: &[impl AsRef<Path>], staging: &Path, books: &Books) -> Checked<Bag> {
-        let mut bag = Bag { media: Vec::new(), verified: Vec::new(), brought_on: Vec::new(), objects: BTreeMap::new(), listed: Vec::new() };
+        let mut bag = Bag { media: Vec::new(), verified: Vec::new(), again: BTreeSet::new(), objects: BTreeMap::new(), listed: Vec::new() };
         for (index, medium) in media.iter().enumerate() {
             let own = staging.join(index.to_string());
             make_folder(&own)?;
@@ -58,8 +59,6 @@ impl Bag {
             }
             bag.media.push(scanned);
         }
-        bag.brought_on.sort();
-        bag.brought_on.dedup();
         Ok(bag)
     }
 
@@ -71,11 +70,11 @@ impl Bag {
         let cut = read_bundle(file, &mut |item| {
             match item {
                 BundleItem::Object(object) => drop(self.objects.entry(object.sha256).or_insert((medium, at, object))),
-                BundleItem::Paper(bytes) => match take_paper(&bytes, books) {
-                    Ok((verified, dropped)) => {
-                        self.brought_on.push((verified.pid(), medium));
+                BundleItem::Paper(bytes) => match admit(books, &bytes) {
+                    Ok(Admitted::Again(pid)) => drop(self.again.insert((medium, pid))),
+                    Ok(Admitted::Verified(verified, dropped)) => {
                         listed.extend(dropped.into_iter().map(|fault| (Hash::of(&bytes), fault)));
-                        self.verified.push(verified);
+                        self.verified.push(*verified);
                     }
                     Err(fault) => listed.push((Hash::of(&bytes), fault)),
                 },
@@ -109,9 +108,14 @@ impl Bag {
         &self.listed
     }
 
-    /// The papers that a medium brought.
-    pub fn papers_on(&self, medium: usize) -> impl Iterator<Item = Pid> {
-        self.brought_on.iter().filter(move |(_, on)| *on == medium).map(|(pid, _)| *pid)
+    /// Papers that a medium brought again, after their verdict.
+    pub fn again_on(&self, medium: usize) -> BTreeSet<Pid> {
+        self.again.iter().filter(|(on, _)| *on == medium).map(|(_, pid)| *pid).collect()
+    }
+
+    /// Papers brought again on any medium.
+    pub fn again(&self) -> BTreeSet<Pid> {
+        self.again.iter().map(|(_, pid)| *pid).collect()
     }
 
     /// Every file of every medium, for the closing event.
@@ -148,17 +152,12 @@ impl Bag {
             match file.kind() {
                 FileKind::Checkpoint => check_checkpoint(file, &bytes, books)?,
                 FileKind::Note => check_note(file, &bytes, books)?,
+                FileKind::Proof => check_proof(file, &bytes, books)?,
                 _ => {}
             }
         }
         Ok(())
     }
-}
-
-fn take_paper(bytes: &[u8], books: &Books) -> Checked<(Verified, Vec<Fault>)> {
-    let parsed = verify::parse(bytes)?;
-    let enrolment = Enrolment { origin: books.origin()?, policy: books.policy()?, keyring: books.keyring() };
-    verify::verify(parsed, &enrolment)
 }
 
 fn check_checkpoint(file: &RawFile, bytes: &[u8], books: &Books) -> Checked<()> {
@@ -169,6 +168,13 @@ fn check_checkpoint(file: &RawFile, bytes: &[u8], books: &Books) -> Checked<()> 
         return Ok(());
     }
     Err(elsewhere(file, &checkpoint.head, ours, books))
+}
+
+fn check_proof(file: &RawFile, bytes: &[u8], books: &Books) -> Checked<()> {
+    match InclusionProof::parse(bytes) {
+        Ok(proof) => check_checkpoint(file, proof.checkpoint.as_bytes(), books),
+        Err(_) => Ok(()),
+    }
 }
 
 fn check_note(file: &RawFile, bytes: &[u8], books: &Books) -> Checked<()> {

@@ -10,8 +10,9 @@ use std::sync::Arc;
 use crate::core::books::Books;
 use crate::core::cbor::Canonical;
 use crate::core::charter::Charter;
-use crate::core::event::EventSigner;
+use crate::core::event::{Event, EventSigner};
 use crate::core::head::HeadFile;
+use crate::core::ids::Hash;
 use crate::core::note::signature_line;
 use crate::core::payload::{Ruling, Sealed};
 use crate::core::publish::{checkpoint_text, note_text};
@@ -157,9 +158,30 @@ impl Desk {
     pub fn commit(&mut self, events: &[NewEvent]) -> Checked<()> {
         let before = self.ledger.latest()?;
         let expected = before.as_ref().map(|event| event.event_hash);
+        self.fold_first(events)?;
         self.ledger.commit(expected, events)?;
         let books = &mut self.books;
         self.ledger.for_each(before.map_or(1, |event| event.seq_no + 1), |event| books.apply(&event))
+    }
+
+    /// Folds events into a copy of the books before anything is committed: what the next start could not read is never written.
+    fn fold_first(&self, events: &[NewEvent]) -> Checked<()> {
+        let mut books = self.books.clone();
+        for (index, event) in (1..).zip(events) {
+            books.apply(&Event {
+                seq_no: index,
+                event_id: event.event_id.clone(),
+                timestamp: event.timestamp,
+                event_type: event.event_type,
+                payload: event.payload.clone(),
+                prev_event_hash: [0; 32],
+                event_hash: [0; 32],
+                signature: [0; 64],
+                public_key_id: Hash::ZERO,
+                writer_epoch: 0,
+            })?;
+        }
+        Ok(())
     }
 
     /// Writes the head file: session, number, root, and the hash of the last `closed` event.

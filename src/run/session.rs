@@ -3,19 +3,17 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
-use crate::core::cbor::Canonical;
-use crate::core::event::EventType;
-use crate::core::ids::{Hash, Head, Pid};
-use crate::core::payload::Closed;
-use crate::core::plan::{Batch, Plan, plan};
+use crate::core::batch::Batch;
+use crate::core::ids::{Head, Pid};
+use crate::core::plan::{Plan, plan};
 use crate::core::rules::{Checked, Fault, Rule};
 use crate::keys::Passphrase;
-use crate::ledger::NewEvent;
 use crate::media::publish::Observe;
 
 use super::bag::{Bag, Listed};
 use super::desk::{Desk, DeskKeys, KEY_FILE};
 use super::emit::emit;
+use super::events::{closed, events_of};
 use super::files::staging;
 use super::objects::Store;
 use super::problem::{Outcomes, Unchanged};
@@ -101,7 +99,7 @@ pub fn session(request: &Request, operator: &mut dyn Operator, observe: &mut Obs
         let plan = plan(desk.books(), &batch, request.time)?;
         let confirmation = operator.confirm(&plan, &bag).unchanged(|| format!("{before} unchanged; nothing was committed or written"))?;
         let pack = Store::of(desk.dir()).keep(&plan, &bag, observe)?;
-        let events = events_of(&plan, closed(&plan, &bag, confirmation, pack)?);
+        let events = events_of(&plan, closed(&plan, bag.inventory(), confirmation, pack)?);
 
         // THE COMMIT POINT: before it nothing happened; after it everything can be derived again.
         observe("commit the session", &format!("session {}", plan.opened().session));
@@ -114,10 +112,10 @@ pub fn session(request: &Request, operator: &mut dyn Operator, observe: &mut Obs
 
     // Everything emitted is read from the ledger again. A medium that fails is given up; the others go on.
     desk.read_again()?;
-    let media = emit_all(&desk, request, &bag, batch.again(), observe)?;
+    let media = emit_all(&desk, request, &bag, observe)?;
     let session = desk.books().sessions().last().map_or(0, |session| session.opened.session);
     let heads = (before, desk.books().head());
-    Ok(Report { session, is_new, repaired, heads, again: batch.again().clone(), listed: bag.listed().to_vec(), media, desk })
+    Ok(Report { session, is_new, repaired, heads, again: bag.again(), listed: bag.listed().to_vec(), media, desk })
 }
 
 /// Rolls the head file forward and seals what is not sealed, and says so.
@@ -134,52 +132,13 @@ fn finish_last_session(desk: &mut Desk, keys: &DeskKeys, observe: &mut Observe<'
     Ok(done)
 }
 
-fn emit_all(
-    desk: &Desk,
-    request: &Request,
-    bag: &Bag,
-    again: &BTreeSet<Pid>,
-    observe: &mut Observe<'_>,
-) -> Checked<Vec<(PathBuf, Checked<()>)>> {
+fn emit_all(desk: &Desk, request: &Request, bag: &Bag, observe: &mut Observe<'_>) -> Checked<Vec<(PathBuf, Checked<()>)>> {
     let last = desk.books().sessions().last().ok_or_else(|| Fault::new(Rule::LedgerFault, "no session found; the founding expected"))?;
     let mut out = Vec::new();
     for (index, medium) in request.media.iter().enumerate() {
-        let brought = bag.papers_on(index).filter(|pid| again.contains(pid)).collect();
-        out.push((medium.clone(), emit(desk, medium, last, &brought, observe)));
+        out.push((medium.clone(), emit(desk, medium, last, &bag.again_on(index), observe)));
     }
     Ok(out)
-}
-
-/// The closing event. Its inventory comes last in the session, so that file names cannot reach the session's records.
-fn closed(plan: &Plan, bag: &Bag, confirmation: String, pack: Option<(Hash, u64)>) -> Checked<Closed> {
-    Ok(Closed {
-        session: plan.opened().session,
-        after: plan.after(),
-        state_root: plan.state().root(),
-        media: bag.inventory(),
-        version: env!("CARGO_PKG_VERSION").into(),
-        program: super::found::program_digest()?,
-        confirmation,
-        pack,
-    })
-}
-
-/// The events of a session, in the order of SPEC 7.4.
-pub(super) fn events_of(plan: &Plan, closed: Closed) -> Vec<NewEvent> {
-    let session = plan.opened().session;
-    let opened = (EventType::Opened, plan.opened().to_cbor());
-    let rulings = plan.rulings().iter().map(|ruling| {
-        let event_type = if ruling.verdict.is_final() { EventType::Verdict } else { EventType::Notice };
-        (event_type, ruling.to_cbor())
-    });
-    let all = std::iter::once(opened).chain(rulings).chain(std::iter::once((EventType::Closed, closed.to_cbor())));
-    let event = |(index, (event_type, payload))| NewEvent {
-        event_id: format!("{session}/{index}"),
-        timestamp: plan.opened().time.unwrap_or(0),
-        event_type,
-        payload,
-    };
-    all.enumerate().map(event).collect()
 }
 
 /// Writes everything the ledger has published to another medium: the same bytes, no key.
