@@ -20,6 +20,8 @@ pub mod folder;
 #[cfg(feature = "desk")]
 pub mod found;
 #[cfg(feature = "desk")]
+pub mod gossip;
+#[cfg(feature = "desk")]
 pub mod home;
 #[cfg(feature = "desk")]
 pub mod objects;

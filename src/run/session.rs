@@ -15,6 +15,7 @@ use super::desk::{Desk, DeskKeys, KEY_FILE};
 use super::emit::emit;
 use super::events::{closed, events_of};
 use super::files::staging;
+use super::gossip;
 use super::objects::Store;
 use super::problem::{Outcomes, Unchanged};
 
@@ -85,7 +86,7 @@ pub fn session(request: &Request, operator: &mut dyn Operator, observe: &mut Obs
     // The media, each file copied once. Our own signature on a head we do not have halts the desk before it signs anything.
     let staging = staging()?;
     let bag = Bag::gather(&request.media, staging.path(), desk.books())?;
-    bag.check_gossip(desk.books()).map_err(|fault| desk.halt(fault))?;
+    gossip::check(&bag, desk.books()).map_err(|fault| desk.halt(fault))?;
 
     // The key, for this session only. What a broken session left undone is done first: the same bytes, whenever it is done.
     let keys = DeskKeys::unlock(&desk.dir().join(KEY_FILE), &operator.passphrase()?, desk.books().charter()?)?;
