@@ -237,6 +237,7 @@ const ATTACKS: &[Attack] = &[
             sparse(&case.path("evil/tabellion/results/d.receipts"), &[0x82, 0x58, 0x20], 3_000_000_000);
             symlink("/dev/zero", case.path("evil/tabellion/results/e.receipts")).unwrap();
             pipe(&case.path("evil/tabellion/results/f.receipts"));
+            (0..2_000).for_each(|i| case.write(&format!("evil/tabellion/results/{i}.receipts"), ""));
         },
         session: 0,
         says: &[],
@@ -260,14 +261,14 @@ const ATTACKS: &[Attack] = &[
             symlink("/dev/zero", case.path("evil/tabellion/common/checkpoint")).unwrap();
         },
         session: 3,
-        says: &["[medium-fault]", "a symbolic link found"],
+        says: &["[medium-foreign]", "a symbolic link found"],
         collect: 0,
     },
     Attack {
         name: "a checkpoint that is a pipe",
         make: |case| pipe(&case.path("evil/tabellion/common/checkpoint")),
         session: 3,
-        says: &["[medium-fault]", "a pipe found"],
+        says: &["[medium-foreign]", "a pipe found"],
         collect: 0,
     },
     Attack {
@@ -295,7 +296,7 @@ const ATTACKS: &[Attack] = &[
         make: |case| case.write("evil/tabellion/results", "not a folder"),
         session: 3,
         says: &["tabellion/results: a file found, a folder expected"],
-        collect: 2,
+        collect: 0,
     },
     Attack {
         name: "a results file is a link to elsewhere",

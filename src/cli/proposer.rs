@@ -6,19 +6,19 @@ use std::path::{Path, PathBuf};
 use clap::{Args, Subcommand};
 
 use crate::core::charter::Charter;
-use crate::core::cose::Signer;
-use crate::core::ids::{MediaType, Name, Pid, Text};
+use crate::core::ids::{Kid, MediaType, Name, Pid, Text};
+use crate::core::keyring::Keyring;
 use crate::core::proposal::Operation;
 use crate::core::rules::{Fault, Outcome, Rule};
 use crate::keys::derive::MemberKey;
 use crate::keys::file::{KeyFile, WorkFactor};
+use crate::run::approve::{self as approving, Approvable, Pending, read_for_approval};
+use crate::run::collect::{self as collecting, Collected};
 use crate::run::consumer::{Receipt, read_pin};
 use crate::run::folder::Folder;
 use crate::run::found::PAYLOAD_FILE;
 use crate::run::problem::{Exit, Outcomes, Problem, Unchanged};
-use crate::run::proposer::{
-    self, Approvable, Ask, Collected, Pending, Proposed, Wish, export_to_file, export_to_medium, read_for_approval,
-};
+use crate::run::propose::{self as proposing, Ask, Proposed, Wish, export_to_file, export_to_medium};
 
 use super::output::{Output, narrate};
 use super::passphrase::PassphraseArgs;
@@ -161,14 +161,14 @@ pub fn propose(command: ProposeCommand, out: &mut Output) -> Outcomes<Exit> {
         note: args.note.clone(),
         home: home_of(&args.pin),
     };
-    let proposed = proposer::propose(&wish, &key)?;
+    let proposed = proposing::propose(&wish, &key)?;
     let exported = match (&args.media, &args.out) {
-        (Some(medium), _) => export_to_medium(&proposed, medium),
+        (Some(medium), _) => export_to_medium(&proposed, medium).map(|path| medium.join(path)),
         (None, Some(file)) => export_to_file(&proposed, file).map(|()| file.clone()),
         (None, None) => Err(Fault::new(Rule::Usage, "--media DIR or --out FILE expected")),
     };
     // A paper that went nowhere must not be waited for.
-    let path = exported.inspect_err(|_| proposer::forget(&wish.home, &proposed.pid))?;
+    let path = exported.inspect_err(|_| proposing::forget(&wish.home, &proposed.pid))?;
     show_proposed(&proposed, &path, out);
     Ok(Exit::Done)
 }
@@ -186,9 +186,9 @@ fn show_proposed(proposed: &Proposed, path: &Path, out: &mut Output) {
 
 /// Shows what would be signed, then signs.
 pub fn approve(args: ApproveArgs, out: &mut Output) -> Outcomes<Exit> {
+    let to_approve = read_for_approval(&args.file)?;
     let beside = if args.file.ends_with(PAYLOAD_FILE) { args.file.with_file_name("charter.cose") } else { args.file.clone() };
     let target = args.out.clone().unwrap_or(beside);
-    let to_approve = read_for_approval(&args.file, &target)?;
     for pending in &to_approve.papers {
         match &pending.what {
             Approvable::Proposal(proposal) => {
@@ -204,14 +204,14 @@ pub fn approve(args: ApproveArgs, out: &mut Output) -> Outcomes<Exit> {
             }
             Approvable::Charter(charter) => show_charter(charter, out),
         }
-        out.line(format!("signed   by {} so far", signers(pending)));
+        out.line(format!("signed   so far by {}", signed_so_far(pending, &target)?));
     }
     out.flush();
     if !args.yes && !agreed()? {
         return Err(Fault::new(Rule::ConfirmationMissing, "the answer was not yes; yes expected")).unchanged(|| UNSIGNED.into());
     }
     let key = unlock(&args.key, &args.passphrase)?;
-    proposer::approve(&to_approve, &key, &target)?;
+    approving::approve(&to_approve, &key, &target)?;
     out.line(format!("added    the signature of {}", key.kid().short()));
     out.line(format!("wrote    {}", target.display()));
     match to_approve.papers.first().map(|pending| &pending.what) {
@@ -223,15 +223,16 @@ pub fn approve(args: ApproveArgs, out: &mut Output) -> Outcomes<Exit> {
     Ok(Exit::Done)
 }
 
-/// Who signed something already: members where the paper itself says who they are, else key ids.
-fn signers(pending: &Pending) -> String {
-    let name = |signer: &Signer| match &pending.what {
-        Approvable::Charter(charter) => charter.policy.keyring().get(&signer.kid).map(|key| key.member.to_string()),
-        Approvable::Proposal(_) => None,
+/// Who has signed, by name where a charter's policy names the key.
+fn signed_so_far(pending: &Pending, target: &Path) -> Outcomes<String> {
+    let signers = approving::existing_signers(pending, target)?;
+    let keyring = match &pending.what {
+        Approvable::Charter(charter) => charter.policy.keyring(),
+        Approvable::Proposal(_) => Keyring::default(),
     };
-    let mut names: Vec<String> = pending.signers().iter().map(|signer| name(signer).unwrap_or_else(|| signer.kid.short())).collect();
-    names.sort();
-    if names.is_empty() { "nobody".into() } else { names.join(", ") }
+    let name = |kid: &Kid| keyring.get(kid).map_or(kid.short(), |key| key.member.to_string());
+    let names: Vec<String> = signers.iter().map(|signer| name(&signer.kid)).collect();
+    Ok(if names.is_empty() { "nobody".into() } else { names.join(", ") })
 }
 
 /// A charter in words.
@@ -263,7 +264,7 @@ fn agreed() -> Outcomes<bool> {
 pub fn collect(args: CollectArgs, out: &mut Output) -> Outcomes<Exit> {
     let pin = read_pin(&args.pin)?;
     let home = home_of(&args.pin);
-    let collection = proposer::collect(&args.dir, &pin, &home)?;
+    let collection = collecting::collect(&args.dir, &pin, &home)?;
     let mut exit = Exit::Done;
     for paper in &collection.papers {
         show_collected(paper, out);
@@ -274,14 +275,18 @@ pub fn collect(args: CollectArgs, out: &mut Output) -> Outcomes<Exit> {
     if collection.papers.is_empty() {
         out.line(format!("no paper was proposed from {}", home.display()));
     }
-    for (path, fault) in &collection.listed {
+    if collection.listed.iter().any(|(_, fault)| Exit::of(fault.rule) == Exit::Key) {
+        exit = Exit::Key;
+    }
+    let (shown, left_out) = words::of_each_rule(&collection.listed, |(_, fault)| fault.rule, false);
+    for (path, fault) in shown {
         out.line(format!("listed   {path} [{}] {}", fault.rule, fault.rule.says()));
         out.line(format!("  found  {}", fault.shown()));
         out.line("  state  nothing was taken from it; receipts kept before are unchanged");
         out.line("  next   the other receipts were read; if yours is not among them, bring the paper to the witness once more");
-        if Exit::of(fault.rule) == Exit::Key {
-            exit = Exit::Key;
-        }
+    }
+    for (rule, count) in left_out {
+        out.line(format!("listed   {count} more [{rule}] {}", rule.says()));
     }
     for path in &collection.cleared {
         out.line(format!("cleared  {path}: everything in it was yours and is done"));

@@ -1,6 +1,5 @@
 //! `witness init|session|export|status`: what the operator does.
 
-use std::collections::BTreeMap;
 use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 
@@ -238,7 +237,7 @@ impl Operator for Attendant<'_> {
                 return self.confirm_policy(&ruling.pid);
             }
         }
-        let (shown, left_out) = of_each_rule(bag.listed(), self.args.verbose);
+        let (shown, left_out) = words::of_each_rule(bag.listed(), |listed| listed.fault.rule, self.args.verbose);
         for listed in shown {
             narrate(&format!("  listed    {} [{}]", listed.path, listed.fault.rule));
         }
@@ -304,7 +303,7 @@ fn show_report(report: &Report, all: bool, out: &mut Output) -> Outcomes<Exit> {
         let verdict = books.final_ruling(pid).map_or("decided", |ruling| ruling.verdict.word());
         out.line(format!("again    paper {} was {verdict} before; its first receipt is in again.receipts", pid.tiny()));
     }
-    let (shown, left_out) = of_each_rule(&report.listed, all);
+    let (shown, left_out) = words::of_each_rule(&report.listed, |listed| listed.fault.rule, all);
     for listed in shown {
         out.line(format!("listed   {} [{}] {}", listed.path, listed.fault.rule, listed.fault.rule.says()));
         out.line(format!("  found  {}", listed.fault.shown()));
@@ -331,23 +330,6 @@ fn show_report(report: &Report, all: bool, out: &mut Output) -> Outcomes<Exit> {
         }
     }
     Ok(exit)
-}
-
-/// Most things listed for one rule, so that a medium full of them does not push the verdicts off the screen.
-const LISTED_OF_A_RULE_MAX: usize = 10;
-
-/// What is shown of a list, and how much is left out for each rule.
-fn of_each_rule(listed: &[Listed], all: bool) -> (Vec<&Listed>, BTreeMap<Rule, usize>) {
-    let (mut counts, mut shown) = (BTreeMap::<Rule, usize>::new(), Vec::new());
-    for listed in listed {
-        let count = counts.entry(listed.fault.rule).or_default();
-        *count += 1;
-        if all || *count <= LISTED_OF_A_RULE_MAX {
-            shown.push(listed);
-        }
-    }
-    let left_out = counts.into_iter().filter(|(_, count)| !all && *count > LISTED_OF_A_RULE_MAX);
-    (shown, left_out.map(|(rule, count)| (rule, count - LISTED_OF_A_RULE_MAX)).collect())
 }
 
 /// What becomes of something that is listed.

@@ -39,6 +39,25 @@ pub fn typed<T: std::str::FromStr<Err = Fault>>(text: &str) -> Result<T, String>
     text.parse().map_err(|fault: Fault| fault.shown().to_owned())
 }
 
+/// Most things listed for one rule, so that a medium full of them does not push the answers off the screen.
+#[cfg(feature = "desk")]
+const LISTED_OF_A_RULE_MAX: usize = 10;
+
+/// What is shown of a list, and how much is left out for each rule.
+#[cfg(feature = "desk")]
+pub fn of_each_rule<T>(listed: &[T], rule: impl Fn(&T) -> Rule, all: bool) -> (Vec<&T>, BTreeMap<Rule, usize>) {
+    let (mut counts, mut shown) = (BTreeMap::<Rule, usize>::new(), Vec::new());
+    for listed in listed {
+        let count = counts.entry(rule(listed)).or_default();
+        *count += 1;
+        if all || *count <= LISTED_OF_A_RULE_MAX {
+            shown.push(listed);
+        }
+    }
+    let left_out = counts.into_iter().filter(|(_, count)| !all && *count > LISTED_OF_A_RULE_MAX);
+    (shown, left_out.map(|(rule, count)| (rule, count - LISTED_OF_A_RULE_MAX)).collect())
+}
+
 /// A number of things: `1 paper`, `2 papers`.
 pub fn count(number: usize, what: &str) -> String {
     let ending = match number {

@@ -3,16 +3,17 @@
 //! Events are the truth, the books are derived from them and nothing else. The fold checks what it reads: numbers, roots, records and
 //! policies must be what the papers make them.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use super::cbor::Canonical;
 use super::charter::Charter;
 use super::cose::PaperKind;
 use super::event::{Event, EventType};
 use super::ids::{Hash, Head, Origin, Party, Pid};
+use super::keyring::{Keyring, Roll};
 use super::note::VerifierKey;
 use super::payload::{Closed, Opened, Ruling, Sealed};
-use super::policy::{Keyring, Policy, Roll};
+use super::policy::Policy;
 use super::proposal::{Operation, Proposal};
 use super::quorum::Valid;
 use super::record::Record;
@@ -65,9 +66,9 @@ pub struct Books {
     roll: Roll,
     policies: BTreeMap<Hash, Policy>,
     sessions: Vec<Session>,
-    decided: HashMap<Pid, usize>,
+    decided: BTreeMap<Pid, (usize, usize)>,
     held: BTreeMap<Pid, HeldPaper>,
-    sequences: HashMap<(Party, u64), Pid>,
+    sequences: BTreeMap<(Party, u64), (usize, Pid)>,
     packed: BTreeMap<Hash, u64>,
     last_hash: [u8; 32],
     last_session: u64,
@@ -140,16 +141,19 @@ impl Books {
             return Err(broken(format!("paper {} has two verdicts", ruling.pid)));
         }
         let expected = (ruling.pid, ruling.envelope.env());
+        if self.sessions[index].closed.is_some() {
+            return Err(broken(format!("paper {} is answered after its session was closed", ruling.pid)));
+        }
         if self.sessions[index].opened.judged.binary_search(&expected).is_err() {
             return Err(broken(format!("paper {} is answered but was not opened", ruling.pid)));
         }
         match ruling.envelope.kind {
             PaperKind::Charter => self.found(&ruling)?,
-            PaperKind::Proposal => self.rule_proposal(&ruling)?,
+            PaperKind::Proposal => self.rule_proposal(&ruling, index)?,
             other => return Err(broken(format!("an answer to a {} found", other.media_type()))),
         }
         if ruling.verdict.is_final() {
-            self.decided.insert(ruling.pid, index);
+            self.decided.insert(ruling.pid, (index, self.sessions[index].rulings.len()));
         }
         self.sessions[index].rulings.push(ruling);
         Ok(())
@@ -165,32 +169,36 @@ impl Books {
         self.enter_record(ruling)
     }
 
-    fn rule_proposal(&mut self, ruling: &Ruling) -> Checked<()> {
+    fn rule_proposal(&mut self, ruling: &Ruling, session: usize) -> Checked<()> {
         let proposal = Proposal::from_cbor(&ruling.envelope.payload)?;
         let key = (proposal.author.clone(), proposal.sequence);
         self.held.remove(&ruling.pid);
         if ruling.held.is_none_or(|held| held.kept) && ruling.verdict.rule() != Some(Rule::SequenceTaken) {
-            self.sequences.entry(key).or_insert(ruling.pid);
+            // SPEC 6.4: an earlier session before a later one, within a session the lowest pid, whatever the turn.
+            let bound = self.sequences.entry(key).or_insert((session, ruling.pid));
+            if bound.0 == session {
+                bound.1 = bound.1.min(ruling.pid);
+            }
         }
         if let Some(held) = ruling.held.filter(|held| held.kept) {
             let valid = ruling.envelope.signers.iter().map(|signer| (signer.kid, signer.signature)).collect();
-            let objects = held_objects(&proposal, ruling);
+            let objects = held_objects(self.policy()?, &proposal, ruling);
             let payload = ruling.envelope.payload.clone();
             self.held.insert(ruling.pid, HeldPaper { payload, proposal, valid, first_number: held.first_number, objects });
         } else if ruling.verdict == Verdict::Accepted {
             apply(&mut self.state, &proposal);
+            self.pack(held_objects(self.policy()?, &proposal, ruling));
             if let Some(policy) = proposal.sets_policy() {
                 self.put_in_force(policy.clone());
             }
-            self.pack(&proposal, ruling);
             self.enter_record(ruling)?;
         }
         Ok(())
     }
 
     /// Objects of an accepted paper that are in no pack yet go into this session's.
-    fn pack(&mut self, proposal: &Proposal, ruling: &Ruling) {
-        for (hash, size) in held_objects(proposal, ruling) {
+    fn pack(&mut self, objects: BTreeMap<Hash, u64>) {
+        for (hash, size) in objects {
             if self.packed.insert(hash, size).is_none()
                 && let Some(session) = self.sessions.last_mut()
             {
@@ -222,8 +230,13 @@ impl Books {
         let (head, root) = (self.head(), self.state.root());
         let session = self.sessions.last_mut().filter(|session| session.closed.is_none() && session.opened.session == closed.session);
         let session = session.ok_or_else(|| broken(format!("session {} is closed but not open", closed.session)))?;
-        if closed.after != head || closed.state_root != root || session.rulings.len() != session.opened.judged.len() {
+        if closed.after != head || closed.state_root != root {
             return Err(broken(format!("session {} closes on {}; {head} follows from its papers", closed.session, closed.after)));
+        }
+        let mut answered: Vec<Pid> = session.rulings.iter().map(|ruling| ruling.pid).collect();
+        answered.sort();
+        if !answered.iter().eq(session.opened.judged.iter().map(|(pid, _)| pid)) {
+            return Err(broken(format!("session {} closes without one answer for each of its papers", closed.session)));
         }
         (session.closed, session.closed_hash) = (Some(closed), hash);
         Ok(())
@@ -233,6 +246,14 @@ impl Books {
         let session = self.sessions.last_mut().filter(|session| session.closed.is_some() && session.sealed.is_none());
         let session = session.filter(|session| session.opened.session == sealed.session);
         let session = session.ok_or_else(|| broken(format!("session {} is sealed but was not closed", sealed.session)))?;
+        // What is searched by number or paper must ascend; and it must be there for each ruling, no more and no less.
+        let made: Vec<u64> = session.rulings.iter().filter_map(|ruling| ruling.record.as_ref()).map(|record| record.number).collect();
+        let mut answered: Vec<Pid> = session.rulings.iter().filter(|ruling| ruling.record.is_none()).map(|ruling| ruling.pid).collect();
+        answered.sort();
+        let same = sealed.checkpoints.iter().map(|(number, _)| number).eq(&made) && sealed.notes.iter().map(|(pid, _)| pid).eq(&answered);
+        if !same {
+            return Err(broken(format!("session {} is sealed for other numbers or papers than it decided", sealed.session)));
+        }
         session.sealed = Some(sealed);
         Ok(())
     }
@@ -326,12 +347,12 @@ impl Books {
 
     /// The session that decided a paper.
     pub fn decided_in(&self, pid: &Pid) -> Option<&Session> {
-        self.decided.get(pid).map(|index| &self.sessions[*index])
+        self.decided.get(pid).map(|(session, _)| &self.sessions[*session])
     }
 
     /// The final answer to a paper.
     pub fn final_ruling(&self, pid: &Pid) -> Option<&Ruling> {
-        self.decided_in(pid)?.rulings.iter().find(|ruling| ruling.pid == *pid)
+        self.decided.get(pid).map(|(session, at)| &self.sessions[*session].rulings[*at])
     }
 
     /// Papers that wait, by id.
@@ -341,7 +362,7 @@ impl Books {
 
     /// The paper that bound a member's sequence number.
     pub fn bound(&self, author: &Party, sequence: u64) -> Option<Pid> {
-        self.sequences.get(&(author.clone(), sequence)).copied()
+        self.sequences.get(&(author.clone(), sequence)).map(|(_, pid)| *pid)
     }
 
     /// Objects in published packs, with their sizes.
@@ -355,15 +376,16 @@ impl Books {
     }
 }
 
-/// The objects a ruling says the desk held, with the sizes the paper gives them: an object of another size is a fault, and such a paper is
-/// neither accepted nor held.
-fn held_objects(proposal: &Proposal, ruling: &Ruling) -> BTreeMap<Hash, u64> {
-    let listed = |hash: &Hash| ruling.objects.binary_search_by_key(hash, |(listed, _)| *listed).is_ok();
+/// The objects a ruling says the desk held without a fault, with the sizes the paper gives them, which are then the true ones.
+///
+/// Under a rule that forbids content no size was compared, so none is taken from there.
+fn held_objects(policy: &Policy, proposal: &Proposal, ruling: &Ruling) -> BTreeMap<Hash, u64> {
+    let sound = |hash: &Hash| ruling.objects.binary_search_by_key(&(*hash, None), |listed| *listed).is_ok();
     let puts = proposal.operations.iter().filter_map(|operation| match operation {
-        Operation::Put { entry, .. } => Some((entry.sha256, entry.size)),
+        Operation::Put { name, entry, .. } if policy.keeps_content(name) => Some((entry.sha256, entry.size)),
         _ => None,
     });
-    puts.filter(|(hash, _)| listed(hash)).collect()
+    puts.filter(|(hash, _)| sound(hash)).collect()
 }
 
 /// Applies an accepted paper's operations to the state, all of them.

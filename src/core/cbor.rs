@@ -422,6 +422,14 @@ impl<'a> Reader<'a> {
         matches!(self.decoder.datatype(), Ok(Type::Bool))
     }
 
+    /// A structure's version; anything but 1 is `version-unknown`.
+    pub fn version(&mut self) -> Checked<()> {
+        match self.uint()? {
+            1 => Ok(()),
+            other => Err(Fault::new(Rule::VersionUnknown, format!("version {other} found, 1 expected"))),
+        }
+    }
+
     /// A required field that was or was not there.
     pub fn need<T>(&self, value: Option<T>, field: &str) -> Checked<T> {
         value.ok_or_else(|| self.fault(format!("{} lacks {field}", self.subject)))

@@ -5,7 +5,6 @@ use super::cose::{Envelope, PaperKind, verify_signature};
 use super::ids::{Hash, Origin, Text};
 use super::note::VerifierKey;
 use super::policy::Policy;
-use super::proposal::read_version;
 use super::quorum::{self, Tally, Valid};
 use super::rules::{Checked, Fault, Rule};
 
@@ -48,7 +47,7 @@ impl Canonical for Charter {
         let (mut recipient, mut policy, mut instance, mut rehearsal, mut text) = (None, None, None, None, None);
         r.reading("charter").map(|key, r| {
             match key {
-                0 => version = Some(read_version(r)?),
+                0 => version = Some(r.version()?),
                 1 => origin = Some(r.parse::<Origin>()?),
                 2 => log = Some(r.parse::<VerifierKey>()?),
                 3 => ledger_public = Some(r.bytes_of::<32>()?),

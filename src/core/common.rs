@@ -10,7 +10,8 @@ use super::cbor::Canonical;
 use super::charter::{self, Charter};
 use super::cose::{Envelope, PaperKind, verify_signature};
 use super::ids::{Hash, Party};
-use super::policy::{Keyring, Policy};
+use super::keyring::{Keyring, Roll};
+use super::policy::Policy;
 use super::proposal::Proposal;
 use super::quorum::{self, Valid};
 use super::record::{Record, RecordKind};
@@ -40,6 +41,7 @@ pub struct Common {
     state: State,
     policy: Option<Policy>,
     keyring: Keyring,
+    roll: Roll,
 }
 
 fn fails(number: u64, what: &str, found: impl std::fmt::Display, expected: impl std::fmt::Display) -> Fault {
@@ -93,9 +95,9 @@ impl Common {
         }
         self.put_in_force(charter.policy.clone());
         self.charter = Some(charter.clone());
-        let signed_by = envelope.signers.iter().filter_map(|signer| self.keyring.get(&signer.kid)).map(|key| key.member.clone());
-        let signed_by = signed_by.collect::<BTreeSet<_>>().into_iter().collect();
-        Ok(Page { record, envelope, proposal: None, signed_by })
+        let signers: BTreeSet<Party> =
+            envelope.signers.iter().filter_map(|signer| self.keyring.get(&signer.kid)).map(|key| key.member.clone()).collect();
+        Ok(Page { record, envelope, proposal: None, signed_by: signers.into_iter().collect() })
     }
 
     fn turn(&mut self, record: Record, envelope: Envelope) -> Checked<Page> {
@@ -108,6 +110,10 @@ impl Common {
             return Err(fails(number, "paper of kind", envelope.kind.media_type(), PaperKind::Proposal.media_type()));
         }
         let proposal = Proposal::from_cbor(&envelope.payload)?;
+        let origin = &self.charter()?.origin;
+        if proposal.origin != *origin {
+            return Err(fails(number, "paper for", &proposal.origin, origin));
+        }
         let signed_by = self.check_signatures(number, policy, &proposal, &envelope)?;
         let new_policy = proposal.sets_policy().cloned();
         if record.new_policy != new_policy.as_ref().map(Policy::hash) {
@@ -116,6 +122,7 @@ impl Common {
         apply(&mut self.state, &proposal);
         if let Some(policy) = new_policy {
             policy.check_sound()?;
+            self.roll.check_reuse(self.policy()?, &policy)?;
             self.put_in_force(policy);
         }
         Ok(Page { record, envelope, proposal: Some(proposal), signed_by })
@@ -136,7 +143,7 @@ impl Common {
         if !signed.contains(&proposal.author) {
             return Err(fails(number, "signatures without", &proposal.author, "the author's"));
         }
-        for (by, group) in super::judge::groups_of(policy, proposal) {
+        for (by, group) in quorum::groups_of(policy, proposal) {
             let tally = match std::ptr::eq(by, policy) {
                 true => quorum::count(by, group, &signed),
                 false => quorum::count(by, group, &quorum::signed_by(&coming, &valid)),
@@ -151,6 +158,7 @@ impl Common {
 
     fn put_in_force(&mut self, policy: Policy) {
         self.keyring = policy.keyring();
+        self.roll.enter(&policy);
         self.policy = Some(policy);
     }
 

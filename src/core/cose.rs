@@ -120,7 +120,10 @@ fn read_envelope(r: &mut Reader<'_>) -> Checked<Envelope> {
     let kind = read_body_protected(r.bytes()?)?;
     r.map(|_, _| Ok(false))?;
     let payload = r.bytes()?.to_vec();
-    let count = r.array(SIGNATURES_UNITED_MAX)?;
+    let count = r.array(usize::MAX)?;
+    if count > SIGNATURES_UNITED_MAX {
+        return Err(Fault::new(Rule::EnvelopeTooLarge, format!("{count} signatures found, {SIGNATURES_UNITED_MAX} at most")));
+    }
     if count == 0 {
         return Err(r.fault("no signature found; at least one expected"));
     }
@@ -233,6 +236,12 @@ mod tests {
         let bytes = Envelope { signers, ..envelope() }.to_cbor();
         assert_eq!(Envelope::from_brought(&bytes).map_err(|f| f.rule), Err(Rule::EnvelopeTooLarge));
         assert!(Envelope::from_cbor(&bytes).is_ok());
+        // 513 signatures fit into 64 KiB and are one more than a united envelope may have.
+        let numbered = |i: u16| Hash(std::array::from_fn(|at| i.to_be_bytes().get(at).copied().unwrap_or(0)));
+        let signers: Vec<Signer> = (0..513).map(|i| Signer { kid: numbered(i), signature: [0; 64] }).collect();
+        let bytes = Envelope { signers, ..envelope() }.to_cbor();
+        assert!(bytes.len() <= ENVELOPE_BYTES_MAX);
+        assert_eq!(Envelope::from_cbor(&bytes).map_err(|f| f.rule), Err(Rule::EnvelopeTooLarge));
     }
 
     #[test]

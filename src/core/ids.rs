@@ -109,7 +109,7 @@ pub fn parse_decimal(text: &str) -> Option<u64> {
 }
 
 macro_rules! checked_text {
-    ($(#[$doc:meta])* $name:ident, $check:ident) => {
+    ($(#[$doc:meta])* $name:ident, $check:ident, $rule:ident) => {
         $(#[$doc])*
         #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
         pub struct $name(String);
@@ -124,7 +124,7 @@ macro_rules! checked_text {
             fn from_str(text: &str) -> Checked<$name> {
                 match $check(text) {
                     None => Ok($name(text.to_owned())),
-                    Some(reason) => Err(Fault::new(Rule::NameForm, format!("{:?}: {reason}", text.chars().take(80).collect::<String>()))),
+                    Some(reason) => Err(Fault::new(Rule::$rule, format!("{:?}: {reason}", text.chars().take(80).collect::<String>()))),
                 }
             }
         }
@@ -141,27 +141,27 @@ macro_rules! checked_text {
 
 checked_text! {
     /// A domain's global name and its key name (SPEC 2.1), as `witness.example/common`.
-    Origin, origin_fault
+    Origin, origin_fault, NameForm
 }
 checked_text! {
     /// The name of an entry in Common (SPEC 2.2), as `tools/editor`.
-    Name, name_fault
+    Name, name_fault, NameForm
 }
 checked_text! {
     /// The name of a member or group (SPEC 2.3), as `ops-west`.
-    Party, party_fault
+    Party, party_fault, NameForm
 }
 checked_text! {
     /// The prefix of a rule (SPEC 2.4): `/`, or whole segments followed by `/`.
-    Prefix, prefix_fault
+    Prefix, prefix_fault, NameForm
 }
 checked_text! {
     /// The media type of an entry (SPEC 2.5).
-    MediaType, media_type_fault
+    MediaType, media_type_fault, NameForm
 }
 checked_text! {
     /// A text for people (SPEC 1.3): shown as its author's words, never interpreted.
-    Text, text_fault
+    Text, text_fault, TextForm
 }
 
 fn origin_fault(text: &str) -> Option<String> {
@@ -170,14 +170,14 @@ fn origin_fault(text: &str) -> Option<String> {
     }
     let inner = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'.' | b'_' | b'~' | b'-');
     let first = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'~';
-    let last = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'~';
+    let last = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
     for segment in text.split('/') {
         let bytes = segment.as_bytes();
         let (Some(&head), Some(&tail)) = (bytes.first(), bytes.last()) else {
             return Some("an origin has no empty segment".into());
         };
-        if !first(head) || !last(tail) || !bytes.iter().all(|&b| inner(b)) {
-            return Some(format!("segment {segment:?} is not of [a-z0-9~]([a-z0-9._~-]*[a-z0-9~])?"));
+        if !first(head) || !(last(tail) || bytes.len() == 1) || !bytes.iter().all(|&b| inner(b)) {
+            return Some(format!("segment {segment:?} is not of [a-z0-9~]([a-z0-9._~-]*[a-z0-9])?"));
         }
     }
     None
@@ -274,13 +274,23 @@ impl Name {
 impl Origin {
     /// Whether this is a proposer's domain, `<common origin>/~<member>`, rather than a Common.
     pub fn is_domain(&self) -> bool {
-        self.0.rsplit_once("/~").is_some_and(|(_, member)| !member.contains('/'))
+        self.0.rsplit_once("/~").is_some_and(|(_, member)| member.parse::<Party>().is_ok())
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn origin_segments_end_as_spec_2_1_has_it_and_a_domain_names_a_member() {
+        for (text, domain) in [("witness.example/common", false), ("~", false), ("a/~alice", true), ("a/~", false), ("a/~alice/b", false)] {
+            assert_eq!(text.parse::<Origin>().map(|origin| origin.is_domain()), Ok(domain), "{text}");
+        }
+        for bad in ["a~", "a.", "a-", "a_", ".a", "a//b", "/a", "A", ""] {
+            assert!(bad.parse::<Origin>().is_err(), "{bad}");
+        }
+    }
 
     #[test]
     fn decimal_has_no_sign_no_leading_zero_and_a_bound() {
@@ -336,10 +346,18 @@ mod tests {
     }
 
     #[test]
+    fn spec_names_the_unicode_version_that_is_compiled_in() {
+        let (major, minor, _) = unicode_normalization::UNICODE_VERSION;
+        let spec = include_str!("../../proposals-schema/SPEC.md");
+        assert_eq!(spec.matches(&format!("Unicode {major}.{minor}")).count(), 2);
+        assert_eq!(spec.matches("Unicode ").count(), 2);
+    }
+
+    #[test]
     fn texts_refuse_controls_direction_marks_and_other_normal_forms() {
         assert!("Größe 5 €".parse::<Text>().is_ok());
         for bad in ["", "a\nb", "a\u{202e}b", "e\u{301}", "\u{7f}"] {
-            assert!(bad.parse::<Text>().is_err(), "{bad:?}");
+            assert_eq!(bad.parse::<Text>().map_err(|fault| fault.rule), Err(Rule::TextForm), "{bad:?}");
         }
     }
 

@@ -1,13 +1,14 @@
 //! Judging one paper at its turn (SPEC 6.7): all rules with a final outcome, then those that give a notice, each in registry order.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 
+use super::batch::Paper;
 use super::books::Books;
 use super::ids::{Hash, Head, Name, Party, Pid};
+use super::keyring::Keyring;
 use super::limits::HELD_PER_AUTHOR_MAX;
-use super::plan::Paper;
-use super::policy::{Content, Keyring, Policy, check_size};
-use super::proposal::{Entry, Expect, Operation, Proposal};
+use super::policy::{Content, Policy, check_size};
+use super::proposal::{Entry, Expect, Operation};
 use super::quorum;
 use super::rules::{Fault, Rule};
 use super::state::State;
@@ -27,7 +28,7 @@ pub struct Desk<'a> {
     /// The state after them.
     pub state: State,
     /// Answers of this session so far.
-    pub answers: HashMap<Pid, Verdict>,
+    pub answers: BTreeMap<Pid, Verdict>,
     /// Accepted papers of this session by author.
     pub accepted: BTreeMap<Party, u64>,
     /// Papers held for an author after this session, as far as it is judged.
@@ -88,25 +89,29 @@ const INTERIM: &[(Rule, Check)] = &[
 /// Judges a paper whose turn it is; the first broken rule decides.
 pub fn judge(desk: &Desk<'_>, paper: &Paper) -> Verdict {
     let first = FINAL.iter().chain(INTERIM).find_map(|(rule, check)| check(desk, paper).map(|detail| (*rule, detail)));
-    answer(desk, paper, first)
+    first.map_or(Verdict::Accepted, |(rule, detail)| broken(desk, paper, rule, detail))
 }
 
-/// Tries a paper that was never ready for `lapsed` alone (SPEC 6.5).
+/// Tries a paper that was never ready for `lapsed` alone (SPEC 6.5); whatever it waits for, it is not accepted here.
+///
+/// What it waits for may have become final after the rounds. It had no turn all the same, and is judged in the next session.
 pub fn judge_never_ready(desk: &Desk<'_>, paper: &Paper) -> Verdict {
-    let late = lapsed(desk, paper).map(|detail| (Rule::Lapsed, detail));
-    let open = || dependency_open(desk, paper).map(|detail| (Rule::DependencyOpen, detail));
-    answer(desk, paper, late.or_else(open))
+    if let Some(detail) = lapsed(desk, paper) {
+        return broken(desk, paper, Rule::Lapsed, detail);
+    }
+    let awaited = || paper.proposal.after.first().map(|pid| pid.short()).unwrap_or_default();
+    let detail = dependency_open(desk, paper).unwrap_or_else(|| Detail::of(&["after", &awaited()]));
+    broken(desk, paper, Rule::DependencyOpen, detail)
 }
 
 /// Answers a paper that comes after the policy that ended the session.
 pub fn judge_after_end(desk: &Desk<'_>, paper: &Paper) -> Verdict {
     let by = desk.ended_by.map(|pid| pid.short()).unwrap_or_default();
-    answer(desk, paper, Some((Rule::SessionEnded, Detail::of(&["by", &by]))))
+    broken(desk, paper, Rule::SessionEnded, Detail::of(&["by", &by]))
 }
 
 /// The verdict of the first broken rule; a notice for one paper too many of its author is `held-full`.
-fn answer(desk: &Desk<'_>, paper: &Paper, first: Option<(Rule, Detail)>) -> Verdict {
-    let Some((rule, detail)) = first else { return Verdict::Accepted };
+fn broken(desk: &Desk<'_>, paper: &Paper, rule: Rule, detail: Detail) -> Verdict {
     let verdict = Verdict::Broken(rule, detail);
     let full = desk.held.get(&paper.proposal.author).is_some_and(|&held| held >= HELD_PER_AUTHOR_MAX);
     if !verdict.is_final() && full && !paper.is_held() {
@@ -138,8 +143,9 @@ fn lapsed(desk: &Desk<'_>, paper: &Paper) -> Option<Detail> {
     if let Some(last) = paper.proposal.last_number.filter(|last| number > *last) {
         return Some(Detail::of(&["number", &number.to_string(), "last", &last.to_string()]));
     }
+    // SPEC 6.8: only what waited can have waited too long. A new paper must not lapse because its own session is a long one.
     let since = paper.first_number;
-    let over = (number - 1).saturating_sub(since) > most;
+    let over = paper.is_held() && (number - 1).saturating_sub(since) > most;
     over.then(|| Detail::of(&["held", "since", &since.to_string(), "head", &(number - 1).to_string(), "most", &most.to_string()]))
 }
 
@@ -202,13 +208,8 @@ fn entry_too_large(desk: &Desk<'_>, paper: &Paper) -> Option<Detail> {
     })
 }
 
-/// Whether the content of `name` is looked at: a rule that forbids content keeps none.
-fn wants_content(desk: &Desk<'_>, name: &Name) -> bool {
-    desk.policy.rule_for(name).is_some_and(|rule| rule.content != Content::Forbidden)
-}
-
 fn object_fault(desk: &Desk<'_>, paper: &Paper) -> Option<Detail> {
-    puts(paper).filter(|(name, _)| wants_content(desk, name)).find_map(|(name, entry)| {
+    puts(paper).filter(|(name, _)| desk.policy.keeps_content(name)).find_map(|(name, entry)| {
         let size = desk.objects.get(&entry.sha256).filter(|size| **size != entry.size)?;
         Some(found_expected(Some(name), &size.to_string(), &entry.size.to_string()))
     })
@@ -252,23 +253,13 @@ fn policy_fault(desk: &Desk<'_>, paper: &Paper) -> Option<Detail> {
     checked.err().map(|fault: Fault| Detail::of(&fault.found.to_lowercase().split_whitespace().map(plain_word).collect::<Vec<_>>()))
 }
 
-/// A word of a reason without the punctuation a detail does not know.
+/// A word of a reason without the punctuation a detail does not know around it; `/`, the prefix, stays as it is.
 fn plain_word(word: &str) -> &str {
-    word.trim_matches(|c: char| !c.is_ascii_alphanumeric())
-}
-
-/// The groups that must approve a paper, each with the policy it is counted by.
-pub fn groups_of<'a>(policy: &'a Policy, proposal: &'a Proposal) -> Vec<(&'a Policy, &'a Party)> {
-    if let Some(next) = proposal.sets_policy() {
-        return vec![(policy, &policy.governors), (next, &next.governors)];
-    }
-    let names = proposal.operations.iter().filter_map(Operation::name);
-    let groups: BTreeSet<&Party> = names.filter_map(|name| policy.rule_for(name)?.approve.as_ref()).collect();
-    groups.into_iter().map(|group| (policy, group)).collect()
+    word.trim_matches(|c: char| !c.is_ascii_alphanumeric() && c != '/')
 }
 
 fn threshold_not_met(desk: &Desk<'_>, paper: &Paper) -> Option<Detail> {
-    groups_of(desk.policy, &paper.proposal).into_iter().find_map(|(policy, group)| {
+    quorum::groups_of(desk.policy, &paper.proposal).into_iter().find_map(|(policy, group)| {
         let coming = (!std::ptr::eq(policy, desk.policy)).then(|| policy.keyring());
         let signed = quorum::signed_by(coming.as_ref().unwrap_or(desk.keyring), &paper.valid);
         let tally = quorum::count(policy, group, &signed);
@@ -306,7 +297,7 @@ fn quota_used(desk: &Desk<'_>, paper: &Paper) -> Option<Detail> {
 /// The referenced objects that the desk holds, ascending, with the fault found in each: what the ledger keeps of the judgement.
 pub fn referenced(desk: &Desk<'_>, paper: &Paper) -> Vec<(Hash, Option<Rule>)> {
     let mut out = BTreeMap::new();
-    for (_, entry) in puts(paper).filter(|(name, _)| wants_content(desk, name)) {
+    for (_, entry) in puts(paper).filter(|(name, _)| desk.policy.keeps_content(name)) {
         if let Some(size) = desk.objects.get(&entry.sha256) {
             let fault = (*size != entry.size).then_some(Rule::ObjectFault);
             out.entry(entry.sha256).and_modify(|known: &mut Option<Rule>| *known = known.or(fault)).or_insert(fault);

@@ -3,9 +3,10 @@
 //! Nothing here knows a file, a clock, the environment, randomness, SQLite or age, and nothing prints. Everything that is promised about
 //! determinism is promised of this module.
 //!
-//! In the order in which a paper meets them: [`cbor`] [`cose`] [`proposal`] [`verify`] [`plan`] [`judge`] [`verdict`] [`record`] [`tree`]
+//! In the order in which a paper meets them: [`cbor`] [`cose`] [`proposal`] [`verify`] [`batch`] [`plan`] [`judge`] [`verdict`] [`record`] [`tree`]
 //! [`event`] [`books`] [`publish`] [`common`].
 
+pub mod batch;
 pub mod books;
 pub mod bundle;
 pub mod cbor;
@@ -16,8 +17,10 @@ pub mod event;
 pub mod head;
 pub mod ids;
 pub mod judge;
+pub mod keyring;
 pub mod limits;
 mod lines;
+pub mod merkle;
 pub mod note;
 pub mod payload;
 pub mod pin;

@@ -3,159 +3,22 @@
 //! [`plan`] is the one planning function. The witness runs it, a proposer's preview runs it, replay runs it. It is a function of the books, the
 //! batch and the time claim alone: file names, the order of media and how bundles were split cannot reach it.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
+use super::batch::{Batch, Paper};
 use super::books::{Books, apply};
 use super::cbor::{Canonical, Writer};
-use super::cose::{Envelope, PaperKind};
+use super::cose::Envelope;
 use super::ids::{Hash, Head, Party, Pid};
-use super::judge::{self, Desk, groups_of};
-use super::limits::SESSION_PAPERS_MAX;
+use super::judge::{self, Desk};
 use super::payload::{Held, Opened, Ruling, judged_hash};
-use super::policy::{Content, Policy};
-use super::proposal::{Operation, Proposal};
-use super::quorum::{self, Valid};
+use super::policy::Policy;
 use super::record::{Record, RecordKind};
-use super::rules::{Checked, Fault, Rule};
+use super::rules::{Checked, Rule};
 use super::state::State;
 use super::tree::leaf_hash;
 use super::turns;
 use super::verdict::Verdict;
-use super::verify::Verified;
-
-/// A paper to be judged: united from everything brought and held.
-#[derive(Clone, Debug)]
-pub struct Paper {
-    /// Its id.
-    pub pid: Pid,
-    /// Its payload.
-    pub payload: Vec<u8>,
-    /// What it asks for.
-    pub proposal: Proposal,
-    /// Valid signatures by key id: the held one, else the bytewise smallest brought.
-    pub valid: Valid,
-    /// N of the head before the session in which it first came.
-    pub first_number: u64,
-    held_before: bool,
-}
-
-impl Paper {
-    /// Whether the ledger holds it already.
-    pub fn is_held(&self) -> bool {
-        self.held_before
-    }
-
-    /// The canonical envelope as counted (SPEC 6.6).
-    fn envelope(&self, policy: &Policy, keyring: &super::policy::Keyring) -> Envelope {
-        let mut needed: BTreeSet<&Party> = BTreeSet::from([&self.proposal.author]);
-        for (by, group) in groups_of(policy, &self.proposal).into_iter().filter(|(by, _)| std::ptr::eq(*by, policy)) {
-            needed.extend(by.expand(group));
-        }
-        let mut signers = quorum::counted(keyring, &needed, &self.valid);
-        if let Some(next) = self.proposal.sets_policy().filter(|next| next.check_sound().is_ok()) {
-            let mut needed = next.expand(&next.governors);
-            needed.insert(&self.proposal.author);
-            signers.extend(quorum::counted(&next.keyring(), &needed, &self.valid));
-        }
-        if signers.is_empty() {
-            signers = self.valid.iter().map(|(kid, signature)| super::cose::Signer { kid: *kid, signature: *signature }).collect();
-        }
-        signers.sort();
-        signers.dedup();
-        Envelope { kind: PaperKind::Proposal, payload: self.payload.clone(), signers }
-    }
-}
-
-/// Everything a session judges; made only by [`Batch::gather`].
-pub struct Batch {
-    papers: BTreeMap<Pid, Paper>,
-    objects: BTreeMap<Hash, u64>,
-    news: BTreeSet<Pid>,
-}
-
-impl Batch {
-    /// Unites what was brought with what the ledger holds. A paper that has its verdict already is not judged again.
-    ///
-    /// `objects` are those that were brought, with their sizes; what the ledger keeps of its own is added to them.
-    ///
-    /// # Errors
-    /// `papers-too-many` when more papers are to be judged than a session may.
-    pub fn gather(books: &Books, brought: Vec<Verified>, objects: BTreeMap<Hash, u64>) -> Checked<Batch> {
-        let policy = books.policy()?;
-        let mut objects = objects;
-        objects.extend(books.packed());
-        objects.extend(books.held().values().flat_map(|held| &held.objects));
-        let mut batch = Batch { papers: BTreeMap::new(), objects, news: BTreeSet::new() };
-        for (pid, held) in books.held() {
-            let (payload, proposal, valid) = (held.payload.clone(), held.proposal.clone(), held.valid.clone());
-            batch.papers.insert(*pid, Paper { pid: *pid, payload, proposal, valid, first_number: held.first_number, held_before: true });
-        }
-        for paper in brought.into_iter().filter(|paper| books.final_ruling(&paper.pid()).is_none()) {
-            batch.unite(books, paper);
-        }
-        for (pid, held) in books.held() {
-            batch.note_news_of_held(books, policy, pid, held);
-        }
-        if batch.papers.len() as u64 > SESSION_PAPERS_MAX {
-            return Err(Fault::new(
-                Rule::PapersTooMany,
-                format!("{} papers found, {SESSION_PAPERS_MAX} a session at most", batch.papers.len()),
-            ));
-        }
-        Ok(batch)
-    }
-
-    fn unite(&mut self, books: &Books, brought: Verified) {
-        let pid = brought.pid();
-        let paper = self.papers.entry(pid).or_insert_with(|| Paper {
-            pid,
-            payload: brought.payload().to_vec(),
-            proposal: brought.proposal().clone(),
-            valid: Valid::new(),
-            first_number: books.head().number,
-            held_before: false,
-        });
-        if !paper.held_before {
-            self.news.insert(pid);
-        }
-        let held = books.held().get(&pid).map(|held| &held.valid);
-        for (kid, signature) in brought.valid() {
-            let known = paper.valid.entry(*kid).or_insert(*signature);
-            let kept = held.is_some_and(|held| held.contains_key(kid));
-            if !kept && signature < known {
-                *known = *signature;
-            }
-        }
-    }
-
-    /// A held paper is news when a signature now counts, or an object is here, that the ledger lacks.
-    fn note_news_of_held(&mut self, books: &Books, policy: &Policy, pid: &Pid, held: &super::books::HeldPaper) {
-        let Some(paper) = self.papers.get(pid) else { return };
-        let counted = paper.envelope(policy, books.keyring());
-        let signature = counted.signers.iter().any(|signer| !held.valid.contains_key(&signer.kid));
-        let kept = |name| policy.rule_for(name).is_some_and(|rule| rule.content != Content::Forbidden);
-        let object = held.proposal.operations.iter().any(|operation| match operation {
-            Operation::Put { name, entry, .. } => {
-                let known = held.objects.contains_key(&entry.sha256) || books.packed().contains_key(&entry.sha256);
-                !known && kept(name) && self.objects.contains_key(&entry.sha256)
-            }
-            _ => false,
-        });
-        if signature || object {
-            self.news.insert(*pid);
-        }
-    }
-
-    /// Papers for which something is here that the ledger lacks: without any, no session exists (SPEC 6.10).
-    pub fn news(&self) -> &BTreeSet<Pid> {
-        &self.news
-    }
-
-    /// Everything to be judged, by id.
-    pub fn papers(&self) -> &BTreeMap<Pid, Paper> {
-        &self.papers
-    }
-}
 
 /// A session decided; made only by [`plan`].
 #[derive(Clone)]
@@ -206,9 +69,9 @@ impl Plan {
 /// `ledger-fault` when nothing was founded; `internal-fault` when a record would be too large.
 pub fn plan(books: &Books, batch: &Batch, time: Option<u64>) -> Checked<Plan> {
     let policy = books.policy()?;
-    let envelopes: HashMap<Pid, Envelope> =
-        batch.papers.values().map(|paper| (paper.pid, paper.envelope(policy, books.keyring()))).collect();
-    let judged: Vec<(Pid, Hash)> = batch.papers.keys().map(|pid| (*pid, envelopes[pid].env())).collect();
+    let envelopes: BTreeMap<Pid, Envelope> =
+        batch.papers().values().map(|paper| (paper.pid, paper.envelope(policy, books.keyring()))).collect();
+    let judged: Vec<(Pid, Hash)> = batch.papers().keys().map(|pid| (*pid, envelopes[pid].env())).collect();
     let planner = Planner {
         desk: open_desk(books, policy, batch),
         batch,
@@ -225,11 +88,11 @@ pub fn plan(books: &Books, batch: &Batch, time: Option<u64>) -> Checked<Plan> {
 /// The desk before the first turn. Sequence numbers are bound before anybody's turn comes (SPEC 6.4).
 fn open_desk<'a>(books: &'a Books, policy: &'a Policy, batch: &'a Batch) -> Desk<'a> {
     let (mut bound, mut held) = (BTreeMap::new(), BTreeMap::new());
-    for paper in batch.papers.values() {
+    for paper in batch.papers().values() {
         let key = (paper.proposal.author.clone(), paper.proposal.sequence);
         let earlier = books.bound(&key.0, key.1).unwrap_or(paper.pid);
         bound.entry(key).or_insert(earlier);
-        *held.entry(paper.proposal.author.clone()).or_insert(0) += usize::from(paper.held_before);
+        *held.entry(paper.proposal.author.clone()).or_insert(0) += usize::from(paper.is_held());
     }
     Desk {
         books,
@@ -237,11 +100,11 @@ fn open_desk<'a>(books: &'a Books, policy: &'a Policy, batch: &'a Batch) -> Desk
         keyring: books.keyring(),
         log: books.log().clone(),
         state: books.state().clone(),
-        answers: HashMap::new(),
+        answers: BTreeMap::new(),
         accepted: BTreeMap::new(),
         held,
         bound,
-        objects: &batch.objects,
+        objects: batch.objects(),
         ended_by: None,
     }
 }
@@ -249,7 +112,7 @@ fn open_desk<'a>(books: &'a Books, policy: &'a Policy, batch: &'a Batch) -> Desk
 struct Planner<'a> {
     desk: Desk<'a>,
     batch: &'a Batch,
-    envelopes: HashMap<Pid, Envelope>,
+    envelopes: BTreeMap<Pid, Envelope>,
     time: Option<u64>,
     session: u64,
     judged: Hash,
@@ -261,7 +124,7 @@ impl<'a> Planner<'a> {
     /// SPEC 6.5, in its order.
     fn run(mut self) -> Checked<Planner<'a>> {
         let (policies, papers): (Vec<&Paper>, Vec<&Paper>) =
-            self.batch.papers.values().partition(|paper| paper.proposal.sets_policy().is_some());
+            self.batch.papers().values().partition(|paper| paper.proposal.sets_policy().is_some());
         let is_member = |paper: &Paper| self.desk.policy.member(&paper.proposal.author).is_some();
         let (members, strangers): (Vec<&Paper>, Vec<&Paper>) = papers.into_iter().partition(|paper| is_member(paper));
         let (policies, policies_of_strangers): (Vec<&Paper>, Vec<&Paper>) = policies.into_iter().partition(|paper| is_member(paper));
@@ -290,11 +153,11 @@ impl<'a> Planner<'a> {
         let policy = self.desk.policy;
         let origin = self.desk.books.origin()?;
         let order = turns::order(origin, self.session, policy.members.iter().map(|member| &member.name));
-        let mut queues: HashMap<&Party, Vec<&Paper>> = HashMap::new();
+        let mut queues: BTreeMap<&Party, VecDeque<&Paper>> = BTreeMap::new();
         for paper in papers {
-            queues.entry(&paper.proposal.author).or_default().push(paper);
+            queues.entry(&paper.proposal.author).or_default().push_back(paper);
         }
-        queues.values_mut().for_each(|queue| queue.sort_by_key(|paper| (paper.proposal.sequence, paper.pid)));
+        queues.values_mut().for_each(|queue| queue.make_contiguous().sort_by_key(|paper| (paper.proposal.sequence, paper.pid)));
         let mut turn_taken = true;
         while turn_taken && self.desk.ended_by.is_none() {
             turn_taken = false;
@@ -303,8 +166,8 @@ impl<'a> Planner<'a> {
                     break;
                 }
                 let Some(queue) = queues.get_mut(member) else { continue };
-                let Some(at) = queue.iter().position(|paper| is_ready(&self.desk, paper)) else { continue };
-                let paper = queue.remove(at);
+                let ready = queue.iter().position(|paper| is_ready(&self.desk, paper));
+                let Some(paper) = ready.and_then(|at| queue.remove(at)) else { continue };
                 let verdict = judge::judge(&self.desk, paper);
                 self.answer(paper, verdict)?;
                 turn_taken = true;
@@ -321,7 +184,7 @@ impl<'a> Planner<'a> {
         let kept = verdict.rule() != Some(Rule::HeldFull);
         let held = (!verdict.is_final()).then_some(Held { first_number: paper.first_number, kept });
         let count = self.desk.held.entry(paper.proposal.author.clone()).or_insert(0);
-        match (paper.held_before, held.is_some_and(|held| held.kept)) {
+        match (paper.is_held(), held.is_some_and(|held| held.kept)) {
             (true, false) => *count -= 1,
             (false, true) => *count += 1,
             _ => {}
@@ -363,7 +226,8 @@ impl<'a> Planner<'a> {
         let books = self.desk.books;
         let (mut pack, mut keep) = (BTreeSet::new(), BTreeSet::new());
         for ruling in &self.rulings {
-            let objects = ruling.objects.iter().map(|(hash, _)| *hash).filter(|hash| !books.packed().contains_key(hash));
+            let sound = ruling.objects.iter().filter(|(_, fault)| fault.is_none()).map(|(hash, _)| *hash);
+            let objects = sound.filter(|hash| !books.packed().contains_key(hash));
             match (&ruling.verdict, ruling.held) {
                 (Verdict::Accepted, _) => pack.extend(objects),
                 (_, Some(Held { kept: true, .. })) => keep.extend(objects),

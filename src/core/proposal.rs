@@ -4,7 +4,7 @@ use super::cbor::{Canonical, Reader, Writer};
 use super::ids::{Hash, Head, MediaType, Name, Origin, Party, Pid, Text};
 use super::limits::{AFTER_MAX, OBJECT_BYTES_MAX, OPERATIONS_MAX, POLICY_BYTES_MAX, UINT_MAX};
 use super::policy::Policy;
-use super::rules::{Checked, Fault, Rule};
+use super::rules::Checked;
 
 /// Media type of an entry that is a tree (SPEC 3.13).
 pub const TREE_MEDIA_TYPE: &str = "application/vnd.tabellion.tree+cbor";
@@ -206,6 +206,12 @@ fn read_absent(r: &mut Reader<'_>) -> Checked<Expect> {
     if r.bool()? { Err(r.fault("expect is true; false or a hash expected")) } else { Ok(Expect::Absent) }
 }
 
+/// SPEC 3.5: `after` has 1 to 16 pids; without any the key is absent.
+fn read_after(r: &mut Reader<'_>) -> Checked<Vec<Pid>> {
+    let after = r.list(AFTER_MAX)?;
+    if after.is_empty() { Err(r.fault("after is empty; 1 to 16 papers expected")) } else { Ok(after) }
+}
+
 fn read_policy(r: &mut Reader<'_>) -> Checked<Box<Policy>> {
     let bytes = r.bytes()?;
     if bytes.len() > POLICY_BYTES_MAX {
@@ -237,14 +243,14 @@ impl Canonical for Proposal {
         let (mut operations, mut last_number, mut after, mut note) = (None, None, None, None);
         r.reading("proposal").map(|key, r| {
             match key {
-                0 => version = Some(read_version(r)?),
+                0 => version = Some(r.version()?),
                 1 => origin = Some(r.parse()?),
                 2 => author = Some(r.parse()?),
                 3 => sequence = Some(r.uint_in(1..=UINT_MAX)?),
                 4 => base = Some(Head::read(r)?),
                 5 => operations = Some(r.list(OPERATIONS_MAX)?),
                 6 => last_number = Some(r.uint_in(1..=UINT_MAX)?),
-                7 => after = Some(r.list(AFTER_MAX)?),
+                7 => after = Some(read_after(r)?),
                 8 => note = Some(r.parse()?),
                 _ => return Ok(false),
             }
@@ -286,13 +292,5 @@ impl Proposal {
             return Err(r.fault("after does not ascend"));
         }
         Ok(())
-    }
-}
-
-/// Reads a version; anything but 1 is `version-unknown`.
-pub(super) fn read_version(r: &mut Reader<'_>) -> Checked<()> {
-    match r.uint()? {
-        1 => Ok(()),
-        other => Err(Fault::new(Rule::VersionUnknown, format!("version {other} found, 1 expected"))),
     }
 }

@@ -9,7 +9,7 @@ use super::bundle::BundleHeader;
 use super::cbor::{Canonical, Writer};
 use super::ids::Pid;
 use super::limits::TILE_WIDTH;
-use super::note::{Checkpoint, InclusionProof, VerdictNote, assemble};
+use super::note::{Checkpoint, InclusionProof, Note, VerdictNote, assemble};
 use super::payload::{Ruling, write_objects};
 use super::policy_text;
 use super::rules::{Checked, Fault, Rule};
@@ -63,11 +63,12 @@ fn checkpoint_lines(books: &Books) -> Vec<&str> {
 /// # Errors
 /// `internal-fault` when it is not sealed.
 pub fn checkpoint(books: &Books, number: u64) -> Checked<String> {
-    let holds = |session: &&Session| session.closed.as_ref().is_some_and(|closed| closed.after.number >= number);
-    let session = books.sessions().iter().find(holds).and_then(|session| session.sealed.as_ref());
-    let lines = session.and_then(|sealed| sealed.checkpoints.iter().find(|(n, _)| *n == number));
-    let (_, lines) = lines.ok_or_else(|| unsealed(format_args!("common@{number}")))?;
-    Ok(assemble(&checkpoint_text(books, number)?, lines))
+    let is_before = |session: &Session| session.closed.as_ref().is_some_and(|closed| closed.after.number < number);
+    let at = books.sessions().partition_point(is_before);
+    let sealed = books.sessions().get(at).and_then(|session| session.sealed.as_ref());
+    let found = sealed.and_then(|sealed| Some((sealed, sealed.checkpoints.binary_search_by_key(&number, |(n, _)| *n).ok()?)));
+    let (sealed, at) = found.ok_or_else(|| unsealed(format_args!("common@{number}")))?;
+    Ok(assemble(&checkpoint_text(books, number)?, &sealed.checkpoints[at].1))
 }
 
 /// The proof that record `number` is in the log of `size` records, with that size's checkpoint.
@@ -91,9 +92,25 @@ pub fn receipt(books: &Books, session: &Session, ruling: &Ruling) -> Checked<Vec
     if let Some(record) = &ruling.record {
         return Ok(inclusion_proof(books, record.number, closed.after.number)?.text().into_bytes());
     }
-    let lines = sealed.notes.iter().find(|(pid, _)| *pid == ruling.pid);
-    let (_, lines) = lines.ok_or_else(|| unsealed(format_args!("the note for paper {}", ruling.pid)))?;
-    Ok(assemble(&note_text(books, session, ruling)?, lines).into_bytes())
+    let at = sealed.notes.binary_search_by_key(&ruling.pid, |(pid, _)| *pid);
+    let at = at.map_err(|_| unsealed(format_args!("the note for paper {}", ruling.pid)))?;
+    Ok(assemble(&note_text(books, session, ruling)?, &sealed.notes[at].1).into_bytes())
+}
+
+/// Verifies every signature over a session's results, as a stranger would, before any of them is emitted.
+///
+/// # Errors
+/// `checkpoint-unsigned` with the key ids; `internal-fault` when the session is not sealed.
+pub fn check_signatures(books: &Books, session: &Session) -> Checked<()> {
+    let key = books.log_key()?;
+    for ruling in &session.rulings {
+        let signed = match &ruling.record {
+            Some(record) => checkpoint(books, record.number)?.into_bytes(),
+            None => receipt(books, session, ruling)?,
+        };
+        Note::parse(&signed)?.verify(key)?;
+    }
+    Ok(())
 }
 
 /// A receipts file (SPEC 8.1) of these papers' receipts, ascending by paper.

@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::cose::Signer;
 use super::ids::{Kid, Party};
-use super::policy::{Keyring, Policy};
+use super::keyring::Keyring;
+use super::policy::Policy;
+use super::proposal::{Operation, Proposal};
 
 /// How a group stands: what it has, what it needs, and who has not signed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,4 +55,14 @@ pub fn counted(keyring: &Keyring, needed: &BTreeSet<&Party>, valid: &Valid) -> V
     }
     out.sort();
     out
+}
+
+/// The groups that must approve a paper, each with the policy it is counted by.
+pub fn groups_of<'a>(policy: &'a Policy, proposal: &'a Proposal) -> Vec<(&'a Policy, &'a Party)> {
+    if let Some(next) = proposal.sets_policy() {
+        return vec![(policy, &policy.governors), (next, &next.governors)];
+    }
+    let names = proposal.operations.iter().filter_map(Operation::name);
+    let groups: BTreeSet<&Party> = names.filter_map(|name| policy.rule_for(name)?.approve.as_ref()).collect();
+    groups.into_iter().map(|group| (policy, group)).collect()
 }

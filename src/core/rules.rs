@@ -154,7 +154,7 @@ rules! {
     Exists "exists" Desk Stop "something is there already and is never overwritten" "path" "look at what is there, and choose another place";
     FileFault "file-fault" Desk Stop "a file or folder could not be read or written" "path error" "look at the medium or the disk, then run the same command again";
     MediumFault "medium-fault" Desk Stop "writing to the medium failed, or what was read back differs" "path error" "the ledger is safe; run tabellion witness export with another medium";
-    MediumForeign "medium-foreign" Desk Stop "the medium already carries the published folder of another history" "found expected" "use another medium; nothing on this one was changed";
+    MediumForeign "medium-foreign" Desk Stop "the medium carries another history, or something else, where our published folder goes" "found expected" "use another medium; nothing on this one was changed";
     KeyFile "key-file" Desk Stop "the key file is not one of ours or was damaged" "reason" "bring the right file, or restore it from its copy";
     Passphrase "passphrase" Desk Stop "the passphrase does not open the key" "path" "run the same command again with the right passphrase";
     KeyMismatch "key-mismatch" Desk Stop "the key is not the one that belongs here" "found expected" "bring the key that belongs to this ledger or member";

@@ -1,12 +1,13 @@
 //! The log in tiles: C2SP tlog-tiles paths and contents, and proofs made from nothing but complete subtrees.
 //!
-//! What a root or a proof is made of is written here once, over the trait [`Tiles`]; [`super::tree::Log`] answers from memory, a
-//! [`TileReader`] from published tiles. Tiles are not trusted: whoever reads them compares the root with a signed one.
+//! A [`TileReader`] answers from published tiles what [`super::tree::Log`] answers from memory. Tiles are not trusted: whoever reads them
+//! compares the root with a signed one.
 
 use super::ids::Hash;
 use super::limits::TILE_WIDTH;
+use super::merkle::node_hash;
+pub use super::merkle::{Tiles, consistency, inclusion, root};
 use super::rules::{Checked, Fault, Rule};
-use super::tree::{empty_root, node_hash};
 
 /// Levels of the tree in one tile: `2^8 = 256` hashes.
 const TILE_HEIGHT: u32 = 8;
@@ -161,109 +162,6 @@ pub fn decode_bundle(bytes: &[u8]) -> Checked<Vec<&[u8]>> {
         rest = after;
     }
     Ok(entries)
-}
-
-/// What can give the hash of any complete subtree.
-pub trait Tiles {
-    /// Hash of the complete subtree over leaves `index · 2^level` to `(index + 1) · 2^level − 1`.
-    ///
-    /// # Errors
-    /// The rule of whatever keeps the hash from being read.
-    fn hash(&self, level: u32, index: u64) -> Checked<Hash>;
-}
-
-/// `MTH(D[begin..end])`: left part the largest power of two below the length. `begin` is a multiple of that power.
-pub(super) fn range_root<E>(hash: &impl Fn(u32, u64) -> Result<Hash, E>, begin: u64, end: u64) -> Result<Hash, E> {
-    let length = end - begin;
-    if length == 0 {
-        return Ok(empty_root());
-    }
-    if length.is_power_of_two() {
-        let level = length.trailing_zeros();
-        return hash(level, begin >> level);
-    }
-    let middle = begin + split(length);
-    Ok(node_hash(range_root(hash, begin, middle)?, range_root(hash, middle, end)?))
-}
-
-/// The largest power of two below `length`, which is at least 2.
-fn split(length: u64) -> u64 {
-    1 << (length - 1).ilog2()
-}
-
-/// `MTH(D[0..size])`: the root of the tree of `size`.
-///
-/// # Errors
-/// Those of `tiles`.
-///
-/// # Source
-/// RFC 6962 section 2.1.
-pub fn root(tiles: &impl Tiles, size: u64) -> Checked<Hash> {
-    range_root(&|level, index| tiles.hash(level, index), 0, size)
-}
-
-/// `PATH(index, D[0..size])`: the siblings of leaf `index`, leaf first; none in a tree of size 1.
-///
-/// # Errors
-/// `proof-fails` when `index` is not below `size`; those of `tiles`.
-///
-/// # Source
-/// RFC 6962 section 2.1.1.
-pub fn inclusion(tiles: &impl Tiles, index: u64, size: u64) -> Checked<Vec<Hash>> {
-    if index >= size {
-        return Err(Fault::new(Rule::ProofFails, format!("found index {index}; expected one below size {size}")));
-    }
-    let hash = |level, index| tiles.hash(level, index);
-    let (mut begin, mut end) = (0, size);
-    let mut proof = Vec::new();
-    while end - begin > 1 {
-        let middle = begin + split(end - begin);
-        if index < middle {
-            proof.push(range_root(&hash, middle, end)?);
-            end = middle;
-        } else {
-            proof.push(range_root(&hash, begin, middle)?);
-            begin = middle;
-        }
-    }
-    proof.reverse();
-    Ok(proof)
-}
-
-/// `PROOF(old, D[0..new])`: empty when `old` is 0 or equal to `new`.
-///
-/// # Errors
-/// `proof-fails` when `old` is above `new`; those of `tiles`.
-///
-/// # Source
-/// RFC 6962 section 2.1.2.
-pub fn consistency(tiles: &impl Tiles, old: u64, new: u64) -> Checked<Vec<Hash>> {
-    if old > new {
-        return Err(Fault::new(Rule::ProofFails, format!("found old size {old}; expected at most the new size {new}")));
-    }
-    if old == 0 || old == new {
-        return Ok(Vec::new());
-    }
-    let hash = |level, index| tiles.hash(level, index);
-    let (mut begin, mut end) = (0, new);
-    let mut proof = Vec::new();
-    // SUBPROOF: follow the right edge of the old tree until the range ends where the old tree does.
-    while end != old {
-        let middle = begin + split(end - begin);
-        if old <= middle {
-            proof.push(range_root(&hash, middle, end)?);
-            end = middle;
-        } else {
-            proof.push(range_root(&hash, begin, middle)?);
-            begin = middle;
-        }
-    }
-    // The verifier has the whole old root already; any other subtree it must be told.
-    if begin > 0 {
-        proof.push(range_root(&hash, begin, end)?);
-    }
-    proof.reverse();
-    Ok(proof)
 }
 
 /// [`Tiles`] over the published tiles of a tree of `size`: `read` gives the bytes of one tile and may keep them.

@@ -1,38 +1,15 @@
 //! The RFC 6962 Merkle tree: hashes, the log in memory, and the two verifiers.
 //!
 //! Entry N−1 is record N. Leaves and nodes are hashed with different first bytes, so no leaf can pass for a node. How roots and proofs are
-//! put together is in [`super::tile`]; the verifiers here follow RFC 9162 and share nothing with it.
+//! put together is in [`super::merkle`]; the verifiers here follow RFC 9162 and share nothing with it.
 
 use std::convert::Infallible;
 
 use super::ids::{Hash, Head};
 use super::limits::TILE_WIDTH;
+use super::merkle::{self, Tiles, range_root};
+pub use super::merkle::{empty_root, leaf_hash, node_hash};
 use super::rules::{Checked, Fault, Rule};
-use super::tile::{self, Tiles};
-
-/// `SHA-256(0x00 ‖ entry)`: the hash of one entry of the log.
-///
-/// # Source
-/// RFC 6962 section 2.1; SPEC 4.1.
-pub fn leaf_hash(entry: &[u8]) -> Hash {
-    Hash::of_parts(&[&[0x00], entry])
-}
-
-/// `SHA-256(0x01 ‖ left ‖ right)`: the root of the tree that has `left` and `right` below it.
-///
-/// # Source
-/// RFC 6962 section 2.1; SPEC 4.1.
-pub fn node_hash(left: Hash, right: Hash) -> Hash {
-    Hash::of_parts(&[&[0x01], &left.0, &right.0])
-}
-
-/// `SHA-256("")`: the root of the empty tree.
-///
-/// # Source
-/// RFC 6962 section 2.1; SPEC 4.1.
-pub fn empty_root() -> Hash {
-    Hash::of(b"")
-}
 
 /// An append-only list of leaf hashes that answers for every size it ever had.
 ///
@@ -79,7 +56,7 @@ impl Log {
     /// As [`Log::root_at`] for a size that is not above this one: every complete subtree in it is kept, so nothing can be missing.
     fn root_within(&self, size: u64) -> Hash {
         let kept = |level: u32, index: u64| Ok::<_, Infallible>(self.levels[level as usize][index as usize]);
-        let Ok(root) = tile::range_root(&kept, 0, size);
+        let Ok(root) = range_root(&kept, 0, size);
         root
     }
 
@@ -91,7 +68,7 @@ impl Log {
         if size > self.size() {
             return None;
         }
-        tile::inclusion(self, index, size).ok()
+        merkle::inclusion(self, index, size).ok()
     }
 
     /// The proof that the tree of `old` is the beginning of the tree of `new`; empty when `old` is 0 or `new`; `None` unless
@@ -103,7 +80,7 @@ impl Log {
         if new > self.size() {
             return None;
         }
-        tile::consistency(self, old, new).ok()
+        merkle::consistency(self, old, new).ok()
     }
 
     /// The bytes of a tile: `width` hashes of tree level `8 · level`, from `256 · index` on; `None` when the log lacks one of them or

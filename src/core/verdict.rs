@@ -5,7 +5,7 @@ use super::limits::DETAIL_BYTES_MAX;
 use super::rules::{Checked, Fault, Outcome, Rule};
 
 /// A value longer than this is shown as its hash (SPEC 4.7).
-const VALUE_BYTES_MAX: usize = 80;
+const VALUE_BYTES_MAX: usize = 64;
 
 /// The answer to a paper.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -84,7 +84,7 @@ pub struct Detail(String);
 impl Detail {
     /// Joins words that obey the alphabet; what does not fit into 200 bytes is left out, whole words at a time.
     ///
-    /// A word outside the alphabet, or longer than 80 bytes, is shown as its hash, so that a detail can always be made.
+    /// A word outside the alphabet, or longer than 64 bytes, is shown as its hash, so that a detail can always be made.
     pub fn of(words: &[&str]) -> Detail {
         let mut text = String::new();
         for word in words {
@@ -139,7 +139,7 @@ mod tests {
     #[test]
     fn detail_shortens_long_and_foreign_words_and_stays_within_its_bound() {
         assert_eq!(Detail::of(&["name", "tools/editor"]).as_str(), "name tools/editor");
-        let long = "a".repeat(81);
+        let long = "a".repeat(65);
         assert_eq!(Detail::of(&["name", &long]).as_str(), format!("name {}", Hash::of(long.as_bytes()).short()));
         assert!(Detail::of(&["Größe\n"]).as_str().starts_with("sha256:"));
         let many = Detail::of(&["missing"; 40]);

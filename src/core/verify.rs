@@ -5,7 +5,8 @@
 use super::cbor::Canonical;
 use super::cose::{Envelope, PaperKind, Signer, verify_signature};
 use super::ids::{Kid, Origin, Pid};
-use super::policy::{Keyring, Policy};
+use super::keyring::Keyring;
+use super::policy::Policy;
 use super::proposal::Proposal;
 use super::quorum::Valid;
 use super::rules::{Checked, Fault, Rule};
@@ -89,8 +90,8 @@ pub struct Enrolment<'a> {
     pub policy: &'a Policy,
     /// Its keys.
     pub keyring: &'a Keyring,
-    /// Whether the ledger holds a paper: a held one is recognised by its id alone, its author's signature is in the ledger.
-    pub holds: &'a dyn Fn(&Pid) -> bool,
+    /// Whether the ledger holds this paper: then its author's signature is in the ledger, and need not come again.
+    pub is_held: bool,
 }
 
 /// Verifies a paper's signatures, each over the bytes received.
@@ -105,11 +106,18 @@ pub fn verify(parsed: Parsed, enrolment: &Enrolment<'_>) -> Checked<(Verified, V
     if proposal.origin != *enrolment.origin {
         return Err(Fault::new(Rule::OriginMismatch, format!("found {}; expected {}", proposal.origin, enrolment.origin)));
     }
-    let held = (enrolment.holds)(&pid);
+    let held = enrolment.is_held;
     if !held && enrolment.policy.member(&proposal.author).is_none() {
         return Err(Fault::new(Rule::AuthorUnknown, format!("author {}", proposal.author)));
     }
-    let coming = proposal.sets_policy().map(Policy::keyring).unwrap_or_default();
+    let by_author = |signer: &&Signer| enrolment.keyring.active(&signer.kid).is_some_and(|key| key.member == proposal.author);
+    let author_signed = envelope
+        .signers
+        .iter()
+        .filter(by_author)
+        .any(|signer| check_signer(signer, &envelope, enrolment.keyring, &Keyring::default()).is_ok());
+    // The keys of a policy that is only proposed are looked at when its author is known: decompressing 2,048 of them is not for strangers to cause.
+    let coming = proposal.sets_policy().filter(|_| held || author_signed).map(Policy::keyring).unwrap_or_default();
     let (mut valid, mut dropped) = (Valid::new(), Vec::new());
     for signer in &envelope.signers {
         match check_signer(signer, &envelope, enrolment.keyring, &coming) {
@@ -117,8 +125,7 @@ pub fn verify(parsed: Parsed, enrolment: &Enrolment<'_>) -> Checked<(Verified, V
             Err(fault) => dropped.push((signer.kid, fault)),
         }
     }
-    let by_author = |kid| enrolment.keyring.active(kid).is_some_and(|key| key.member == proposal.author);
-    if !held && !valid.keys().any(by_author) {
+    if !held && !author_signed {
         return Err(author_unsigned(&proposal, &envelope, enrolment, &dropped));
     }
     let dropped = dropped.into_iter().map(|(_, fault)| fault).collect();

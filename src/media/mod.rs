@@ -7,5 +7,3 @@ pub mod bundle_file;
 mod plain;
 pub mod publish;
 pub mod scan;
-
-pub use plain::shown;

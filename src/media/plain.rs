@@ -102,7 +102,7 @@ pub(super) fn folder_of(path: &Path) -> &Path {
 
 /// A path as it is shown: control characters, direction marks, backslashes and what is not UTF-8 are escaped, so that it can neither move
 /// the cursor nor pass for another.
-pub fn shown(path: &Path) -> String {
+pub(super) fn shown(path: &Path) -> String {
     let mut out = String::new();
     for chunk in path.as_os_str().as_bytes().utf8_chunks() {
         for c in chunk.valid().chars() {

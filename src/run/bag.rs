@@ -5,14 +5,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
+use crate::core::batch::{Admitted, admit};
 use crate::core::books::Books;
 use crate::core::bundle::FileKind;
 use crate::core::ids::{Hash, Pid};
-use crate::core::limits::NOTE_BYTES_MAX;
-use crate::core::note::{Checkpoint, InclusionProof, Note, VerdictNote};
 use crate::core::payload::ListedFile;
-use crate::core::rules::{Checked, Fault, Rule};
-use crate::core::verify::{self, Enrolment, Verified};
+use crate::core::rules::{Checked, Fault};
+use crate::core::verify::Verified;
 use crate::media::bundle_file::{BundleItem, ObjectAt, read_bundle};
 use crate::media::scan::{RawFile, Scanned, scan};
 
@@ -36,6 +35,7 @@ pub struct Bag {
     again: BTreeSet<(usize, Pid)>,
     objects: BTreeMap<Hash, (usize, usize, ObjectAt)>,
     listed: Vec<Listed>,
+    seen: BTreeSet<(usize, Hash)>,
 }
 
 impl Bag {
@@ -44,7 +44,14 @@ impl Bag {
     /// # Errors
     /// `not-found`, `medium-fault`, `file-fault` when our own copy cannot be made.
     pub fn gather(media: &[impl AsRef<Path>], staging: &Path, books: &Books) -> Checked<Bag> {
-        let mut bag = Bag { media: Vec::new(), verified: Vec::new(), again: BTreeSet::new(), objects: BTreeMap::new(), listed: Vec::new() };
+        let mut bag = Bag {
+            media: Vec::new(),
+            verified: Vec::new(),
+            again: BTreeSet::new(),
+            objects: BTreeMap::new(),
+            listed: Vec::new(),
+            seen: BTreeSet::new(),
+        };
         for (index, medium) in media.iter().enumerate() {
             let own = staging.join(index.to_string());
             make_folder(&own)?;
@@ -69,9 +76,11 @@ impl Bag {
         let cut = read_bundle(file, &mut |item| {
             match item {
                 BundleItem::Object(object) => drop(self.objects.entry(object.sha256).or_insert((medium, at, object))),
-                BundleItem::Paper(bytes) => match take_paper(&bytes, books) {
-                    Ok(Taken::Again(pid)) => drop(self.again.insert((medium, pid))),
-                    Ok(Taken::Verified(verified, dropped)) => {
+                // The very same bytes once more say nothing more.
+                BundleItem::Paper(bytes) if !self.seen.insert((medium, Hash::of(&bytes))) => {}
+                BundleItem::Paper(bytes) => match admit(books, &bytes) {
+                    Ok(Admitted::Again(pid)) => drop(self.again.insert((medium, pid))),
+                    Ok(Admitted::Verified(verified, dropped)) => {
                         listed.extend(dropped.into_iter().map(|fault| (Hash::of(&bytes), fault)));
                         self.verified.push(*verified);
                     }
@@ -141,72 +150,8 @@ impl Bag {
         files.chain(ignored).collect()
     }
 
-    /// Promise 9: looks for our own signature on a head that this ledger does not have, wherever it lies on a medium.
-    ///
-    /// # Errors
-    /// `head-elsewhere` with both heads; the caller halts.
-    pub fn check_gossip(&self, books: &Books) -> Checked<()> {
-        for file in self.media.iter().flat_map(|scanned| &scanned.files) {
-            let Ok(bytes) = file.bytes(NOTE_BYTES_MAX, Rule::CheckpointForm) else { continue };
-            match file.kind() {
-                FileKind::Checkpoint => check_checkpoint(file, &bytes, books)?,
-                FileKind::Note => check_note(file, &bytes, books)?,
-                FileKind::Proof => check_proof(file, &bytes, books)?,
-                _ => {}
-            }
-        }
-        Ok(())
+    /// Our copies of all files, of all media.
+    pub fn files(&self) -> impl Iterator<Item = &RawFile> {
+        self.media.iter().flat_map(|scanned| &scanned.files)
     }
-}
-
-/// What a paper on a medium turned out to be.
-enum Taken {
-    /// It has its verdict already.
-    Again(Pid),
-    /// It is authentic; the faults are of signatures that were dropped.
-    Verified(Box<Verified>, Vec<Fault>),
-}
-
-/// A paper decided is recognised by its id alone; any other must be authentic.
-fn take_paper(bytes: &[u8], books: &Books) -> Checked<Taken> {
-    let parsed = verify::parse(bytes)?;
-    if books.final_ruling(&parsed.pid()).is_some() {
-        return Ok(Taken::Again(parsed.pid()));
-    }
-    let holds = |pid: &Pid| books.held().contains_key(pid);
-    let enrolment = Enrolment { origin: books.origin()?, policy: books.policy()?, keyring: books.keyring(), holds: &holds };
-    verify::verify(parsed, &enrolment).map(|(verified, dropped)| Taken::Verified(Box::new(verified), dropped))
-}
-
-fn check_checkpoint(file: &RawFile, bytes: &[u8], books: &Books) -> Checked<()> {
-    let key = books.log_key()?;
-    let Ok(checkpoint) = Checkpoint::parse_signed(bytes, key) else { return Ok(()) };
-    let ours = books.log().root_at(checkpoint.head.number);
-    if ours == Some(checkpoint.head.root) {
-        return Ok(());
-    }
-    Err(elsewhere(file, &checkpoint.head, ours, books))
-}
-
-fn check_proof(file: &RawFile, bytes: &[u8], books: &Books) -> Checked<()> {
-    match InclusionProof::parse(bytes) {
-        Ok(proof) => check_checkpoint(file, proof.checkpoint.as_bytes(), books),
-        Err(_) => Ok(()),
-    }
-}
-
-fn check_note(file: &RawFile, bytes: &[u8], books: &Books) -> Checked<()> {
-    let ours = |note: &Note<'_>| books.log_key().is_ok_and(|key| note.verify(key).is_ok());
-    let Some(note) = Note::parse(bytes).ok().filter(ours) else { return Ok(()) };
-    let Ok(verdict) = VerdictNote::parse(note.text) else { return Ok(()) };
-    let root = books.log().root_at(verdict.head_before.number);
-    if root == Some(verdict.head_before.root) && verdict.session < books.next_session() {
-        return Ok(());
-    }
-    Err(elsewhere(file, &verdict.head_before, root, books))
-}
-
-fn elsewhere(file: &RawFile, theirs: &crate::core::ids::Head, ours: Option<Hash>, books: &Books) -> Fault {
-    let ours = ours.map_or(format!("our head is {}", books.head()), |root| format!("our root of that number is {root}"));
-    Fault::new(Rule::HeadElsewhere, format!("{} carries our signature on {theirs}; {ours}", file.path()))
 }

@@ -31,6 +31,7 @@ pub const RESULTS: &str = "tabellion/results";
 /// `medium-foreign`, `medium-fault`; the ledger is not touched.
 pub fn emit(desk: &Desk, medium: &Path, session: &Session, again: &BTreeSet<Pid>, observe: &mut Observe<'_>) -> Checked<()> {
     let books = desk.books();
+    publish::check_signatures(books, session)?;
     check_history(medium, books)?;
     emit_packs(desk, medium, observe)?;
     let folder = publish::folder(books)?.into_iter().map(|(path, bytes)| (format!("{COMMON}/{path}"), bytes));
@@ -72,18 +73,18 @@ fn results(books: &Books, session: &Session, again: &BTreeSet<Pid>) -> Checked<V
 /// Another history's folder is never overwritten: what lies there must be ours, and not newer than us.
 fn check_history(medium: &Path, books: &Books) -> Checked<()> {
     let path = medium.join(COMMON).join("checkpoint");
-    if path.symlink_metadata().is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound) {
-        return Ok(());
-    }
-    // The medium is hostile: a link, a pipe or a file without end may stand in this place.
-    let staging = staging()?;
-    let file = read_one(&path, staging.path()).map_err(|fault| match fault.rule {
-        Rule::FileUnknown => Fault::new(Rule::MediumForeign, format!("{}; our checkpoint or none expected", fault.shown())),
-        _ => Fault::new(Rule::MediumFault, fault.found),
-    })?;
-    let bytes = file.bytes(NOTE_BYTES_MAX, Rule::MediumForeign)?;
     let foreign =
         |found: String| Fault::new(Rule::MediumForeign, format!("{found} found in {}; {} expected", path.display(), books.head()));
+    // Read as a scan would: a plain file, once, bounded. What else lies there is not ours.
+    let copies = staging()?;
+    let bytes = match read_one(&path, copies.path()).and_then(|file| file.bytes(NOTE_BYTES_MAX, Rule::CheckpointForm)) {
+        Ok(bytes) => bytes,
+        Err(fault) if fault.rule == Rule::NotFound => return Ok(()),
+        Err(fault) if fault.rule == Rule::FileUnreadable => {
+            return Err(Fault::new(Rule::MediumFault, fault.found));
+        }
+        Err(fault) => return Err(Fault::new(Rule::MediumForeign, format!("{}; our checkpoint or none expected", fault.shown()))),
+    };
     let note = Note::parse(&bytes).map_err(|fault| foreign(fault.found))?;
     let first = note.text.lines().next().unwrap_or_default().chars().take(80).collect::<String>();
     let checkpoint = Checkpoint::parse_signed(&bytes, books.log_key()?).map_err(|_| foreign(format!("a checkpoint of {first:?}")))?;

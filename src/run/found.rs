@@ -6,9 +6,8 @@ use std::path::{Path, PathBuf};
 
 use crate::core::cbor::Canonical;
 use crate::core::charter::{self, Charter};
-use crate::core::ids::{Hash, Text};
+use crate::core::ids::Text;
 use crate::core::note::VerifierKey;
-use crate::core::payload::Closed;
 use crate::core::plan::found;
 use crate::core::policy::Policy;
 use crate::core::policy_text;
@@ -19,9 +18,9 @@ use crate::ledger::Ledger;
 use crate::media::publish::Observe;
 
 use super::desk::{Desk, DeskKeys, KEY_FILE};
-use super::files::{self, hash_file, make_folder, write_bytes};
+use super::events::{closed, events_of};
+use super::files::{self, make_folder, write_bytes};
 use super::problem::{Outcomes, Problem, Unchanged};
-use super::session::events_of;
 
 /// Name of the charter's bare payload in the desk's folder.
 pub const PAYLOAD_FILE: &str = "charter.payload";
@@ -107,15 +106,6 @@ fn continue_draft(draft: &Draft, path: &Path, policy: &Policy) -> Outcomes<(Path
     Ok((path.to_owned(), charter))
 }
 
-/// SHA-256 of the program that runs.
-///
-/// # Errors
-/// `file-fault`.
-pub fn program_digest() -> Checked<Hash> {
-    let path = std::env::current_exe().map_err(|error| Fault::new(Rule::FileFault, format!("this program: {error}")))?;
-    hash_file(&path).map(|(hash, _)| hash)
-}
-
 /// Third command: checks the signatures, creates the ledger, commits session 0. Run again, it continues or refuses.
 ///
 /// # Errors
@@ -171,16 +161,8 @@ fn create(dir: &Path, charter: &charter::VerifiedCharter, time: Option<u64>, key
     let mut desk = Desk::founded(dir, ledger);
     desk.unlock(keys)?;
     let plan = found(charter, time)?;
-    let closed = Closed {
-        session: 0,
-        after: plan.after(),
-        state_root: plan.state().root(),
-        media: Vec::new(),
-        version: env!("CARGO_PKG_VERSION").into(),
-        program: program_digest()?,
-        confirmation: format!("founded with charter sha256:{}", charter.envelope().pid()),
-        pack: None,
-    };
+    let confirmation = format!("founded with charter sha256:{}", charter.envelope().pid());
+    let closed = closed(&plan, Vec::new(), confirmation, None)?;
     observe("commit the session", "session 0");
     desk.commit(&events_of(&plan, closed))?;
     desk.write_head_file(observe)?;

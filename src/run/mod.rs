@@ -1,7 +1,11 @@
 //! The only code that orders effects. Each file is one visit of one person: what happens, in the order in which it happens.
 
 #[cfg(feature = "desk")]
+pub mod approve;
+#[cfg(feature = "desk")]
 pub mod bag;
+#[cfg(feature = "desk")]
+pub mod collect;
 pub mod consumer;
 #[cfg(feature = "desk")]
 pub mod demo;
@@ -9,15 +13,23 @@ pub mod demo;
 pub mod desk;
 #[cfg(feature = "desk")]
 pub mod emit;
+#[cfg(feature = "desk")]
+pub mod events;
 pub mod files;
 pub mod folder;
 #[cfg(feature = "desk")]
 pub mod found;
 #[cfg(feature = "desk")]
+pub mod gossip;
+#[cfg(feature = "desk")]
+pub mod home;
+#[cfg(feature = "desk")]
 pub mod objects;
 pub mod packs;
 pub mod problem;
 #[cfg(feature = "desk")]
-pub mod proposer;
+pub mod propose;
 #[cfg(feature = "desk")]
 pub mod session;
+#[cfg(feature = "desk")]
+pub mod signing;

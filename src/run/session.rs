@@ -3,20 +3,19 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
-use crate::core::cbor::Canonical;
-use crate::core::event::EventType;
-use crate::core::ids::{Hash, Head, Pid};
-use crate::core::payload::Closed;
-use crate::core::plan::{Batch, Plan, plan};
+use crate::core::batch::Batch;
+use crate::core::ids::{Head, Pid};
+use crate::core::plan::{Plan, plan};
 use crate::core::rules::{Checked, Fault, Rule};
 use crate::keys::Passphrase;
-use crate::ledger::NewEvent;
 use crate::media::publish::Observe;
 
 use super::bag::{Bag, Listed};
 use super::desk::{Desk, DeskKeys, KEY_FILE};
 use super::emit::emit;
+use super::events::{closed, events_of};
 use super::files::staging;
+use super::gossip;
 use super::objects::Store;
 use super::problem::{Outcomes, Unchanged};
 
@@ -87,7 +86,7 @@ pub fn session(request: &Request, operator: &mut dyn Operator, observe: &mut Obs
     // The media, each file copied once. Our own signature on a head we do not have halts the desk before it signs anything.
     let staging = staging()?;
     let bag = Bag::gather(&request.media, staging.path(), desk.books())?;
-    bag.check_gossip(desk.books()).map_err(|fault| desk.halt(fault))?;
+    gossip::check(&bag, desk.books()).map_err(|fault| desk.halt(fault))?;
 
     // The key, for this session only. What a broken session left undone is done first: the same bytes, whenever it is done.
     let keys = DeskKeys::unlock(&desk.dir().join(KEY_FILE), &operator.passphrase()?, desk.books().charter()?)?;
@@ -102,21 +101,25 @@ pub fn session(request: &Request, operator: &mut dyn Operator, observe: &mut Obs
         let confirmation = operator
             .confirm(&plan, &bag)
             .unchanged(|| format!("common@{} stays the head; nothing was committed or written", before.number))?;
-        let pack = Store::of(desk.dir()).keep(&plan, &bag, observe)?;
-        let events = events_of(&plan, closed(&plan, &bag, confirmation, pack)?);
+        let store = Store::of(desk.dir());
+        let pack =
+            store.keep(&plan, &bag, observe).unchanged(|| format!("common@{} stays the head; nothing was committed", before.number))?;
+        let events = events_of(&plan, closed(&plan, bag.inventory(), confirmation, pack)?);
 
         // THE COMMIT POINT: before it nothing happened; after it everything can be derived again.
         observe("commit the session", &format!("session {}", plan.opened().session));
         desk.commit(&events).unchanged(|| format!("{before} unless the commit was acknowledged; the next start tells"))?;
-        desk.write_head_file(observe)?;
-        desk.seal(&keys, observe)?;
-        Store::of(desk.dir()).tidy(plan.pack().iter().copied())?;
+        let committed = || format!("session {} is committed; the same command finishes it", plan.opened().session);
+        desk.write_head_file(observe).unchanged(committed)?;
+        desk.seal(&keys, observe).unchanged(committed)?;
+        store.tidy(plan.pack().iter().copied()).unchanged(committed)?;
     }
     drop(keys);
 
-    // Everything emitted is read from the ledger again. A medium that fails is given up; the others go on.
-    desk.read_again()?;
-    let media = emit_all(&desk, request, &bag, observe)?;
+    // Everything emitted is read from the ledger again, and every signature of it verified. A medium that fails is given up; the others go on.
+    let sealed = |head: Head| move || format!("the ledger is complete at common@{}; nothing more was written to the media", head.number);
+    desk.read_again().unchanged(sealed(before))?;
+    let media = emit_all(&desk, request, &bag, observe).unchanged(sealed(desk.books().head()))?;
     let session = desk.books().sessions().last().map_or(0, |session| session.opened.session);
     let heads = (before, desk.books().head());
     Ok(Report { session, is_new, repaired, heads, again: bag.again(), listed: bag.listed().to_vec(), media, desk })
@@ -143,38 +146,6 @@ fn emit_all(desk: &Desk, request: &Request, bag: &Bag, observe: &mut Observe<'_>
         out.push((medium.clone(), emit(desk, medium, last, &bag.again_on(index), observe)));
     }
     Ok(out)
-}
-
-/// The closing event. Its inventory comes last in the session, so that file names cannot reach the session's records.
-fn closed(plan: &Plan, bag: &Bag, confirmation: String, pack: Option<(Hash, u64)>) -> Checked<Closed> {
-    Ok(Closed {
-        session: plan.opened().session,
-        after: plan.after(),
-        state_root: plan.state().root(),
-        media: bag.inventory(),
-        version: env!("CARGO_PKG_VERSION").into(),
-        program: super::found::program_digest()?,
-        confirmation,
-        pack,
-    })
-}
-
-/// The events of a session, in the order of SPEC 7.4.
-pub(super) fn events_of(plan: &Plan, closed: Closed) -> Vec<NewEvent> {
-    let session = plan.opened().session;
-    let opened = (EventType::Opened, plan.opened().to_cbor());
-    let rulings = plan.rulings().iter().map(|ruling| {
-        let event_type = if ruling.verdict.is_final() { EventType::Verdict } else { EventType::Notice };
-        (event_type, ruling.to_cbor())
-    });
-    let all = std::iter::once(opened).chain(rulings).chain(std::iter::once((EventType::Closed, closed.to_cbor())));
-    let event = |(index, (event_type, payload))| NewEvent {
-        event_id: format!("{session}/{index}"),
-        timestamp: plan.opened().time.unwrap_or(0),
-        event_type,
-        payload,
-    };
-    all.enumerate().map(event).collect()
 }
 
 /// Writes everything the ledger has published to another medium: the same bytes, no key.

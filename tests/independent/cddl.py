@@ -2,8 +2,8 @@
 
 Usage: cddl.py SCHEMA FOLDER [MOST]
 
-Items are cut out of their files by offset and never encoded again. Of each type at most MOST items are checked (all without it), spread
-evenly, the first and the last among them; the first and the last are also given to the command `cddl-verify -t TYPE`.
+Items are cut out of their files by offset and never encoded again. Of each type MOST items are checked (all without it), spread evenly,
+and the first and the last of each file; the first and the last of the type are also given to the command `cddl-verify -t TYPE`.
 """
 import subprocess
 import sys
@@ -73,11 +73,18 @@ def trees_named(folder):
     return {entry[0] for entry in entries if entry[2] == TREE}
 
 
+def file_of(item):
+    return item[0].split(":")[0]
+
+
 def spread(found, most):
-    """At most `most` of a list, evenly, the first and the last among them."""
+    """At most `most` of a list, evenly, the first and the last among them; and the first and the last of each file."""
     if len(found) <= most:
         return found
-    return [found[i * (len(found) - 1) // (most - 1)] for i in range(most)]
+    last = len(found) - 1
+    evenly = {i * last // (most - 1) for i in range(most)}
+    edges = {i for i in range(1, last) if file_of(found[i - 1]) != file_of(found[i]) or file_of(found[i]) != file_of(found[i + 1])}
+    return [found[i] for i in sorted(evenly | edges)]
 
 
 def command(schema, rule, item):
@@ -103,7 +110,7 @@ def main(schema, path, most):
             if not result.valid:
                 sys.exit(f"cddl: refused: {where} is no {rule}: {'; '.join(result.errors)}")
             checked += 1
-        for where, item in spread(found, 2):
+        for where, item in found[:1] + found[1:][-1:]:
             if command(schema, rule, item) != 0:
                 sys.exit(f"cddl: refused by cddl-verify: {where} is no {rule}")
     print("cddl:", ", ".join(f"{len(found)} {rule}" for rule, found in sorted(by_type.items())))

@@ -1,0 +1,174 @@
+//! What a session judges: papers admitted one by one, then united with what the ledger holds (SPEC 6.1 to 6.3, 6.10).
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::books::{Books, HeldPaper};
+use super::cose::{Envelope, PaperKind, Signer};
+use super::ids::{Hash, Party, Pid};
+use super::keyring::Keyring;
+use super::limits::SESSION_PAPERS_MAX;
+use super::policy::Policy;
+use super::proposal::{Operation, Proposal};
+use super::quorum::{self, Valid, groups_of};
+use super::rules::{Checked, Fault, Rule};
+use super::verify::{self, Enrolment, Verified};
+
+/// What a paper as brought turned out to be.
+pub enum Admitted {
+    /// It has its verdict already.
+    Again(Pid),
+    /// It is authentic; the faults are of signatures beside the author's that were dropped.
+    Verified(Box<Verified>, Vec<Fault>),
+}
+
+/// Admits a paper as brought. One that is decided or held is recognised by its id alone; any other must be signed by its author.
+///
+/// # Errors
+/// Every rule of stages parse and verify; the caller lists the paper with it.
+pub fn admit(books: &Books, bytes: &[u8]) -> Checked<Admitted> {
+    let parsed = verify::parse(bytes)?;
+    if books.final_ruling(&parsed.pid()).is_some() {
+        return Ok(Admitted::Again(parsed.pid()));
+    }
+    let is_held = books.held().contains_key(&parsed.pid());
+    let enrolment = Enrolment { origin: books.origin()?, policy: books.policy()?, keyring: books.keyring(), is_held };
+    verify::verify(parsed, &enrolment).map(|(verified, dropped)| Admitted::Verified(Box::new(verified), dropped))
+}
+
+/// A paper to be judged: united from everything brought and held.
+#[derive(Clone, Debug)]
+pub struct Paper {
+    /// Its id.
+    pub pid: Pid,
+    /// Its payload.
+    pub payload: Vec<u8>,
+    /// What it asks for.
+    pub proposal: Proposal,
+    /// Valid signatures by key id: the held one, else the bytewise smallest brought.
+    pub valid: Valid,
+    /// N of the head before the session in which it first came.
+    pub first_number: u64,
+    held_before: bool,
+}
+
+impl Paper {
+    /// Whether the ledger holds it already.
+    pub fn is_held(&self) -> bool {
+        self.held_before
+    }
+
+    /// The canonical envelope as counted (SPEC 6.6).
+    pub fn envelope(&self, policy: &Policy, keyring: &Keyring) -> Envelope {
+        let mut needed: BTreeSet<&Party> = BTreeSet::from([&self.proposal.author]);
+        for (by, group) in groups_of(policy, &self.proposal).into_iter().filter(|(by, _)| std::ptr::eq(*by, policy)) {
+            needed.extend(by.expand(group));
+        }
+        let mut signers = quorum::counted(keyring, &needed, &self.valid);
+        if let Some(next) = self.proposal.sets_policy().filter(|next| next.check_sound().is_ok()) {
+            let mut needed = next.expand(&next.governors);
+            needed.insert(&self.proposal.author);
+            signers.extend(quorum::counted(&next.keyring(), &needed, &self.valid));
+        }
+        if signers.is_empty() {
+            signers = self.valid.iter().map(|(kid, signature)| Signer { kid: *kid, signature: *signature }).collect();
+        }
+        signers.sort();
+        signers.dedup();
+        Envelope { kind: PaperKind::Proposal, payload: self.payload.clone(), signers }
+    }
+}
+
+/// Everything a session judges; made only by [`Batch::gather`].
+pub struct Batch {
+    papers: BTreeMap<Pid, Paper>,
+    objects: BTreeMap<Hash, u64>,
+    news: BTreeSet<Pid>,
+}
+
+impl Batch {
+    /// Unites what was brought with what the ledger holds. A paper that has its verdict already is not judged again.
+    ///
+    /// `objects` are those that were brought, with their sizes; what the ledger keeps of its own is added to them.
+    ///
+    /// # Errors
+    /// `papers-too-many` when more papers are to be judged than a session may.
+    pub fn gather(books: &Books, brought: Vec<Verified>, objects: BTreeMap<Hash, u64>) -> Checked<Batch> {
+        let policy = books.policy()?;
+        let mut objects = objects;
+        objects.extend(books.packed());
+        objects.extend(books.held().values().flat_map(|held| &held.objects));
+        let mut batch = Batch { papers: BTreeMap::new(), objects, news: BTreeSet::new() };
+        for (pid, held) in books.held() {
+            let (payload, proposal, valid) = (held.payload.clone(), held.proposal.clone(), held.valid.clone());
+            batch.papers.insert(*pid, Paper { pid: *pid, payload, proposal, valid, first_number: held.first_number, held_before: true });
+        }
+        for paper in brought.into_iter().filter(|paper| books.final_ruling(&paper.pid()).is_none()) {
+            batch.unite(books, paper);
+        }
+        for (pid, held) in books.held() {
+            batch.note_news_of_held(books, policy, pid, held);
+        }
+        if batch.papers.len() as u64 > SESSION_PAPERS_MAX {
+            return Err(Fault::new(
+                Rule::PapersTooMany,
+                format!("{} papers found, {SESSION_PAPERS_MAX} a session at most", batch.papers.len()),
+            ));
+        }
+        Ok(batch)
+    }
+
+    fn unite(&mut self, books: &Books, brought: Verified) {
+        let pid = brought.pid();
+        let paper = self.papers.entry(pid).or_insert_with(|| Paper {
+            pid,
+            payload: brought.payload().to_vec(),
+            proposal: brought.proposal().clone(),
+            valid: Valid::new(),
+            first_number: books.head().number,
+            held_before: false,
+        });
+        if !paper.held_before {
+            self.news.insert(pid);
+        }
+        let held = books.held().get(&pid).map(|held| &held.valid);
+        for (kid, signature) in brought.valid() {
+            let known = paper.valid.entry(*kid).or_insert(*signature);
+            let kept = held.is_some_and(|held| held.contains_key(kid));
+            if !kept && signature < known {
+                *known = *signature;
+            }
+        }
+    }
+
+    /// A held paper is news when a signature now counts, or an object is here, that the ledger lacks.
+    fn note_news_of_held(&mut self, books: &Books, policy: &Policy, pid: &Pid, held: &HeldPaper) {
+        let Some(paper) = self.papers.get(pid) else { return };
+        let counted = paper.envelope(policy, books.keyring());
+        let signature = counted.signers.iter().any(|signer| !held.valid.contains_key(&signer.kid));
+        let object = held.proposal.operations.iter().any(|operation| match operation {
+            Operation::Put { name, entry, .. } => {
+                let known = held.objects.contains_key(&entry.sha256) || books.packed().contains_key(&entry.sha256);
+                !known && policy.keeps_content(name) && self.objects.contains_key(&entry.sha256)
+            }
+            _ => false,
+        });
+        if signature || object {
+            self.news.insert(*pid);
+        }
+    }
+
+    /// Papers for which something is here that the ledger lacks: without any, no session exists (SPEC 6.10).
+    pub fn news(&self) -> &BTreeSet<Pid> {
+        &self.news
+    }
+
+    /// Objects the desk can read, with their sizes.
+    pub fn objects(&self) -> &BTreeMap<Hash, u64> {
+        &self.objects
+    }
+
+    /// Everything to be judged, by id.
+    pub fn papers(&self) -> &BTreeMap<Pid, Paper> {
+        &self.papers
+    }
+}

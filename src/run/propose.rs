@@ -1,0 +1,162 @@
+//! What a proposer does first: make a paper, sign it, keep a copy at home, and put the bundle on its way.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use crate::core::cbor::Canonical;
+use crate::core::cose::PaperKind;
+use crate::core::ids::{Hash, MediaType, Name, Party, Pid, Text};
+use crate::core::pin::Pin;
+use crate::core::proposal::{Entry, Expect, Operation, Proposal};
+use crate::core::rules::{Checked, Fault, Rule};
+use crate::core::state::State;
+use crate::keys::derive::MemberKey;
+use crate::media::bundle_file::write_bundle;
+use crate::media::publish::copy_file;
+
+use super::consumer::state_at;
+use super::files::{hash_file, staging};
+use super::folder::CheckedFolder;
+use super::home::{self, INBOX};
+use super::problem::{Outcomes, Problem};
+use super::signing::{member_of, sign};
+
+/// One change a proposer asks for, as typed.
+pub enum Ask {
+    /// `NAME=PATH`: the name shall stand for this file.
+    Put(Name, PathBuf),
+    /// `NAME`: the name shall stand for nothing.
+    Remove(Name),
+}
+
+/// What shall be proposed.
+pub struct Wish<'a> {
+    /// The changes.
+    pub asks: Vec<Ask>,
+    /// The author's pin.
+    pub pin: &'a Pin,
+    /// Common as pinned, checked.
+    pub common: &'a CheckedFolder,
+    /// Whether to overwrite whatever is there, instead of expecting what the pin shows.
+    pub overwrite: bool,
+    /// Media type of what is put.
+    pub media_type: MediaType,
+    /// The largest number it may become.
+    pub last_number: Option<u64>,
+    /// Papers that must be final first.
+    pub after: Vec<Pid>,
+    /// The author's words.
+    pub note: Option<Text>,
+    /// Folder of the pin.
+    pub home: PathBuf,
+}
+
+/// A paper that was made, with its content.
+pub struct Proposed {
+    /// The envelope's bytes.
+    pub envelope: Vec<u8>,
+    /// What it asks for.
+    pub proposal: Proposal,
+    /// Its id.
+    pub pid: Pid,
+    /// The content it refers to.
+    pub objects: BTreeMap<Hash, PathBuf>,
+}
+
+/// Makes a paper, signs it, and keeps a copy beside the pin.
+///
+/// # Errors
+/// `key-mismatch`, `not-found`, `file-fault`, `payload-shape`.
+pub fn propose(wish: &Wish<'_>, key: &MemberKey) -> Outcomes<Proposed> {
+    let author = member_of(wish.common.common.policy()?, &key.public_bytes())?;
+    let state = state_at(&wish.common.common, wish.pin.head.number);
+    let mut objects = BTreeMap::new();
+    let mut operations = wish.asks.iter().map(|ask| operation(ask, wish, &state, &mut objects)).collect::<Checked<Vec<_>>>()?;
+    operations.sort_by(|a, b| a.name().cmp(&b.name()));
+    if let Some(name) = operations.windows(2).find(|pair| pair[0].name() == pair[1].name()).and_then(|pair| pair[0].name()) {
+        return Err(Problem::usage(format!("{name} stands twice; one change for each name expected")));
+    }
+    let sequence = next_sequence(wish, &author)?;
+    let mut after = wish.after.clone();
+    after.sort();
+    let proposal = Proposal {
+        origin: wish.pin.origin.clone(),
+        author,
+        sequence,
+        base: wish.pin.head,
+        operations,
+        last_number: wish.last_number,
+        after,
+        note: wish.note.clone(),
+    };
+    let payload = proposal.to_cbor();
+    Proposal::from_cbor(&payload)?;
+    let envelope = sign(PaperKind::Proposal, payload, Vec::new(), key)?;
+    let (bytes, pid) = (envelope.to_cbor(), envelope.pid());
+    home::keep(&wish.home, &pid, &bytes)?;
+    Ok(Proposed { envelope: bytes, proposal, pid, objects })
+}
+
+fn operation(ask: &Ask, wish: &Wish<'_>, state: &State, objects: &mut BTreeMap<Hash, PathBuf>) -> Checked<Operation> {
+    match ask {
+        Ask::Remove(name) => {
+            let expect = state.get(name).map(|entry| entry.sha256).filter(|_| !wish.overwrite);
+            Ok(Operation::Remove { name: name.clone(), expect })
+        }
+        Ask::Put(name, path) => {
+            let (sha256, size) = hash_file(path)?;
+            objects.insert(sha256, path.clone());
+            let expect = match state.get(name) {
+                _ if wish.overwrite => Expect::Anything,
+                None => Expect::Absent,
+                Some(entry) => Expect::Content(entry.sha256),
+            };
+            let entry = Entry { sha256, size, media_type: wish.media_type.clone(), source: None };
+            Ok(Operation::Put { name: name.clone(), entry, expect })
+        }
+    }
+}
+
+/// The next free sequence number: above every number this author used in Common or in the papers kept here.
+fn next_sequence(wish: &Wish<'_>, author: &Party) -> Checked<u64> {
+    let published = wish.common.common.pages().iter().filter_map(|page| page.proposal.as_ref());
+    let own = home::papers(&wish.home)?;
+    let own = own.iter().map(|(_, parsed)| parsed.proposal());
+    let used = published.chain(own).filter(|proposal| proposal.author == *author && proposal.origin == wish.pin.origin);
+    Ok(used.map(|proposal| proposal.sequence).max().unwrap_or(0) + 1)
+}
+
+/// Removes the copy of a paper that could not be exported: nobody else has it, and nothing will come back for it.
+pub fn forget(home: &Path, pid: &Pid) {
+    home::forget(home, pid);
+}
+
+/// Writes a paper and its content as a bundle to a file.
+///
+/// # Errors
+/// `file-fault`, `exists`.
+pub fn export_to_file(proposed: &Proposed, out: &Path) -> Checked<()> {
+    if out.exists() {
+        return Err(Fault::new(Rule::Exists, format!("{} is there; no file expected", out.display())));
+    }
+    write_bundle(out, std::slice::from_ref(&proposed.envelope), &contents(proposed))
+}
+
+fn contents(proposed: &Proposed) -> Vec<(Hash, PathBuf)> {
+    proposed.objects.iter().map(|(hash, path)| (*hash, path.clone())).collect()
+}
+
+/// Writes a paper and its content as a bundle into a medium's inbox, read back and compared; answers with its path on the medium.
+///
+/// # Errors
+/// `file-fault`, `medium-fault`.
+pub fn export_to_medium(proposed: &Proposed, medium: &Path) -> Checked<String> {
+    let staging = staging()?;
+    let bundle = staging.path().join("bundle");
+    write_bundle(&bundle, std::slice::from_ref(&proposed.envelope), &contents(proposed))?;
+    let (sha256, _) = hash_file(&bundle)?;
+    let name = format!("{}-{:06}-{}.bundle", proposed.proposal.author, proposed.proposal.sequence, proposed.pid.tiny());
+    let path = format!("{INBOX}/{name}");
+    copy_file(medium, &path, &bundle, sha256, &mut |_, _| {})?;
+    Ok(path)
+}

@@ -1,0 +1,87 @@
+//! Cases that are bytes put together by hand, and cases that are texts with a form.
+
+use serde_json::{Value, json};
+use tabellion::core::cbor::{self, Canonical as _};
+use tabellion::core::cose::Envelope;
+use tabellion::core::ids::{Hash, MediaType, Name, Origin, Party, Prefix, Text, parse_decimal};
+use tabellion::core::proposal::Proposal;
+use tabellion::core::rules::{Checked, Fault, Rule};
+use tabellion::core::state::StateProof;
+use tabellion::core::verify;
+
+use super::{Run, list, refused, text};
+
+/// `[[hex, meaning, times?], …]` put together: every piece says what it is, so that the defect can be seen.
+pub fn pieces(value: &Value) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    for piece in value.as_array().expect("a list of pieces") {
+        let once = hex::decode(piece[0].as_str().expect("hex")).expect("hex");
+        bytes.extend(once.repeat(piece[2].as_u64().unwrap_or(1) as usize));
+    }
+    bytes
+}
+
+pub fn run(input: &Value) -> Run {
+    let bytes = pieces(&input["bytes"]);
+    let seen = match text(input, "kind") {
+        "cbor" => cbor::check(&bytes).map(|()| json!({ "accepted": true, "length": bytes.len() })),
+        "envelope" => envelope(&bytes, input),
+        "proposal" => Proposal::from_cbor(&bytes).map(|proposal| {
+            json!({ "accepted": true, "author": proposal.author.as_str(), "sequence": proposal.sequence, "operations": proposal.operations.len() })
+        }),
+        _ => state_proof(&bytes, input),
+    };
+    let whole = (bytes.len() <= 2048).then(|| hex::encode(&bytes));
+    let mut made = json!({ "length": bytes.len(), "sha256": Hash::of(&bytes).hex() });
+    if let Some(whole) = whole {
+        made["hex"] = json!(whole);
+    }
+    Run { seen: seen.unwrap_or_else(|fault| refused(&fault)), made }
+}
+
+fn envelope(bytes: &[u8], input: &Value) -> Checked<Value> {
+    if input["as"] == json!("united") {
+        let envelope = Envelope::from_cbor(bytes)?;
+        return Ok(json!({ "accepted": true, "signers": envelope.signers.len() }));
+    }
+    if input["as"] == json!("paper") {
+        return verify::parse(bytes).map(|parsed| json!({ "accepted": true, "pid": parsed.pid().hex() }));
+    }
+    let envelope = Envelope::from_brought(bytes)?;
+    Ok(json!({ "accepted": true, "signers": envelope.signers.len(), "pid": envelope.pid().hex(), "env": envelope.env().hex() }))
+}
+
+fn state_proof(bytes: &[u8], input: &Value) -> Checked<Value> {
+    let proof = StateProof::from_cbor(bytes)?;
+    proof.verify(&Hash::from_hex(text(input, "root")).expect("a root"))?;
+    Ok(json!({ "accepted": true, "present": proof.entry.is_some() }))
+}
+
+/// Texts of one form, each accepted or refused.
+pub fn texts(input: &Value) -> Run {
+    let (mut accepted, mut refusals, mut rule) = (Vec::new(), Vec::new(), None);
+    for value in list(input, "values") {
+        match parse(text(input, "as"), value.as_str().expect("a text")) {
+            Ok(()) => accepted.push(value.clone()),
+            Err(fault) => {
+                rule = Some(fault.rule.id());
+                refusals.push(value.clone());
+            }
+        }
+    }
+    let seen = json!({ "accepted": accepted, "refused": refusals, "by": rule });
+    Run { seen, made: json!({}) }
+}
+
+fn parse(what: &str, value: &str) -> Checked<()> {
+    match what {
+        "name" => value.parse::<Name>().map(drop),
+        "prefix" => value.parse::<Prefix>().map(drop),
+        "party" => value.parse::<Party>().map(drop),
+        "origin" => value.parse::<Origin>().map(drop),
+        "media type" => value.parse::<MediaType>().map(drop),
+        "text" => value.parse::<Text>().map(drop),
+        "number" => parse_decimal(value).map(drop).ok_or_else(|| Fault::new(Rule::PayloadShape, value)),
+        other => panic!("unknown form {other:?}"),
+    }
+}
