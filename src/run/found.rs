@@ -149,7 +149,10 @@ fn create(dir: &Path, charter: &charter::VerifiedCharter, time: Option<u64>, key
     observe("create the ledger", crate::ledger::DATABASE_FILE);
     let ledger = match dir.join(crate::ledger::DATABASE_FILE).exists() {
         true => Ledger::open(dir)?,
-        false => Ledger::create(dir, &charter.charter().instance, keys.signer())?,
+        false => {
+            let steps = &mut |step| observe(step, crate::ledger::DATABASE_FILE);
+            Ledger::create_observed(dir, &charter.charter().instance, keys.signer(), steps)?
+        }
     };
     let mut desk = Desk::founded(dir, ledger);
     desk.unlock(keys)?;
@@ -165,7 +168,7 @@ fn create(dir: &Path, charter: &charter::VerifiedCharter, time: Option<u64>, key
         pack: None,
     };
     observe("commit the session", "session 0");
-    desk.commit(&events_of(&plan, closed))?;
+    desk.commit(&events_of(&plan, closed), observe)?;
     desk.write_head_file(observe)?;
     Ok(desk)
 }

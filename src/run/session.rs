@@ -80,14 +80,19 @@ pub struct Report {
 /// Whatever stops it, with what did not change.
 pub fn session(request: &Request, operator: &mut dyn Operator, observe: &mut Observe<'_>) -> Outcomes<Report> {
     // The desk: lock, schema, chain, books, head file. Then the head, as somebody outside this disk remembers it.
+    observe("open the ledger", crate::ledger::DATABASE_FILE);
     let mut desk = Desk::open(&request.ledger)?;
     let before = desk.books().head();
     operator.recognise(&before, desk.books().sessions().last().map(|session| &session.opened.before))?;
 
     // The media, each file copied once. Our own signature on a head we do not have halts the desk before it signs anything.
+    observe("copy the media", "");
     let staging = staging()?;
     let bag = Bag::gather(&request.media, staging.path(), desk.books())?;
-    bag.check_gossip(desk.books()).map_err(|fault| desk.halt(fault))?;
+    bag.check_gossip(desk.books()).map_err(|fault| {
+        observe("halt", &fault.found);
+        desk.halt(fault)
+    })?;
 
     // The key, for this session only. What a broken session left undone is done first: the same bytes, whenever it is done.
     let keys = DeskKeys::unlock(&desk.dir().join(KEY_FILE), &operator.passphrase()?, desk.books().charter()?)?;
@@ -105,7 +110,7 @@ pub fn session(request: &Request, operator: &mut dyn Operator, observe: &mut Obs
 
         // THE COMMIT POINT: before it nothing happened; after it everything can be derived again.
         observe("commit the session", &format!("session {}", plan.opened().session));
-        desk.commit(&events).unchanged(|| format!("{before} unless the commit was acknowledged; the next start tells"))?;
+        desk.commit(&events, observe).unchanged(|| format!("{before} unless the commit was acknowledged; the next start tells"))?;
         desk.write_head_file(observe)?;
         desk.seal(&keys, observe)?;
         Store::of(desk.dir()).tidy(plan.pack().iter().copied())?;
