@@ -97,7 +97,7 @@ pub fn session(request: &Request, operator: &mut dyn Operator, observe: &mut Obs
     // The key, for this session only. What a broken session left undone is done first: the same bytes, whenever it is done.
     let keys = DeskKeys::unlock(&desk.dir().join(KEY_FILE), &operator.passphrase()?, desk.books().charter()?)?;
     desk.unlock(&keys)?;
-    let repaired = finish_last_session(&mut desk, &keys, observe)?;
+    let repaired = finish_last_session(&mut desk, &keys, observe).unchanged(|| committed(&desk))?;
 
     // The plan: every record, verdict and note, decided before any effect. A session exists only if something is here that the ledger lacks.
     let batch = Batch::gather(desk.books(), bag.verified().to_vec(), bag.object_sizes())?;
@@ -111,18 +111,23 @@ pub fn session(request: &Request, operator: &mut dyn Operator, observe: &mut Obs
         // THE COMMIT POINT: before it nothing happened; after it everything can be derived again.
         observe("commit the session", &format!("session {}", plan.opened().session));
         desk.commit(&events, observe).unchanged(|| format!("{before} unless the commit was acknowledged; the next start tells"))?;
-        desk.write_head_file(observe)?;
-        desk.seal(&keys, observe)?;
-        Store::of(desk.dir()).tidy(plan.pack().iter().copied())?;
+        desk.write_head_file(observe).unchanged(|| committed(&desk))?;
+        desk.seal(&keys, observe).unchanged(|| committed(&desk))?;
     }
     drop(keys);
+    Store::of(desk.dir()).tidy(desk.books(), observe).unchanged(|| committed(&desk))?;
 
     // Everything emitted is read from the ledger again. A medium that fails is given up; the others go on.
-    desk.read_again()?;
-    let media = emit_all(&desk, request, &bag, batch.again(), observe)?;
+    desk.read_again().unchanged(|| committed(&desk))?;
+    let media = emit_all(&desk, request, &bag, batch.again(), observe).unchanged(|| committed(&desk))?;
     let session = desk.books().sessions().last().map_or(0, |session| session.opened.session);
     let heads = (before, desk.books().head());
     Ok(Report { session, is_new, repaired, heads, again: batch.again().clone(), listed: bag.listed().to_vec(), media, desk })
+}
+
+/// What stands when something fails behind the commit point.
+fn committed(desk: &Desk) -> String {
+    format!("the ledger stands at {}; what is left to do is done by running this again", desk.books().head())
 }
 
 /// Rolls the head file forward and seals what is not sealed, and says so.
