@@ -2,18 +2,20 @@
 //! bytes, no key.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
 use std::path::Path;
 
 use crate::core::books::{Books, Session};
 use crate::core::ids::Pid;
+use crate::core::limits::NOTE_BYTES_MAX;
 use crate::core::note::{Checkpoint, Note};
 use crate::core::publish::{self, pack_index, receipt, receipts_file, session_receipts};
 use crate::core::rules::{Checked, Fault, Rule};
 use crate::core::tile::session_stem;
 use crate::media::publish::{Observe, copy_file, remove_files, write_files};
+use crate::media::scan::read_one;
 
 use super::desk::Desk;
+use super::files::staging;
 use super::objects::Store;
 
 /// Where the published folder lies on a medium.
@@ -70,13 +72,15 @@ fn results(books: &Books, session: &Session, again: &BTreeSet<Pid>) -> Checked<V
 /// Another history's folder is never overwritten: what lies there must be ours, and not newer than us.
 fn check_history(medium: &Path, books: &Books) -> Checked<()> {
     let path = medium.join(COMMON).join("checkpoint");
-    let bytes = match fs::read(&path) {
-        Ok(bytes) => bytes,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
-        Err(error) => return Err(Fault::new(Rule::MediumFault, format!("{}: {error}", path.display()))),
-    };
     let foreign =
         |found: String| Fault::new(Rule::MediumForeign, format!("{found} found in {}; {} expected", path.display(), books.head()));
+    // As every file of a medium: a link, a pipe or a file without end in this place is looked at, not followed or waited for.
+    let staging = staging()?;
+    let bytes = match read_one(&path, staging.path()) {
+        Ok(file) => file.bytes(NOTE_BYTES_MAX, Rule::MediumForeign).map_err(|fault| foreign(fault.found))?,
+        Err(fault) if fault.rule == Rule::NotFound => return Ok(()),
+        Err(fault) => return Err(foreign(fault.found)),
+    };
     let note = Note::parse(&bytes).map_err(|fault| foreign(fault.found))?;
     let first = note.text.lines().next().unwrap_or_default().chars().take(80).collect::<String>();
     let checkpoint = Checkpoint::parse_signed(&bytes, books.log_key()?).map_err(|_| foreign(format!("a checkpoint of {first:?}")))?;
