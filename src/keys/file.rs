@@ -1,8 +1,7 @@
 //! The sealed key file (SPEC 9.2): two public lines, and the seed under a passphrase in an armoured age file.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{ErrorKind, Read, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
 use age::armor::{ArmoredReader, ArmoredWriter, Format};
@@ -196,28 +195,32 @@ fn public_key(line: &str, number: usize, role: &str) -> Checked<[u8; 32]> {
     })
 }
 
-/// Writes a new key file that only its owner may read, and has it and its folder on disk before it answers.
+/// Writes a new key file that only its owner may read, whole or not at all, and has it and its folder on disk before it answers.
 ///
 /// # Errors
-/// `exists`: nothing is ever overwritten. `not-found` without its folder. `file-fault` with path and error; what was begun is removed then.
+/// `exists`: nothing is ever overwritten. `not-found` without its folder. `file-fault` with path and error.
 pub fn write_new(path: &Path, text: &str) -> Checked<()> {
     let io = |error: std::io::Error| match error.kind() {
         ErrorKind::AlreadyExists => Fault::new(Rule::Exists, format!("{} is there; no file expected", path.display())),
         ErrorKind::NotFound => Fault::new(Rule::NotFound, format!("{}: the folder of this file is not there", path.display())),
         _ => Fault::new(Rule::FileFault, format!("{}: {error}", path.display())),
     };
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map_err(io)?;
-    let written = file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).and_then(|()| sync_parent(path));
-    written.map_err(|error| {
-        // It is ours: create_new made it just now. That it may stay behind changes nothing about the fault shown.
-        drop(std::fs::remove_file(path));
-        io(error)
-    })
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(".new");
+    match std::fs::remove_file(path.with_file_name(&name)) {
+        Err(error) if error.kind() != ErrorKind::NotFound => return Err(io(error)),
+        _ => {}
+    }
+    // Made for its owner alone; removed when dropped.
+    let temporary = tempfile::Builder::new().prefix(&name).rand_bytes(0).tempfile_in(parent(path));
+    let mut file = temporary.map_err(io)?;
+    file.write_all(text.as_bytes()).and_then(|()| file.as_file().sync_all()).map_err(io)?;
+    file.persist_noclobber(path).map_err(|error| io(error.error))?;
+    File::open(parent(path)).and_then(|folder| folder.sync_all()).map_err(io)
 }
 
-fn sync_parent(path: &Path) -> std::io::Result<()> {
-    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    File::open(parent)?.sync_all()
+fn parent(path: &Path) -> &Path {
+    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 /// The first `most` bytes of a file, wiped when dropped; the caller tells from the length whether there may be more.
@@ -391,6 +394,12 @@ mod tests {
         assert_eq!(std::fs::read(&path).expect("read"), before);
         assert_eq!(KeyFile::read(&path).expect("a key file").unlock(&passphrase("right"), LOW).map(|s| *s.expose()), Ok(*seed().expose()));
         assert_eq!(write_new(&dir.path().join("no/key"), "x").map_err(|f| f.rule), Err(Rule::NotFound));
+        // What a broken run left beside its place is replaced, and nothing stays.
+        let other = dir.path().join("other.key");
+        std::fs::write(dir.path().join("other.key.new"), "half").expect("written");
+        write_new(&other, &sealed()).expect("written");
+        assert_eq!(KeyFile::read(&other).map(drop), Ok(()));
+        assert_eq!(std::fs::read_dir(dir.path()).expect("read").count(), 2);
         assert_eq!(KeyFile::read(&dir.path().join("none")).map(drop).map_err(|f| f.rule), Err(Rule::NotFound));
     }
 

@@ -34,6 +34,19 @@ impl Ledger {
     /// after which the ledger [is poisoned](Ledger::is_poisoned); `internal-fault` when it is not unlocked or there is nothing to append. With an
     /// error from a poisoned ledger the commit may or may not have happened: the start-up checks of the next process tell.
     pub fn commit(&mut self, expected_head: Option<[u8; 32]>, events: &[NewEvent]) -> Checked<[u8; 32]> {
+        self.commit_observed(expected_head, events, &mut |_| {})
+    }
+
+    /// [`Ledger::commit`], which tells `observe` of each step before it happens: `append events`, `commit`, `acknowledge`.
+    ///
+    /// # Errors
+    /// As [`Ledger::commit`].
+    pub fn commit_observed(
+        &mut self,
+        expected_head: Option<[u8; 32]>,
+        events: &[NewEvent],
+        observe: &mut dyn FnMut(&'static str),
+    ) -> Checked<[u8; 32]> {
         self.usable()?;
         let Some(public_key) = self.signing_key else {
             return Err(Fault::new(Rule::InternalFault, "a locked ledger found; an unlocked one expected"));
@@ -41,7 +54,7 @@ impl Ledger {
         if events.is_empty() {
             return Err(Fault::new(Rule::InternalFault, "0 events to append found; at least 1 expected"));
         }
-        let outcome = append(&mut self.db, expected_head, events, &public_key);
+        let outcome = append(&mut self.db, expected_head, events, &public_key, observe);
         let head = outcome.map_err(|trouble| self.note(trouble))?;
         // The commit stands. A failing checkpoint is an error of the disk all the same: nothing follows it.
         if let Err(trouble) = self.checkpoint_if_long() {
@@ -62,7 +75,14 @@ impl Ledger {
     }
 }
 
-fn append(db: &mut Connection, expected_head: Option<[u8; 32]>, events: &[NewEvent], public_key: &[u8; 32]) -> Result<[u8; 32], Trouble> {
+fn append(
+    db: &mut Connection,
+    expected_head: Option<[u8; 32]>,
+    events: &[NewEvent],
+    public_key: &[u8; 32],
+    observe: &mut dyn FnMut(&'static str),
+) -> Result<[u8; 32], Trouble> {
+    observe("append events");
     let begin = db.transaction_with_behavior(TransactionBehavior::Immediate);
     let transaction = begin.map_err(|error| Trouble::of_sqlite("beginning", &error))?;
     let head = match insert_all(&transaction, expected_head, events, public_key) {
@@ -76,8 +96,10 @@ fn append(db: &mut Connection, expected_head: Option<[u8; 32]>, events: &[NewEve
             });
         }
     };
+    observe("commit");
     // synchronous=FULL: COMMIT returns when the log is synced. Whatever fails here is never tried again.
     transaction.commit().map_err(|error| Trouble { latches: true, ..Trouble::of_sqlite("committing", &error) })?;
+    observe("acknowledge");
     let found = head_hash(db).map_err(|error| Trouble { latches: true, ..Trouble::of_sqlite("reading the head back", &error) })?;
     if found == Some(head) {
         return Ok(head);

@@ -23,7 +23,15 @@ pub fn read_head(dir: &Path) -> Checked<Option<String>> {
 /// # Errors
 /// `file-fault`; then the head file is either the old or the new one, whole, and the caller must not try again in this process.
 pub fn write_head(dir: &Path, text: &str) -> Checked<()> {
-    write_small(dir, HEAD_FILE, text)
+    write_head_observed(dir, text, &mut |_| {})
+}
+
+/// [`write_head`], which tells `observe` of each step before it happens: `write head file`, `rename head file`.
+///
+/// # Errors
+/// As [`write_head`].
+pub fn write_head_observed(dir: &Path, text: &str, observe: &mut dyn FnMut(&'static str)) -> Checked<()> {
+    write_small_observed(dir, HEAD_FILE, text, &mut |is_rename| observe(if is_rename { "rename head file" } else { "write head file" }))
 }
 
 pub(super) fn read_small(path: &Path) -> Checked<Option<String>> {
@@ -40,6 +48,11 @@ pub(super) fn read_small(path: &Path) -> Checked<Option<String>> {
 }
 
 pub(super) fn write_small(dir: &Path, name: &str, text: &str) -> Checked<()> {
+    write_small_observed(dir, name, text, &mut |_| {})
+}
+
+/// `observe` is told before the file is written beside its place, with `false`, and before it is renamed, with `true`.
+fn write_small_observed(dir: &Path, name: &str, text: &str, observe: &mut dyn FnMut(bool)) -> Checked<()> {
     if text.len() as u64 > SMALL_FILE_BYTES_MAX {
         let found = format!("{name}: {} bytes found; at most {SMALL_FILE_BYTES_MAX} expected", text.len());
         return Err(Fault::new(Rule::InternalFault, found));
@@ -50,7 +63,9 @@ pub(super) fn write_small(dir: &Path, name: &str, text: &str) -> Checked<()> {
         file.write_all(text.as_bytes())?;
         file.sync_all()
     };
+    observe(false);
     write().map_err(|error| file_fault(&fresh, error))?;
+    observe(true);
     fs::rename(&fresh, &path).map_err(|error| file_fault(&path, error))?;
     sync_dir(dir)
 }

@@ -22,7 +22,7 @@ mod verify;
 mod tests;
 
 pub use append::NewEvent;
-pub use head_file::{read_head, write_head};
+pub use head_file::{read_head, write_head, write_head_observed};
 pub use open::Ledger;
 pub use verify::{CheckInput, CorruptionKind, Health};
 

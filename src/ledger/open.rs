@@ -45,6 +45,20 @@ impl Ledger {
     /// # Errors
     /// `exists` when there is a ledger, or an instance file of another instance; `another-writer`; `file-fault`; `ledger-fault`.
     pub fn create(dir: &Path, instance: &[u8; 16], signer: Arc<dyn EventSigner>) -> Checked<Ledger> {
+        Ledger::create_observed(dir, instance, signer, &mut |_| {})
+    }
+
+    /// [`Ledger::create`], which tells `observe` of each step before it happens: `write instance file`, `build database`, `rename database`,
+    /// `open database`.
+    ///
+    /// # Errors
+    /// As [`Ledger::create`].
+    pub fn create_observed(
+        dir: &Path,
+        instance: &[u8; 16],
+        signer: Arc<dyn EventSigner>,
+        observe: &mut dyn FnMut(&'static str),
+    ) -> Checked<Ledger> {
         fs::create_dir_all(dir).map_err(|error| file_fault(dir, error))?;
         let lock = take_lock(dir)?;
         let path = dir.join(DATABASE_FILE);
@@ -58,9 +72,13 @@ impl Ledger {
                 return Err(Fault::new(Rule::Exists, found));
             }
             Some(_) => {}
-            None => write_small(dir, INSTANCE_FILE, &text)?,
+            None => {
+                observe("write instance file");
+                write_small(dir, INSTANCE_FILE, &text)?;
+            }
         }
-        build(dir, &path)?;
+        build(dir, &path, observe)?;
+        observe("open database");
         let mut ledger = Ledger::finish_open(dir, Some(lock))?;
         ledger.unlock(signer)?;
         Ok(ledger)
@@ -212,7 +230,8 @@ fn connect(path: &Path, access: OpenFlags) -> Checked<Connection> {
 }
 
 /// Writes the database under another name and renames it when it is whole.
-fn build(dir: &Path, path: &Path) -> Checked<()> {
+fn build(dir: &Path, path: &Path, observe: &mut dyn FnMut(&'static str)) -> Checked<()> {
+    observe("build database");
     let fresh = dir.join(format!("{DATABASE_FILE}.new"));
     for left_over in ["", "-wal", "-shm", "-journal"] {
         let left_over = dir.join(format!("{DATABASE_FILE}.new{left_over}"));
@@ -229,6 +248,7 @@ fn build(dir: &Path, path: &Path) -> Checked<()> {
     db.execute_batch(&format!("BEGIN IMMEDIATE; {SCHEMA} COMMIT;")).map_err(fault("creating"))?;
     db.close().map_err(|(_, error)| Trouble::of_sqlite("closing", &error).fault)?;
     File::open(&fresh).and_then(|file| file.sync_all()).map_err(|error| file_fault(&fresh, error))?;
+    observe("rename database");
     fs::rename(&fresh, path).map_err(|error| file_fault(path, error))?;
     sync_dir(dir)
 }

@@ -20,7 +20,7 @@ use crate::core::rules::{Checked, Fault, Rule};
 use crate::keys::Passphrase;
 use crate::keys::derive::{LedgerKey, LogKey};
 use crate::keys::file::{KeyFile, WorkFactor, write_new};
-use crate::ledger::{CheckInput, Ledger, NewEvent, read_head, write_head};
+use crate::ledger::{CheckInput, Ledger, NewEvent, read_head, write_head_observed};
 use crate::media::publish::Observe;
 
 use super::problem::{Outcomes, Problem, Unchanged};
@@ -155,11 +155,12 @@ impl Desk {
     ///
     /// # Errors
     /// As [`Ledger::commit`].
-    pub fn commit(&mut self, events: &[NewEvent]) -> Checked<()> {
+    pub fn commit(&mut self, events: &[NewEvent], observe: &mut Observe<'_>) -> Checked<()> {
         let before = self.ledger.latest()?;
         let expected = before.as_ref().map(|event| event.event_hash);
         self.fold_first(events)?;
-        self.ledger.commit(expected, events)?;
+        let id = events.first().map_or("", |event| event.event_id.as_str());
+        self.ledger.commit_observed(expected, events, &mut |step| observe(step, id))?;
         let books = &mut self.books;
         self.ledger.for_each(before.map_or(1, |event| event.seq_no + 1), |event| books.apply(&event))
     }
@@ -190,8 +191,7 @@ impl Desk {
     /// `file-fault`, after which the process must end.
     pub fn write_head_file(&mut self, observe: &mut Observe<'_>) -> Checked<()> {
         if let Some(head) = head_of(&self.books) {
-            observe("write head file", crate::ledger::HEAD_FILE);
-            write_head(&self.dir, &head.text())?;
+            write_head_observed(&self.dir, &head.text(), &mut |step| observe(step, crate::ledger::HEAD_FILE))?;
             self.head_is_behind = false;
         }
         Ok(())
@@ -222,7 +222,7 @@ impl Desk {
             payload: sealed.to_cbor(),
         };
         observe("commit the signatures", &event.event_id);
-        self.commit(&[event])?;
+        self.commit(&[event], observe)?;
         Ok(true)
     }
 

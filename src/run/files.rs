@@ -22,12 +22,22 @@ fn folder_of(path: &Path) -> &Path {
     path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
-/// Makes a folder and those above it.
+/// Makes a folder and those above it, each name synced: what is synced in a folder is lost with it.
 ///
 /// # Errors
 /// `file-fault`.
 pub fn make_folder(path: &Path) -> Checked<()> {
-    fs::create_dir_all(path).map_err(|error| file_fault(path, &error))
+    if path.is_dir() {
+        return Ok(());
+    }
+    let above = folder_of(path);
+    if above != path {
+        make_folder(above)?;
+    }
+    match fs::create_dir(path) {
+        Err(error) if error.kind() != ErrorKind::AlreadyExists || !path.is_dir() => Err(file_fault(path, &error)),
+        _ => sync_folder(above),
+    }
 }
 
 /// Syncs a folder, so that names in it survive a power cut.

@@ -156,7 +156,10 @@ fn create(dir: &Path, charter: &charter::VerifiedCharter, time: Option<u64>, key
     observe("create the ledger", crate::ledger::DATABASE_FILE);
     let ledger = match dir.join(crate::ledger::DATABASE_FILE).exists() {
         true => Ledger::open(dir)?,
-        false => Ledger::create(dir, &charter.charter().instance, keys.signer())?,
+        false => {
+            let steps = &mut |step| observe(step, crate::ledger::DATABASE_FILE);
+            Ledger::create_observed(dir, &charter.charter().instance, keys.signer(), steps)?
+        }
     };
     let mut desk = Desk::founded(dir, ledger);
     desk.unlock(keys)?;
@@ -164,7 +167,7 @@ fn create(dir: &Path, charter: &charter::VerifiedCharter, time: Option<u64>, key
     let confirmation = format!("founded with charter sha256:{}", charter.envelope().pid());
     let closed = closed(&plan, Vec::new(), confirmation, None)?;
     observe("commit the session", "session 0");
-    desk.commit(&events_of(&plan, closed))?;
+    desk.commit(&events_of(&plan, closed), observe)?;
     desk.write_head_file(observe)?;
     Ok(desk)
 }

@@ -1,11 +1,14 @@
 //! The desk's store of content: loose objects for papers that wait, and one pack a session for papers that were accepted.
 //!
-//! Everything is copied, synced and hashed before the commit that accepts it. A pack that a broken session left behind is written again by
-//! the next attempt; nothing refers to it before the commit.
+//! Everything is copied, synced and hashed before the commit that accepts it. A pack that a broken session left behind is replaced by
+//! the next attempt, or removed; nothing refers to it before the commit.
 
+use std::collections::BTreeSet;
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
+use crate::core::books::Books;
 use crate::core::ids::Hash;
 use crate::core::plan::Plan;
 use crate::core::rules::{Checked, Fault, Rule};
@@ -14,7 +17,7 @@ use crate::media::bundle_file::write_bundle;
 use crate::media::publish::Observe;
 
 use super::bag::Bag;
-use super::files::{file_fault, hash_file, make_folder, sync_folder, write_whole};
+use super::files::{file_fault, hash_file, make_folder, write_whole};
 
 /// The store below a desk's folder.
 pub struct Store {
@@ -46,7 +49,7 @@ impl Store {
         let missing = || plan.keep().iter().chain(plan.pack()).filter(|hash| !self.loose(hash).exists());
         for hash in missing() {
             observe("keep object", &hash.hex());
-            self.keep_one(hash, bag)?;
+            self.keep_one(hash, bag, observe)?;
         }
         if plan.pack().is_empty() {
             return Ok(None);
@@ -56,29 +59,58 @@ impl Store {
         let folder = path.parent().unwrap_or(&self.root);
         make_folder(folder)?;
         let objects: Vec<(Hash, PathBuf)> = plan.pack().iter().map(|hash| (*hash, self.loose(hash))).collect();
-        if path.exists() {
-            fs::remove_file(&path).map_err(|error| file_fault(&path, &error))?;
-        }
         write_bundle(&path, &[], &objects)?;
-        sync_folder(folder)?;
         hash_file(&path).map(Some)
     }
 
-    fn keep_one(&self, hash: &Hash, bag: &Bag) -> Checked<()> {
+    fn keep_one(&self, hash: &Hash, bag: &Bag, observe: &mut Observe<'_>) -> Checked<()> {
         let fault = || Fault::new(Rule::InternalFault, format!("object {hash} is planned for but is on no medium"));
         let (file, object) = bag.object(hash).ok_or_else(fault)?;
         let path = self.loose(hash);
-        write_whole(&path, |out| object.copy_to(file, out))
+        write_whole(&path, |out| {
+            object.copy_to(file, out)?;
+            observe("rename object", &hash.hex());
+            Ok(())
+        })
     }
 
-    /// Removes loose objects that are in a pack now.
+    /// Removes what nothing in the ledger needs: loose objects that are in a pack by now or that no held paper refers to, the pack of a
+    /// session that was never committed, and temporary files. A broken run leaves such things behind; the next one ends here too.
     ///
     /// # Errors
     /// `file-fault`.
-    pub fn tidy(&self, packed: impl Iterator<Item = Hash>) -> Checked<()> {
-        for path in packed.map(|hash| self.loose(&hash)).filter(|path| path.exists()) {
+    pub fn tidy(&self, books: &Books, observe: &mut Observe<'_>) -> Checked<()> {
+        let held = books.held().values().flat_map(|held| held.objects.keys()).filter(|hash| !books.packed().contains_key(hash));
+        let wanted: BTreeSet<PathBuf> = held.map(|hash| self.loose(hash)).collect();
+        let mut unwanted = files_in(&self.root.join("loose"))?;
+        unwanted.retain(|path| !wanted.contains(path));
+        let (next, last) = (self.pack(books.next_session()), self.pack(books.next_session().saturating_sub(1)));
+        let last_has_pack = books.sessions().last().and_then(|session| session.closed.as_ref()).is_some_and(|closed| closed.pack.is_some());
+        let folders: BTreeSet<&Path> = [&next, &last].into_iter().filter_map(|pack| pack.parent()).collect();
+        for folder in folders {
+            let left_over = |path: &PathBuf| {
+                *path == next || (*path == last && !last_has_pack) || path.extension().is_some_and(|extension| extension == "part")
+            };
+            unwanted.extend(files_in(folder)?.into_iter().filter(left_over));
+        }
+        for path in unwanted {
+            observe("remove object", &path.display().to_string());
             fs::remove_file(&path).map_err(|error| file_fault(&path, &error))?;
         }
         Ok(())
     }
+}
+
+/// The files in a folder, ascending; none when there is no folder.
+fn files_in(folder: &Path) -> Checked<Vec<PathBuf>> {
+    let entries = match fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(file_fault(folder, &error)),
+    };
+    let paths = entries.map(|entry| entry.map(|entry| entry.path())).collect::<std::io::Result<Vec<_>>>();
+    let mut paths = paths.map_err(|error| file_fault(folder, &error))?;
+    paths.retain(|path| !path.is_dir());
+    paths.sort();
+    Ok(paths)
 }

@@ -79,19 +79,24 @@ pub struct Report {
 /// Whatever stops it, with what did not change.
 pub fn session(request: &Request, operator: &mut dyn Operator, observe: &mut Observe<'_>) -> Outcomes<Report> {
     // The desk: lock, schema, chain, books, head file. Then the head, as somebody outside this disk remembers it.
+    observe("open the ledger", crate::ledger::DATABASE_FILE);
     let mut desk = Desk::open(&request.ledger)?;
     let before = desk.books().head();
     operator.recognise(&before, desk.books().sessions().last().map(|session| &session.opened.before))?;
 
     // The media, each file copied once. Our own signature on a head we do not have halts the desk before it signs anything.
+    observe("copy the media", "");
     let staging = staging()?;
     let bag = Bag::gather(&request.media, staging.path(), desk.books())?;
-    gossip::check(&bag, desk.books()).map_err(|fault| desk.halt(fault))?;
+    gossip::check(&bag, desk.books()).map_err(|fault| {
+        observe("halt", &fault.found);
+        desk.halt(fault)
+    })?;
 
     // The key, for this session only. What a broken session left undone is done first: the same bytes, whenever it is done.
     let keys = DeskKeys::unlock(&desk.dir().join(KEY_FILE), &operator.passphrase()?, desk.books().charter()?)?;
     desk.unlock(&keys)?;
-    let repaired = finish_last_session(&mut desk, &keys, observe)?;
+    let repaired = finish_last_session(&mut desk, &keys, observe).unchanged(|| committed(&desk))?;
 
     // The plan: every record, verdict and note, decided before any effect. A session exists only if something is here that the ledger lacks.
     let batch = Batch::gather(desk.books(), bag.verified().to_vec(), bag.object_sizes())?;
@@ -108,21 +113,24 @@ pub fn session(request: &Request, operator: &mut dyn Operator, observe: &mut Obs
 
         // THE COMMIT POINT: before it nothing happened; after it everything can be derived again.
         observe("commit the session", &format!("session {}", plan.opened().session));
-        desk.commit(&events).unchanged(|| format!("{before} unless the commit was acknowledged; the next start tells"))?;
-        let committed = || format!("session {} is committed; the same command finishes it", plan.opened().session);
-        desk.write_head_file(observe).unchanged(committed)?;
-        desk.seal(&keys, observe).unchanged(committed)?;
-        store.tidy(plan.pack().iter().copied()).unchanged(committed)?;
+        desk.commit(&events, observe).unchanged(|| format!("{before} unless the commit was acknowledged; the next start tells"))?;
+        desk.write_head_file(observe).unchanged(|| committed(&desk))?;
+        desk.seal(&keys, observe).unchanged(|| committed(&desk))?;
     }
     drop(keys);
+    Store::of(desk.dir()).tidy(desk.books(), observe).unchanged(|| committed(&desk))?;
 
     // Everything emitted is read from the ledger again, and every signature of it verified. A medium that fails is given up; the others go on.
-    let sealed = |head: Head| move || format!("the ledger is complete at common@{}; nothing more was written to the media", head.number);
-    desk.read_again().unchanged(sealed(before))?;
-    let media = emit_all(&desk, request, &bag, observe).unchanged(sealed(desk.books().head()))?;
+    desk.read_again().unchanged(|| committed(&desk))?;
+    let media = emit_all(&desk, request, &bag, observe).unchanged(|| committed(&desk))?;
     let session = desk.books().sessions().last().map_or(0, |session| session.opened.session);
     let heads = (before, desk.books().head());
     Ok(Report { session, is_new, repaired, heads, again: bag.again(), listed: bag.listed().to_vec(), media, desk })
+}
+
+/// What stands when something fails behind the commit point.
+fn committed(desk: &Desk) -> String {
+    format!("the ledger stands at {}; what is left to do is done by running this again", desk.books().head())
 }
 
 /// Rolls the head file forward and seals what is not sealed, and says so.
