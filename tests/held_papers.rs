@@ -102,3 +102,29 @@ fn a_false_size_under_a_rule_without_content_does_not_reach_the_pack() {
     assert_eq!(&pack[offset..offset + content.len()], content);
     assert_eq!(pack.len(), offset + content.len());
 }
+
+// A held paper's content is damaged on the desk's own disk: nothing wrong is published, and bringing the content again mends it.
+#[test]
+fn damaged_content_of_a_held_paper_is_refused_and_mended_by_bringing_it_again() {
+    let room = room();
+    let notary = Notary::found(&room.path().join("witness"), &policy_toml(10));
+    let base = notary.head();
+    let content = b"kept while approvals are missing".as_slice();
+    let first = Paper::new("alice", 1, base).put("open/first", b"first", Expect::Absent);
+    let paper = Paper::new("bob", 1, base).put("open/waits", content, Expect::Absent).after(first.pid());
+    let report = notary.judge(&room.path().join("one"), std::slice::from_ref(&paper));
+    assert_eq!(verdict(&report, &paper), "deferred dependency-open");
+    drop(report);
+    let loose = notary.dir.join("objects/loose").join(Hash::of(content).hex());
+    std::fs::write(&loose, b"what a failing disk made of it").unwrap();
+
+    let stick = room.path().join("two");
+    support::write(&stick.join("first"), &support::bundle(&[first.envelope()], &[b"first".to_vec()]));
+    let problem = notary.try_session(std::slice::from_ref(&stick), None).err().expect("the content is damaged");
+    assert_eq!(problem.fault.rule, tabellion::core::rules::Rule::FileFault, "{problem}");
+    assert_eq!(notary.head(), base);
+
+    support::write(&stick.join("again"), &support::bundle(&[paper.envelope()], &[content.to_vec()]));
+    let report = notary.session(&[stick], None);
+    assert_eq!((verdict(&report, &first).as_str(), verdict(&report, &paper).as_str()), ("accepted", "accepted"));
+}

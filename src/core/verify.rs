@@ -80,6 +80,14 @@ impl Verified {
     pub fn valid(&self) -> &Valid {
         &self.valid
     }
+
+    /// Takes over the valid signatures of another copy; of two by one key the bytewise smaller stays (SPEC 6.2, 6.6).
+    pub fn unite(&mut self, copy: &Verified) {
+        for (kid, signature) in copy.valid.iter().filter(|_| copy.pid == self.pid) {
+            let known = self.valid.entry(*kid).or_insert(*signature);
+            *known = (*known).min(*signature);
+        }
+    }
 }
 
 /// What [`verify`] checks against: the policy in force.

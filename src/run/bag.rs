@@ -31,7 +31,7 @@ pub struct Listed {
 /// Everything that came on the media of one session.
 pub struct Bag {
     media: Vec<Scanned>,
-    verified: Vec<Verified>,
+    verified: BTreeMap<Pid, Verified>,
     again: BTreeSet<(usize, Pid)>,
     objects: BTreeMap<Hash, (usize, usize, ObjectAt)>,
     listed: Vec<Listed>,
@@ -46,7 +46,7 @@ impl Bag {
     pub fn gather(media: &[impl AsRef<Path>], staging: &Path, books: &Books) -> Checked<Bag> {
         let mut bag = Bag {
             media: Vec::new(),
-            verified: Vec::new(),
+            verified: BTreeMap::new(),
             again: BTreeSet::new(),
             objects: BTreeMap::new(),
             listed: Vec::new(),
@@ -82,7 +82,7 @@ impl Bag {
                     Ok(Admitted::Again(pid)) => drop(self.again.insert((medium, pid))),
                     Ok(Admitted::Verified(verified, dropped)) => {
                         listed.extend(dropped.into_iter().map(|fault| (Hash::of(&bytes), fault)));
-                        self.verified.push(*verified);
+                        self.verified.entry(verified.pid()).and_modify(|known| known.unite(&verified)).or_insert(*verified);
                     }
                     Err(fault) => listed.push((Hash::of(&bytes), fault)),
                 },
@@ -95,9 +95,9 @@ impl Bag {
         Ok(())
     }
 
-    /// The authentic papers.
-    pub fn verified(&self) -> &[Verified] {
-        &self.verified
+    /// The authentic papers, each once with all its valid signatures, by id.
+    pub fn verified(&self) -> Vec<Verified> {
+        self.verified.values().cloned().collect()
     }
 
     /// Objects brought, with their sizes.

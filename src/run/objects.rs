@@ -46,8 +46,10 @@ impl Store {
     /// # Errors
     /// `file-fault`; nothing refers to what was written until then.
     pub fn keep(&self, plan: &Plan, bag: &Bag, observe: &mut Observe<'_>) -> Checked<Option<(Hash, u64)>> {
-        let missing = || plan.keep().iter().chain(plan.pack()).filter(|hash| !self.loose(hash).exists());
-        for hash in missing() {
+        // What a damaged disk made of an object is not the object: it is taken from a medium again.
+        let is_kept = |hash: &Hash| hash_file(&self.loose(hash)).is_ok_and(|(found, _)| found == *hash);
+        let wanted: BTreeSet<&Hash> = plan.keep().iter().chain(plan.pack()).collect();
+        for hash in wanted.into_iter().filter(|hash| !is_kept(hash)) {
             observe("keep object", &hash.hex());
             self.keep_one(hash, bag, observe)?;
         }
@@ -64,9 +66,11 @@ impl Store {
     }
 
     fn keep_one(&self, hash: &Hash, bag: &Bag, observe: &mut Observe<'_>) -> Checked<()> {
-        let fault = || Fault::new(Rule::InternalFault, format!("object {hash} is planned for but is on no medium"));
-        let (file, object) = bag.object(hash).ok_or_else(fault)?;
         let path = self.loose(hash);
+        let fault = || {
+            Fault::new(Rule::FileFault, format!("{}: damaged or gone, and no medium brings this content; bring it again", path.display()))
+        };
+        let (file, object) = bag.object(hash).ok_or_else(fault)?;
         write_whole(&path, |out| {
             object.copy_to(file, out)?;
             observe("rename object", &hash.hex());

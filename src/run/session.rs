@@ -99,7 +99,7 @@ pub fn session(request: &Request, operator: &mut dyn Operator, observe: &mut Obs
     let repaired = finish_last_session(&mut desk, &keys, observe).unchanged(|| committed(&desk))?;
 
     // The plan: every record, verdict and note, decided before any effect. A session exists only if something is here that the ledger lacks.
-    let batch = Batch::gather(desk.books(), bag.verified().to_vec(), bag.object_sizes())?;
+    let batch = Batch::gather(desk.books(), bag.verified(), bag.object_sizes())?;
     let is_new = !batch.news().is_empty() || (request.held && !batch.papers().is_empty());
     if is_new {
         let plan = plan(desk.books(), &batch, request.time)?;
