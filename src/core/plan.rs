@@ -3,13 +3,13 @@
 //! [`plan`] is the one planning function. The witness runs it, a proposer's preview runs it, replay runs it. It is a function of the books, the
 //! batch and the time claim alone: file names, the order of media and how bundles were split cannot reach it.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::batch::{Batch, Paper};
 use super::books::{Books, apply};
 use super::cbor::{Canonical, Writer};
 use super::cose::Envelope;
-use super::ids::{Hash, Head, Party, Pid};
+use super::ids::{Hash, Head, Pid};
 use super::judge::{self, Desk};
 use super::payload::{Held, Opened, Ruling, judged_hash};
 use super::policy::Policy;
@@ -17,7 +17,7 @@ use super::record::{Record, RecordKind};
 use super::rules::{Checked, Rule};
 use super::state::State;
 use super::tree::leaf_hash;
-use super::turns;
+use super::turns::{self, Queues};
 use super::verdict::Verdict;
 
 /// A session decided; made only by [`plan`].
@@ -153,11 +153,7 @@ impl<'a> Planner<'a> {
         let policy = self.desk.policy;
         let origin = self.desk.books.origin()?;
         let order = turns::order(origin, self.session, policy.members.iter().map(|member| &member.name));
-        let mut queues: BTreeMap<&Party, VecDeque<&Paper>> = BTreeMap::new();
-        for paper in papers {
-            queues.entry(&paper.proposal.author).or_default().push_back(paper);
-        }
-        queues.values_mut().for_each(|queue| queue.make_contiguous().sort_by_key(|paper| (paper.proposal.sequence, paper.pid)));
+        let mut queues = Queues::new(papers, |pid| self.desk.final_answer(pid).is_some());
         let mut turn_taken = true;
         while turn_taken && self.desk.ended_by.is_none() {
             turn_taken = false;
@@ -165,17 +161,16 @@ impl<'a> Planner<'a> {
                 if self.desk.ended_by.is_some() {
                     break;
                 }
-                let Some(queue) = queues.get_mut(member) else { continue };
-                let ready = queue.iter().position(|paper| is_ready(&self.desk, paper));
-                let Some(paper) = ready.and_then(|at| queue.remove(at)) else { continue };
+                let Some(paper) = queues.first_ready(member) else { continue };
                 let verdict = judge::judge(&self.desk, paper);
+                if verdict.is_final() {
+                    queues.note_final(&paper.pid);
+                }
                 self.answer(paper, verdict)?;
                 turn_taken = true;
             }
         }
-        let mut left: Vec<&Paper> = queues.into_values().flatten().collect();
-        left.sort_by_key(|paper| paper.pid);
-        Ok(left)
+        Ok(queues.left())
     }
 
     fn answer(&mut self, paper: &Paper, verdict: Verdict) -> Checked<()> {
@@ -246,11 +241,6 @@ impl<'a> Planner<'a> {
         let (pack, keep) = (pack.into_iter().collect(), keep.into_iter().collect());
         Ok(Plan { opened, rulings: self.rulings, after, state: self.desk.state, pack, keep })
     }
-}
-
-/// Ready: every paper it must follow has a final verdict.
-fn is_ready(desk: &Desk<'_>, paper: &Paper) -> bool {
-    paper.proposal.after.iter().all(|pid| desk.final_answer(pid).is_some())
 }
 
 /// SPEC 7.5.
