@@ -109,7 +109,10 @@ pub fn pin(args: PinArgs, out: &mut Output) -> Outcomes<Exit> {
     if charter.rehearsal {
         out.line("rehearsal: nothing in this Common counts");
     }
-    out.line(format!("wrote    {}; keep it under version control, it is all you have to trust", args.out.display()));
+    out.line(format!(
+        "wrote    {}; keep it, and dated copies of it: of all that reaches you it is the one thing to trust",
+        args.out.display()
+    ));
     Ok(Exit::Done)
 }
 
@@ -193,8 +196,8 @@ pub fn verify(args: VerifyArgs, out: &mut Output) -> Outcomes<Exit> {
     if bytes.starts_with(b"tabellion-pin v1\n") {
         let pin = read_pin(&args.what)?;
         out.line(format!("whole    pin of {} of {}", words::head(&pin.head), pin.origin));
-        out.line(format!("charter  {}", pin.fingerprint));
-        out.line(format!("words    {}", words24(&pin.fingerprint)));
+        out.line(format!("fingerprint {}", pin.fingerprint));
+        out.line(format!("in words    {}", words24(&pin.fingerprint)));
         return Ok(Exit::Done);
     }
     let pin = read_pin(&args.pin)?;

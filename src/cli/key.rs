@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Subcommand;
 
-use crate::core::ids::{Origin, kid_of};
+use crate::core::ids::{Hash, Origin, kid_of};
 use crate::core::note::VerifierKey;
 use crate::core::policy_text::show_key;
 use crate::keys::Seed;
@@ -48,7 +48,9 @@ pub fn key(command: KeyCommand, out: &mut Output) -> Outcomes<Exit> {
             out.line(format!("made     {}, sealed with your passphrase", file.display()));
             out.line(format!("public   {}", show_key(&public)));
             out.line(format!("key id   {}", kid_of(&public)));
-            out.line("next     give the public line to those who write the policy; keep the file and the passphrase apart");
+            out.line("next     a member's key: give the public line to those who write the policy");
+            out.line(format!("         a witness's next key: tabellion key show {} --vkey ORIGIN", file.display()));
+            out.line("         keep the file and the passphrase apart");
         }
         KeyCommand::Show { file, public, vkey } => {
             let key = KeyFile::read(&file)?;
@@ -59,6 +61,7 @@ pub fn key(command: KeyCommand, out: &mut Output) -> Outcomes<Exit> {
                     out.line(format!("public   {}   as a member's key", show_key(&key.member_public)));
                     out.line(format!("key id   {}", kid_of(&key.member_public)));
                     out.line(format!("log      {}   as a witness's log key", show_key(&key.log_public)));
+                    out.line(format!("next key sha256:{}   as a charter names it", Hash::of(&key.log_public)));
                     out.line("note     these lines stand outside the seal; they are compared with the key whenever it is unlocked");
                 }
             }

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 
-use crate::core::charter::Charter;
-use crate::core::ids::{Kid, MediaType, Name, Pid, Text};
+use crate::core::charter::{self, Charter};
+use crate::core::ids::{Kid, MediaType, Name, Party, Pid, Text};
 use crate::core::keyring::Keyring;
 use crate::core::proposal::Operation;
 use crate::core::rules::{Fault, Outcome, Rule};
@@ -15,6 +15,7 @@ use crate::keys::file::{KeyFile, WorkFactor};
 use crate::run::approve::{self as approving, Approvable, Pending, read_for_approval};
 use crate::run::collect::{self as collecting, Collected};
 use crate::run::consumer::{Receipt, read_pin};
+use crate::run::files;
 use crate::run::folder::Folder;
 use crate::run::found::PAYLOAD_FILE;
 use crate::run::problem::{Exit, Outcomes, Problem, Unchanged};
@@ -212,7 +213,7 @@ pub fn approve(args: ApproveArgs, out: &mut Output) -> Outcomes<Exit> {
     }
     let key = unlock(&args.key, &args.passphrase)?;
     approving::approve(&to_approve, &key, &target)?;
-    out.line(format!("added    the signature of {}", key.kid().short()));
+    show_added(&to_approve.papers, &key, &target, out)?;
     out.line(format!("wrote    {}", target.display()));
     match to_approve.papers.first().map(|pending| &pending.what) {
         Some(Approvable::Charter(_)) => {
@@ -221,6 +222,20 @@ pub fn approve(args: ApproveArgs, out: &mut Output) -> Outcomes<Exit> {
         _ => out.line("next     put it into a medium's tabellion/inbox, and bring that to any later session"),
     }
     Ok(Exit::Done)
+}
+
+/// Whose signature was added; under a charter also how many of its governors' are there now, and whose are missing.
+fn show_added(papers: &[Pending], key: &MemberKey, target: &Path, out: &mut Output) -> Outcomes<()> {
+    if !papers.iter().any(|pending| matches!(pending.what, Approvable::Charter(_))) {
+        out.line(format!("added    the signature of {}", key.kid().short()));
+        return Ok(());
+    }
+    let (charter, _, _, tally) = charter::tally(&files::read(target)?)?;
+    let name = charter.policy.keyring().get(&key.kid()).map_or(key.kid().short(), |key| key.member.to_string());
+    let missing: Vec<&str> = tally.missing.iter().map(Party::as_str).collect();
+    let stands = if tally.is_met() { "complete".to_owned() } else { format!("not signed yet by {}", missing.join(", ")) };
+    out.line(format!("added    the signature of {name}: {} of {} in {}, {stands}", tally.have, tally.need, charter.policy.governors));
+    Ok(())
 }
 
 /// Who has signed, by name where a charter's policy names the key.
@@ -289,14 +304,20 @@ pub fn collect(args: CollectArgs, out: &mut Output) -> Outcomes<Exit> {
         out.line(format!("listed   {count} more [{rule}] {}", rule.says()));
     }
     for path in &collection.cleared {
-        out.line(format!("cleared  {path}: everything in it was yours and is done"));
+        out.line(format!("removed  {path} from the medium: all in it was yours and is done"));
     }
     Ok(exit)
 }
 
 fn show_collected(paper: &Collected, out: &mut Output) {
-    let name = format!("paper {} (sequence {})", paper.pid.tiny(), paper.sequence);
-    let new = if paper.is_new { ", new" } else { "" };
+    let names: Vec<&str> = paper.proposal.operations.iter().filter_map(Operation::name).map(Name::as_str).collect();
+    let about = match names.as_slice() {
+        [] => "the policy".to_owned(),
+        [first] => (*first).to_owned(),
+        [first, rest @ ..] => format!("{first} and {}", words::count(rest.len(), "other name")),
+    };
+    let name = format!("paper {} (sequence {}, {about})", paper.pid.tiny(), paper.sequence);
+    let new = if paper.is_new { " (new)" } else { "" };
     match &paper.receipt {
         None => out.line(format!("waiting  {name}: no receipt yet")),
         Some(Receipt::Accepted(record, head)) => {
@@ -319,10 +340,8 @@ fn show_collected(paper: &Collected, out: &mut Output) {
             out.line(format!("  next   {}", note.rule.next()));
         }
     }
-    for operation in paper.proposal.operations.iter().filter(|_| paper.is_new) {
-        if let Operation::Put { name, .. } | Operation::Remove { name, .. } = operation {
-            out.line(format!("    {name}"));
-        }
+    if paper.is_new {
+        out.line(format!("  kept   {}", paper.kept.display()));
     }
 }
 

@@ -157,9 +157,12 @@ fn init(args: InitArgs, out: &mut Output) -> Outcomes<Exit> {
         let head = desk.books().head();
         let fingerprint = desk.books().log().root_at(1).unwrap_or_default();
         out.line(format!("founded  {} as {}", desk.books().origin()?, words::head(&head)));
-        out.line(format!("charter  {fingerprint}"));
-        out.line(format!("words    {}", words24(&fingerprint)));
-        out.line("next     write the words down; everyone who pins this Common compares them, by another way than the medium");
+        out.line(format!("fingerprint {fingerprint}"));
+        out.line(format!("in words    {}", words24(&fingerprint)));
+        out.line(
+            "next     read the fingerprint, in hex or in its 24 words, to everyone who will pin this Common, by telephone or on paper",
+        );
+        out.line(format!("         and keep {} for yourself: the head's number and words, which a session asks for", head_as_asked(&head)));
         return Ok(Exit::Done);
     }
     let (Some(policy), Some(next)) = (args.policy, args.next_key) else {
@@ -179,6 +182,11 @@ fn init(args: InitArgs, out: &mut Output) -> Outcomes<Exit> {
         path.with_file_name("charter.cose").display()
     ));
     Ok(Exit::Done)
+}
+
+/// A head in the form in which a session asks for it.
+fn head_as_asked(head: &Head) -> String {
+    format!("{}:{}", head.number, head_words(&head.root))
 }
 
 /// The operator at a terminal, or the options that stand for one.
@@ -227,7 +235,11 @@ impl Operator for Attendant<'_> {
     }
 
     fn confirm(&mut self, plan: &Plan, bag: &Bag) -> Checked<String> {
-        narrate(&format!("session {} would judge {}:", plan.opened().session, words::count(plan.rulings().len(), "paper")));
+        narrate(&format!(
+            "preview: session {} would judge {}; nothing is done yet",
+            plan.opened().session,
+            words::count(plan.rulings().len(), "paper")
+        ));
         for ruling in plan.rulings() {
             if let Ok(proposal) = Proposal::from_cbor(&ruling.envelope.payload) {
                 narrate(&format!("  {:9} {}", label(ruling), words::paper(&ruling.pid, &proposal)));
@@ -316,7 +328,14 @@ fn show_report(report: &Report, all: bool, out: &mut Output) -> Outcomes<Exit> {
     out.line(format!("head     {}", words::head(&report.heads.1)));
     for (medium, written) in &report.media {
         match written {
-            Ok(()) => out.line(format!("wrote    {}: results of session {}, read back and compared", medium.display(), report.session)),
+            Ok(()) if report.is_new => {
+                out.line(format!("wrote    {}: results of session {}, read back and compared", medium.display(), report.session));
+            }
+            Ok(()) => out.line(format!(
+                "wrote    {}: everything up to session {} again, read back and compared",
+                medium.display(),
+                report.session
+            )),
             Err(fault) => {
                 out.line(format!("medium   {} was given up [{}] {}", medium.display(), fault.rule, fault.rule.says()));
                 out.line(format!("  found  {}", fault.shown()));
@@ -375,13 +394,13 @@ fn status(ledger: &Path, fingerprint_only: bool, head_only: bool, out: &mut Outp
         return Ok(Exit::Done);
     }
     if head_only {
-        out.line(format!("{}:{}", head.number, head_words(&head.root)));
+        out.line(head_as_asked(&head));
         return Ok(Exit::Done);
     }
     out.line(format!("origin   {}{}", books.origin()?, if books.charter()?.rehearsal { ", a REHEARSAL" } else { "" }));
     out.line(format!("head     {}", words::head(&head)));
     out.line(format!("root     {}", head.root));
-    out.line(format!("charter  {fingerprint}"));
+    out.line(format!("fingerprint {fingerprint}"));
     out.line(format!("log key  {}", books.log_key()?));
     out.line(format!("policy   sha256:{}", books.policy()?.hash()));
     out.line(format!("sessions {}, papers held {}", books.sessions().len(), books.held().len()));

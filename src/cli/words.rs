@@ -24,7 +24,7 @@ pub fn operation(operation: &Operation) -> String {
             let what = format!("put {name}: {} bytes of {}, {}", entry.size, entry.media_type, entry.sha256.short());
             match expect {
                 Expect::Anything => format!("{what}, whatever is there"),
-                Expect::Absent => format!("{what}, where nothing is"),
+                Expect::Absent => format!("{what}, as a new entry"),
                 Expect::Content(hash) => format!("{what}, in place of {}", hash.short()),
             }
         }
@@ -118,6 +118,12 @@ fn sentence(rule: Rule, values: &BTreeMap<String, String>) -> Option<String> {
         Rule::QuotaUsed => format!("{} papers of the author were accepted in this session, the most allowed", get("quota")?),
         Rule::SessionEnded => format!("paper {} put a new policy in force", get("by")?),
         Rule::HeldFull => format!("{} papers of the author are held, the most allowed", get("most")?),
+        Rule::ExpectationFailed if get("expected") == Some("absent") => {
+            format!("{} exists already, as {}; the paper expected none", get("name")?, get("found")?)
+        }
+        Rule::ExpectationFailed if get("found") == Some("absent") && get("name").is_some() => {
+            format!("{} does not exist; the paper expected {}", get("name")?, get("expected")?)
+        }
         _ => match get("name") {
             Some(name) => format!("{name} is {}", is(get("found")?, get("expected")?)),
             None => is(get("found")?, get("expected")?),
@@ -150,7 +156,7 @@ mod tests {
     #[test]
     fn details_become_sentences_with_both_values() {
         let text = found(Rule::ExpectationFailed, "name tools/editor found sha256:5c0211aa00000000 expected absent");
-        assert_eq!(text, "tools/editor is sha256:5c0211aa00000000; expected absent");
+        assert_eq!(text, "tools/editor exists already, as sha256:5c0211aa00000000; the paper expected none");
         let text = found(Rule::ThresholdNotMet, "group release have 1 need 2 missing carol james");
         assert_eq!(text, "1 of the 2 approvals that group release needs; not signed by carol, james");
         assert_eq!(found(Rule::NoRule, "name docs/a"), "docs/a, which begins with no prefix of the policy");

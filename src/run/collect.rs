@@ -1,7 +1,7 @@
 //! What a proposer does last: take receipts home, learn what became of each paper, and clear what is done.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::core::bundle::FileKind;
 use crate::core::cbor::{Reader, item_len};
@@ -32,6 +32,8 @@ pub struct Collected {
     pub receipt: Option<Receipt>,
     /// Whether it came just now.
     pub is_new: bool,
+    /// Where it is kept.
+    pub kept: PathBuf,
 }
 
 /// What a collection found.
@@ -79,7 +81,7 @@ pub fn collect(medium: &Path, pin: &Pin, home: &Path) -> Outcomes<Collection> {
         }
         let receipt = best.map(|bytes| verify_receipt(&bytes, pin)).transpose().map_err(|fault| fault.within(kept_at.display()))?;
         let proposal = parsed.proposal().clone();
-        papers.push(Collected { pid, sequence: proposal.sequence, proposal, receipt, is_new });
+        papers.push(Collected { pid, sequence: proposal.sequence, proposal, receipt, is_new, kept: kept_at });
     }
     let cleared = clear(medium, &scanned, &papers)?;
     Ok(Collection { papers, cleared, listed })

@@ -35,7 +35,8 @@ use Step::{File, Folders, Remember, Run, Say};
 /// The story.
 const STORY: &[Step] = &[
     Say("Alice and James work without a network and share one numbered history, Common. If both wrote common@2 at once, it would fork.
-So neither writes it: they submit signed papers, and one witness, a machine that is off nearly always, gives each its number."),
+So neither writes it: they submit signed papers, and one witness, a machine that is off nearly always, gives each accepted paper its
+number and each refused one a signed reason."),
     Folders(&["alice", "james", "consumer", "safe", "stick"]),
     File("alice/passphrase", "alice keeps this in her head\n"),
     File("james/passphrase", "james keeps this in his head\n"),
@@ -84,7 +85,8 @@ size_max = 1000000
     Remember("FINGERPRINT", "tabellion witness status --ledger witness --fingerprint"),
     Remember("HEAD", "tabellion witness status --ledger witness --head"),
     Say("3. Pinning. The charter's fingerprint is the one thing to compare by another way than the stick: by telephone, on paper.
-It pins the witness's key, the first policy and everything that follows. A pin is a small text file: the only thing you trust."),
+It pins the witness's key, the first policy and everything that follows. A pin is a small text file. You compare once; from then on
+advance moves the pin forward, after checking."),
     Run("tabellion witness export --ledger witness --media stick", 0),
     Run("tabellion pin stick --charter $FINGERPRINT --out alice/common.pin", 0),
     Run("tabellion pin stick --charter $FINGERPRINT --out james/common.pin", 0),
@@ -100,16 +102,18 @@ It pins the witness's key, the first policy and everything that follows. A pin i
         "tabellion propose put tools/viewer=james/viewer --pin james/common.pin --key james/key --passphrase-file james/passphrase --media stick",
         0,
     ),
-    Say("5. The witness boots, reads the stick, verifies, decides an order that nobody can buy, and gives the numbers.
+    Say("5. The operator starts the witness. It reads the stick, verifies, and gives the numbers, in an order that follows from the session's number and
+the members' names: neither the operator nor any proposer can move a paper forward, and coming early does not help.
 It commits to its ledger before it signs, and signs before it writes: two different common@2 cannot leave this desk.
-The operator names the head she wrote down last time, so that an old copy of the disk is noticed."),
+The head is the newest number with a summary of everything up to it. The operator names the one she wrote down last time, so that an
+old copy of the disk is noticed."),
     Run(
         "tabellion witness session --ledger witness --media stick --expect-head $HEAD --yes --time 2026-11-21T12:00:00Z --passphrase-file witness.passphrase",
         0,
     ),
     Remember("HEAD", "tabellion witness status --ledger witness --head"),
-    Say("6. Receipts. Each proposer takes a receipt home. It proves, to anyone who has the pin, that this paper became this number:
-the record, the hashes that lead from it to the head, and the head signed by the witness."),
+    Say("6. Receipts. Each proposer takes a receipt home. It proves, to anyone who has the pin, that this paper became this number, or why it was
+refused: the record, the hashes that lead from it to the head, and the head signed by the witness."),
     Run("tabellion collect stick --pin alice/common.pin", 0),
     Run("tabellion collect stick --pin james/common.pin", 0),
     Say("7. Consuming. Nobody has to trust the stick: every page is verified from the pin, offline, before the pin moves."),
@@ -135,7 +139,9 @@ Alice's came first. The answer is final, signed, and says what to do: exit code 
         0,
     ),
     Say("Who gives the number? The witness alone. Why can nobody fork Common? Two different pages with one number would both need its
-signature, and two such signatures are a proof that anyone can check. What must a consumer trust? The pin, and nothing else."),
+signature. The witness commits to one before it signs and never signs another; should a copied disk do so, the two signatures prove it to
+anyone. What must a consumer trust? Of everything that reaches you the pin alone; and your own computer, this program, and that the
+witness's key stays secret."),
 ];
 
 /// Splits a command into words; single quotes hold words together.
