@@ -479,6 +479,10 @@ fn proposals_are_refused_at_home_when_they_cannot_be_made() {
     case.say("To a file, which is never overwritten.");
     case.run("propose put tools/x=alice/editor --pin alice/common.pin --key alice/key --out out.bundle --common stick", 0);
     case.run("propose put tools/y=alice/editor --pin alice/common.pin --key alice/key --out out.bundle --common stick", 2);
+    case.say("A medium that cannot be written to: the paper is signed, so it is kept and asked after, wherever a copy of it may lie.");
+    case.write("blocked/tabellion/inbox", b"no folder");
+    case.run("propose put tools/z=alice/editor --pin alice/common.pin --key alice/key --media blocked --common stick", 3);
+    case.run("collect stick --pin alice/common.pin", 0);
     case.run("approve nowhere --key james/key --yes", 2);
     case.run("approve policy.toml --key james/key --yes", 2);
     case.run("collect nowhere --pin alice/common.pin", 2);

@@ -19,7 +19,7 @@ use crate::run::files;
 use crate::run::folder::Folder;
 use crate::run::found::PAYLOAD_FILE;
 use crate::run::problem::{Exit, Outcomes, Problem, Unchanged};
-use crate::run::propose::{self as proposing, Ask, Proposed, Wish, export_to_file, export_to_medium};
+use crate::run::propose::{self as proposing, Ask, Proposed, Wish, check_target, export_to_file, export_to_medium};
 
 use super::output::{Output, narrate};
 use super::passphrase::PassphraseArgs;
@@ -149,6 +149,7 @@ pub fn propose(command: ProposeCommand, out: &mut Output) -> Outcomes<Exit> {
     };
     let pin = read_pin(&args.pin)?;
     let folder = args.common.as_ref().or(args.media.as_ref()).ok_or_else(|| Problem::usage("--common DIR expected with --out"))?;
+    check_target(args.media.as_deref(), args.out.as_deref())?;
     let common = Folder::find(folder)?.check(&pin)?;
     let key = unlock(&args.key, &args.passphrase)?;
     let wish = Wish {
@@ -168,8 +169,14 @@ pub fn propose(command: ProposeCommand, out: &mut Output) -> Outcomes<Exit> {
         (None, Some(file)) => export_to_file(&proposed, file).map(|()| file.clone()),
         (None, None) => Err(Fault::new(Rule::Usage, "--media DIR or --out FILE expected")),
     };
-    // A paper that went nowhere must not be waited for.
-    let path = exported.inspect_err(|_| proposing::forget(&wish.home, &proposed.pid))?;
+    // It may lie where it was written to all the same, and be accepted: a signed paper is never forgotten.
+    let path = exported
+        .unchanged(|| {
+            format!("{} is made and kept at home; a copy may lie where it was written to", words::paper(&proposed.pid, &proposed.proposal))
+        })
+        .map_err(|problem| {
+            problem.advising("propose again to another medium; should both papers arrive, the second is refused and harms nobody")
+        })?;
     show_proposed(&proposed, &path, out);
     Ok(Exit::Done)
 }

@@ -41,8 +41,3 @@ pub fn keep(home: &Path, pid: &Pid, bytes: &[u8]) -> Checked<()> {
     let folder = home.join(PAPERS);
     write_bytes(&folder.join(format!("{pid}.cose")), bytes)
 }
-
-/// Removes the copy of a paper; one that is not there is no fault.
-pub fn forget(home: &Path, pid: &Pid) {
-    drop(fs::remove_file(home.join(PAPERS).join(format!("{pid}.cose"))));
-}

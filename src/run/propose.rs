@@ -126,9 +126,24 @@ fn next_sequence(wish: &Wish<'_>, author: &Party) -> Checked<u64> {
     Ok(used.map(|proposal| proposal.sequence).max().unwrap_or(0) + 1)
 }
 
-/// Removes the copy of a paper that could not be exported: nobody else has it, and nothing will come back for it.
-pub fn forget(home: &Path, pid: &Pid) {
-    home::forget(home, pid);
+/// Sees that a bundle can go where it shall, before a paper is made: a medium that is there, or a new file in a folder that is there.
+///
+/// # Errors
+/// `not-found`, `exists`.
+pub fn check_target(medium: Option<&Path>, out: Option<&Path>) -> Checked<()> {
+    if let Some(medium) = medium.filter(|medium| !medium.is_dir()) {
+        return Err(Fault::new(Rule::NotFound, format!("{}: no folder is there; a medium expected", medium.display())));
+    }
+    let Some(out) = out else { return Ok(()) };
+    let folder = out.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    if !folder.is_dir() {
+        return Err(Fault::new(Rule::NotFound, format!("{}: the folder of this file is not there", out.display())));
+    }
+    new_file(out)
+}
+
+fn new_file(out: &Path) -> Checked<()> {
+    if out.exists() { Err(Fault::new(Rule::Exists, format!("{} is there; no file expected", out.display()))) } else { Ok(()) }
 }
 
 /// Writes a paper and its content as a bundle to a file.
@@ -136,9 +151,7 @@ pub fn forget(home: &Path, pid: &Pid) {
 /// # Errors
 /// `file-fault`, `exists`.
 pub fn export_to_file(proposed: &Proposed, out: &Path) -> Checked<()> {
-    if out.exists() {
-        return Err(Fault::new(Rule::Exists, format!("{} is there; no file expected", out.display())));
-    }
+    new_file(out)?;
     write_bundle(out, std::slice::from_ref(&proposed.envelope), &contents(proposed))
 }
 
