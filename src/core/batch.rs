@@ -4,11 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::books::{Books, HeldPaper};
 use super::cose::{Envelope, PaperKind, Signer};
-use super::ids::{Hash, Party, Pid};
+use super::holdings::Holdings;
+use super::ids::{Party, Pid};
 use super::keyring::Keyring;
 use super::limits::SESSION_PAPERS_MAX;
+use super::objects::Rows;
 use super::policy::Policy;
-use super::proposal::{Operation, Proposal};
+use super::proposal::Proposal;
 use super::quorum::{self, Valid, groups_of};
 use super::rules::{Checked, Fault, Rule};
 use super::verify::{self, Enrolment, Verified};
@@ -48,6 +50,8 @@ pub struct Paper {
     pub valid: Valid,
     /// N of the head before the session in which it first came.
     pub first_number: u64,
+    /// What the desk holds of the objects it refers to.
+    pub objects: Rows,
     held_before: bool,
 }
 
@@ -78,41 +82,52 @@ impl Paper {
     }
 }
 
-/// Everything a session judges; made only by [`Batch::gather`].
+/// Everything a session judges; made only by [`Batch::gather`] and [`Batch::of_rows`].
 pub struct Batch {
     papers: BTreeMap<Pid, Paper>,
-    objects: BTreeMap<Hash, u64>,
     news: BTreeSet<Pid>,
 }
 
 impl Batch {
     /// Unites what was brought with what the ledger holds. A paper that has its verdict already is not judged again.
     ///
-    /// `objects` are those that were brought, with their sizes; what the ledger keeps of its own is added to them.
-    ///
     /// # Errors
     /// `papers-too-many` when more papers are to be judged than a session may.
-    pub fn gather(books: &Books, brought: Vec<Verified>, objects: BTreeMap<Hash, u64>) -> Checked<Batch> {
+    pub fn gather(books: &Books, brought: Vec<Verified>, holdings: &Holdings) -> Checked<Batch> {
         let policy = books.policy()?;
-        let mut objects = objects;
-        objects.extend(books.packed());
-        objects.extend(books.held().values().flat_map(|held| &held.objects));
-        let mut batch = Batch { papers: BTreeMap::new(), objects, news: BTreeSet::new() };
+        Batch::unite_all(books, brought, |paper| holdings.rows_of(policy, &paper.proposal))
+    }
+
+    /// As [`Batch::gather`], from the rows that a session left of each paper: who has them needs no content to judge as it did.
+    ///
+    /// # Errors
+    /// As [`Batch::gather`].
+    pub fn of_rows(books: &Books, brought: Vec<Verified>, mut rows: BTreeMap<Pid, Rows>) -> Checked<Batch> {
+        Batch::unite_all(books, brought, |paper| rows.remove(&paper.pid).unwrap_or_default())
+    }
+
+    fn unite_all(books: &Books, brought: Vec<Verified>, mut rows_of: impl FnMut(&Paper) -> Rows) -> Checked<Batch> {
+        let policy = books.policy()?;
+        let mut batch = Batch { papers: BTreeMap::new(), news: BTreeSet::new() };
         for (pid, held) in books.held() {
             let (payload, proposal, valid) = (held.payload.clone(), held.proposal.clone(), held.valid.clone());
-            batch.papers.insert(*pid, Paper { pid: *pid, payload, proposal, valid, first_number: held.first_number, held_before: true });
+            let (first_number, objects) = (held.first_number, Rows::new());
+            batch.papers.insert(*pid, Paper { pid: *pid, payload, proposal, valid, first_number, objects, held_before: true });
         }
         for paper in brought.into_iter().filter(|paper| books.final_ruling(&paper.pid()).is_none()) {
             batch.unite(books, paper);
-        }
-        for (pid, held) in books.held() {
-            batch.note_news_of_held(books, policy, pid, held);
         }
         if batch.papers.len() as u64 > SESSION_PAPERS_MAX {
             return Err(Fault::new(
                 Rule::PapersTooMany,
                 format!("{} papers found, {SESSION_PAPERS_MAX} a session at most", batch.papers.len()),
             ));
+        }
+        for paper in batch.papers.values_mut() {
+            paper.objects = rows_of(paper);
+        }
+        for (pid, held) in books.held() {
+            batch.note_news_of_held(books, policy, pid, held);
         }
         Ok(batch)
     }
@@ -125,6 +140,7 @@ impl Batch {
             proposal: brought.proposal().clone(),
             valid: Valid::new(),
             first_number: books.head().number,
+            objects: Rows::new(),
             held_before: false,
         });
         if !paper.held_before {
@@ -145,13 +161,7 @@ impl Batch {
         let Some(paper) = self.papers.get(pid) else { return };
         let counted = paper.envelope(policy, books.keyring());
         let signature = counted.signers.iter().any(|signer| !held.valid.contains_key(&signer.kid));
-        let object = held.proposal.operations.iter().any(|operation| match operation {
-            Operation::Put { name, entry, .. } => {
-                let known = held.objects.contains_key(&entry.sha256) || books.packed().contains_key(&entry.sha256);
-                !known && policy.keeps_content(name) && self.objects.contains_key(&entry.sha256)
-            }
-            _ => false,
-        });
+        let object = paper.objects.keys().any(|hash| !held.objects.contains_key(hash) && !books.packed().contains_key(hash));
         if signature || object {
             self.news.insert(*pid);
         }
@@ -160,11 +170,6 @@ impl Batch {
     /// Papers for which something is here that the ledger lacks: without any, no session exists (SPEC 6.10).
     pub fn news(&self) -> &BTreeSet<Pid> {
         &self.news
-    }
-
-    /// Objects the desk can read, with their sizes.
-    pub fn objects(&self) -> &BTreeMap<Hash, u64> {
-        &self.objects
     }
 
     /// Everything to be judged, by id.

@@ -12,6 +12,7 @@ use super::event::{Event, EventType};
 use super::ids::{Hash, Head, Origin, Party, Pid};
 use super::keyring::{Keyring, Roll};
 use super::note::VerifierKey;
+use super::objects::Rows;
 use super::payload::{Closed, Opened, Ruling, Sealed};
 use super::policy::Policy;
 use super::proposal::{Operation, Proposal};
@@ -182,12 +183,12 @@ impl Books {
         }
         if let Some(held) = ruling.held.filter(|held| held.kept) {
             let valid = ruling.envelope.signers.iter().map(|signer| (signer.kid, signer.signature)).collect();
-            let objects = held_objects(self.policy()?, &proposal, ruling);
+            let objects = sizes(&ruling.objects);
             let payload = ruling.envelope.payload.clone();
             self.held.insert(ruling.pid, HeldPaper { payload, proposal, valid, first_number: held.first_number, objects });
         } else if ruling.verdict == Verdict::Accepted {
             apply(&mut self.state, &proposal);
-            self.pack(held_objects(self.policy()?, &proposal, ruling));
+            self.pack(sizes(&ruling.objects));
             if let Some(policy) = proposal.sets_policy() {
                 self.put_in_force(policy.clone());
             }
@@ -376,16 +377,9 @@ impl Books {
     }
 }
 
-/// The objects a ruling says the desk held without a fault, with the sizes the paper gives them, which are then the true ones.
-///
-/// Under a rule that forbids content no size was compared, so none is taken from there.
-fn held_objects(policy: &Policy, proposal: &Proposal, ruling: &Ruling) -> BTreeMap<Hash, u64> {
-    let sound = |hash: &Hash| ruling.objects.binary_search_by_key(&(*hash, None), |listed| *listed).is_ok();
-    let puts = proposal.operations.iter().filter_map(|operation| match operation {
-        Operation::Put { name, entry, .. } if policy.keeps_content(name) => Some((entry.sha256, entry.size)),
-        _ => None,
-    });
-    puts.filter(|(hash, _)| sound(hash)).collect()
+/// The objects of these rows, with their sizes.
+fn sizes(rows: &Rows) -> BTreeMap<Hash, u64> {
+    rows.iter().map(|(hash, held)| (*hash, held.size)).collect()
 }
 
 /// Applies an accepted paper's operations to the state, all of them.

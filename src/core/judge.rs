@@ -7,6 +7,7 @@ use super::books::Books;
 use super::ids::{Hash, Head, Name, Party, Pid};
 use super::keyring::Keyring;
 use super::limits::HELD_PER_AUTHOR_MAX;
+use super::objects::Inside;
 use super::policy::{Content, Policy, check_size};
 use super::proposal::{Entry, Expect, Operation};
 use super::quorum;
@@ -35,8 +36,6 @@ pub struct Desk<'a> {
     pub held: BTreeMap<Party, usize>,
     /// The paper that binds each sequence number.
     pub bound: BTreeMap<(Party, u64), Pid>,
-    /// Objects the desk can read, with their sizes.
-    pub objects: &'a BTreeMap<Hash, u64>,
     /// The paper whose policy ended the session.
     pub ended_by: Option<Pid>,
 }
@@ -200,18 +199,38 @@ fn name_collides(desk: &Desk<'_>, paper: &Paper) -> Option<Detail> {
     Some(Detail::of(&["name", name.as_str(), "other", other.as_str()]))
 }
 
+/// What the desk found inside the tree that `name` is to stand for, if it holds it and may look.
+fn inside<'a>(desk: &Desk<'_>, paper: &'a Paper, name: &Name, entry: &Entry) -> Option<&'a Inside> {
+    let looked_at = entry.is_tree() && desk.policy.keeps_content(name);
+    paper.objects.get(&entry.sha256).filter(|_| looked_at).map(|held| &held.inside)
+}
+
 fn entry_too_large(desk: &Desk<'_>, paper: &Paper) -> Option<Detail> {
     puts(paper).find_map(|(name, entry)| {
         let most = desk.policy.rule_for(name)?.size_max;
-        let over = entry.size > most;
-        over.then(|| Detail::of(&["name", name.as_str(), "found", &entry.size.to_string(), "most", &most.to_string()]))
+        // SPEC 6.11: a tree's bound holds for the tree itself and, once it is at hand, for what its paths hold in all.
+        let members = match inside(desk, paper, name, entry) {
+            Some(Inside::Tree { bytes, .. }) => *bytes,
+            _ => 0,
+        };
+        let found = if entry.size > most { entry.size } else { members };
+        (found > most).then(|| Detail::of(&["name", name.as_str(), "found", &found.to_string(), "most", &most.to_string()]))
     })
+}
+
+/// `name <name>` and then the values of a fault inside a tree.
+fn within(name: &Name, fault: &str) -> Detail {
+    Detail::of(&["name", name.as_str()].into_iter().chain(fault.split(' ')).collect::<Vec<_>>())
 }
 
 fn object_fault(desk: &Desk<'_>, paper: &Paper) -> Option<Detail> {
     puts(paper).filter(|(name, _)| desk.policy.keeps_content(name)).find_map(|(name, entry)| {
-        let size = desk.objects.get(&entry.sha256).filter(|size| **size != entry.size)?;
-        Some(found_expected(Some(name), &size.to_string(), &entry.size.to_string()))
+        let size = paper.objects.get(&entry.sha256)?.size;
+        if size != entry.size {
+            return Some(found_expected(Some(name), &size.to_string(), &entry.size.to_string()));
+        }
+        let (_, fault) = inside(desk, paper, name, entry)?.fault().filter(|(rule, _)| *rule == Rule::ObjectFault)?;
+        Some(within(name, &fault))
     })
 }
 
@@ -281,29 +300,21 @@ fn dependency_open(desk: &Desk<'_>, paper: &Paper) -> Option<Detail> {
 }
 
 fn object_missing(desk: &Desk<'_>, paper: &Paper) -> Option<Detail> {
-    puts(paper).find_map(|(name, entry)| {
-        let required = desk.policy.rule_for(name)?.content == Content::Required;
-        let missing = required && !desk.objects.contains_key(&entry.sha256);
-        missing.then(|| Detail::of(&["name", name.as_str(), "object", &entry.sha256.short()]))
-    })
+    puts(paper).filter(|(name, _)| desk.policy.rule_for(name).is_some_and(|rule| rule.content == Content::Required)).find_map(
+        |(name, entry)| {
+            if !paper.objects.contains_key(&entry.sha256) {
+                return Some(Detail::of(&["name", name.as_str(), "object", &entry.sha256.short()]));
+            }
+            let (_, fault) = inside(desk, paper, name, entry)?.fault().filter(|(rule, _)| *rule == Rule::ObjectMissing)?;
+            Some(within(name, &fault))
+        },
+    )
 }
 
 fn quota_used(desk: &Desk<'_>, paper: &Paper) -> Option<Detail> {
     let quota = desk.policy.member(&paper.proposal.author)?.quota;
     let used = desk.accepted.get(&paper.proposal.author).copied().unwrap_or(0);
     (used >= quota).then(|| Detail::of(&["quota", &quota.to_string()]))
-}
-
-/// The referenced objects that the desk holds, ascending, with the fault found in each: what the ledger keeps of the judgement.
-pub fn referenced(desk: &Desk<'_>, paper: &Paper) -> Vec<(Hash, Option<Rule>)> {
-    let mut out = BTreeMap::new();
-    for (_, entry) in puts(paper).filter(|(name, _)| desk.policy.keeps_content(name)) {
-        if let Some(size) = desk.objects.get(&entry.sha256) {
-            let fault = (*size != entry.size).then_some(Rule::ObjectFault);
-            out.entry(entry.sha256).and_modify(|known: &mut Option<Rule>| *known = known.or(fault)).or_insert(fault);
-        }
-    }
-    out.into_iter().collect()
 }
 
 #[cfg(test)]

@@ -4,12 +4,11 @@ use super::cbor::{Canonical, Reader, Writer};
 use super::cose::Envelope;
 use super::ids::{Hash, Head, Pid};
 use super::limits::{SESSION_PAPERS_MAX, UINT_MAX};
+use super::objects::{Rows, read_rows, write_rows};
 use super::record::Record;
 use super::rules::{Checked, Rule};
 use super::verdict::Verdict;
 
-/// Most objects one paper refers to; members of trees too.
-const REFERENCED_MAX: usize = 256 * 100_000;
 /// Most signature lines of one note or checkpoint, in bytes.
 const LINES_BYTES_MAX: usize = 4_096;
 
@@ -104,8 +103,8 @@ pub struct Ruling {
     pub verdict: Verdict,
     /// The envelope as counted.
     pub envelope: Envelope,
-    /// Referenced objects the desk held when it judged, ascending, and the fault found in each.
-    pub objects: Vec<(Hash, Option<Rule>)>,
+    /// What the desk held of the referenced objects when it judged.
+    pub objects: Rows,
     /// The record of an accepted paper.
     pub record: Option<Record>,
     /// Of a notice.
@@ -121,7 +120,7 @@ impl Canonical for Ruling {
         w.uint(4);
         self.envelope.write(w);
         w.uint(5);
-        write_objects(w, &self.objects);
+        write_rows(w, &self.objects);
         if let Some(record) = record {
             w.uint(6).bytes(&record.to_cbor());
         }
@@ -140,7 +139,7 @@ impl Canonical for Ruling {
                 2 => rule = Some(r.text()?),
                 3 => detail = Some(r.text()?),
                 4 => envelope = Some(Envelope::read(r)?),
-                5 => objects = Some(read_objects(r)?),
+                5 => objects = Some(read_rows(r)?),
                 6 => record = Some(Record::from_cbor(r.bytes()?)?),
                 7 => first_number = Some(r.uint()?),
                 8 => kept = Some(r.bool()?),
@@ -165,30 +164,6 @@ impl Canonical for Ruling {
         }
         Ok(Ruling { pid, verdict, envelope, objects: r.need(objects, "5 (objects)")?, record, held })
     }
-}
-
-/// Writes `[* [sha256, fault]]`.
-pub(super) fn write_objects(w: &mut Writer, objects: &[(Hash, Option<Rule>)]) {
-    w.array(objects.len());
-    for (hash, fault) in objects {
-        w.array(2).bytes(&hash.0).text(fault.map_or("", Rule::id));
-    }
-}
-
-/// Reads `[* [sha256, fault]]`.
-pub(super) fn read_objects(r: &mut Reader<'_>) -> Checked<Vec<(Hash, Option<Rule>)>> {
-    let len = r.array(REFERENCED_MAX)?;
-    let mut out = Vec::new();
-    for _ in 0..len {
-        r.array_of(2)?;
-        let hash = r.hash()?;
-        let fault = match r.text()? {
-            "" => None,
-            id => Some(Rule::from_id(id).ok_or_else(|| r.fault(format!("rule {id:?} is not in section 10")))?),
-        };
-        out.push((hash, fault));
-    }
-    Ok(out)
 }
 
 /// One file on a medium, as the closing event lists it.

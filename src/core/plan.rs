@@ -11,6 +11,7 @@ use super::cbor::{Canonical, Writer};
 use super::cose::Envelope;
 use super::ids::{Hash, Head, Pid};
 use super::judge::{self, Desk};
+use super::objects::Rows;
 use super::payload::{Held, Opened, Ruling, judged_hash};
 use super::policy::Policy;
 use super::record::{Record, RecordKind};
@@ -104,7 +105,6 @@ fn open_desk<'a>(books: &'a Books, policy: &'a Policy, batch: &'a Batch) -> Desk
         accepted: BTreeMap::new(),
         held,
         bound,
-        objects: batch.objects(),
         ended_by: None,
     }
 }
@@ -174,7 +174,6 @@ impl<'a> Planner<'a> {
     }
 
     fn answer(&mut self, paper: &Paper, verdict: Verdict) -> Checked<()> {
-        let objects = judge::referenced(&self.desk, paper);
         let record = if verdict == Verdict::Accepted { Some(self.accept(paper)?) } else { None };
         let kept = verdict.rule() != Some(Rule::HeldFull);
         let held = (!verdict.is_final()).then_some(Held { first_number: paper.first_number, kept });
@@ -186,7 +185,7 @@ impl<'a> Planner<'a> {
         }
         self.desk.answers.insert(paper.pid, verdict.clone());
         let envelope = self.envelopes[&paper.pid].clone();
-        self.rulings.push(Ruling { pid: paper.pid, verdict, envelope, objects, record, held });
+        self.rulings.push(Ruling { pid: paper.pid, verdict, envelope, objects: paper.objects.clone(), record, held });
         Ok(())
     }
 
@@ -221,8 +220,7 @@ impl<'a> Planner<'a> {
         let books = self.desk.books;
         let (mut pack, mut keep) = (BTreeSet::new(), BTreeSet::new());
         for ruling in &self.rulings {
-            let sound = ruling.objects.iter().filter(|(_, fault)| fault.is_none()).map(|(hash, _)| *hash);
-            let objects = sound.filter(|hash| !books.packed().contains_key(hash));
+            let objects = ruling.objects.keys().filter(|hash| !books.packed().contains_key(*hash)).copied();
             match (&ruling.verdict, ruling.held) {
                 (Verdict::Accepted, _) => pack.extend(objects),
                 (_, Some(Held { kept: true, .. })) => keep.extend(objects),
@@ -287,7 +285,7 @@ pub fn found(charter: &super::charter::VerifiedCharter, time: Option<u64>) -> Ch
         pid: envelope.pid(),
         verdict: Verdict::Accepted,
         envelope: envelope.clone(),
-        objects: Vec::new(),
+        objects: Rows::new(),
         record: Some(record),
         held: None,
     };

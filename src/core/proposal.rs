@@ -70,6 +70,13 @@ pub enum Operation {
     },
 }
 
+impl Entry {
+    /// Whether the content is a tree (SPEC 3.13).
+    pub fn is_tree(&self) -> bool {
+        self.media_type.as_str() == TREE_MEDIA_TYPE
+    }
+}
+
 impl Operation {
     /// The name it changes; none for a policy.
     pub fn name(&self) -> Option<&Name> {

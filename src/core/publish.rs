@@ -10,7 +10,8 @@ use super::cbor::{Canonical, Writer};
 use super::ids::Pid;
 use super::limits::TILE_WIDTH;
 use super::note::{Checkpoint, InclusionProof, Note, VerdictNote, assemble};
-use super::payload::{Ruling, write_objects};
+use super::objects::write_rows;
+use super::payload::Ruling;
 use super::policy_text;
 use super::rules::{Checked, Fault, Rule};
 use super::tile::{TileRef, encode_bundle, entries_path, numbered_path, session_stem, tile_path, tiles_for};
@@ -213,7 +214,7 @@ fn put_session(books: &Books, files: &mut BTreeMap<String, Vec<u8>>, session: &S
         w.array(4);
         ruling.envelope.write(&mut w);
         w.text(&ruling.verdict.line()).text(ruling.verdict.detail());
-        write_objects(&mut w, &ruling.objects);
+        write_rows(&mut w, &ruling.objects);
     }
     files.insert(format!("sessions/{}.papers", session_stem(session.opened.session)), w.finish());
     if session.opened.session == 0 {

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use crate::core::batch::Batch;
+use crate::core::holdings::Holdings;
 use crate::core::ids::{Head, Pid};
 use crate::core::plan::{Plan, plan};
 use crate::core::rules::{Checked, Fault, Rule};
@@ -99,7 +100,7 @@ pub fn session(request: &Request, operator: &mut dyn Operator, observe: &mut Obs
     let repaired = finish_last_session(&mut desk, &keys, observe).unchanged(|| committed(&desk))?;
 
     // The plan: every record, verdict and note, decided before any effect. A session exists only if something is here that the ledger lacks.
-    let batch = Batch::gather(desk.books(), bag.verified(), bag.object_sizes())?;
+    let batch = Batch::gather(desk.books(), bag.verified(), &Holdings::new(desk.books(), bag.object_sizes()))?;
     let is_new = !batch.news().is_empty() || (request.held && !batch.papers().is_empty());
     if is_new {
         let plan = plan(desk.books(), &batch, request.time)?;

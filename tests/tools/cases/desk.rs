@@ -6,13 +6,15 @@ use ed25519_dalek::Signer as _;
 use serde_json::{Value, json};
 use tabellion::core::batch::{Admitted, Batch, admit};
 use tabellion::core::books::Books;
-use tabellion::core::cbor::Canonical as _;
+use tabellion::core::cbor::{Canonical as _, Reader, Writer};
 use tabellion::core::charter::{self, Charter};
 use tabellion::core::common::Common;
 use tabellion::core::cose::{Envelope, PaperKind, Signer, sig_structure};
 use tabellion::core::event::{Event, EventParts, EventType, PayloadForm, event_hash, signed_message};
+use tabellion::core::holdings::Holdings;
 use tabellion::core::ids::{Hash, Head, Origin, Party, kid_of};
 use tabellion::core::note::{VerifierKey, signature_line};
+use tabellion::core::objects::write_rows;
 use tabellion::core::payload::{Closed, Ruling, Sealed};
 use tabellion::core::plan::{Plan, found, plan};
 use tabellion::core::policy::Policy;
@@ -340,11 +342,32 @@ impl<'a> World<'a> {
         if let Some(record) = &ruling.record {
             answer["number"] = json!(record.number);
         }
+        answer["objects"] = self.rows(ruling);
         if let Some(rule) = ruling.verdict.rule() {
             answer["rule"] = json!(rule.id());
             answer["detail"] = json!(self.named(books, ruling.verdict.detail()));
         }
         answer
+    }
+
+    /// The rows as SPEC 6.11 has them, read from their bytes; content stands for its hash.
+    fn rows(&self, ruling: &Ruling) -> Value {
+        let mut w = Writer::new();
+        write_rows(&mut w, &ruling.objects);
+        let bytes = w.finish();
+        let mut r = Reader::new(&bytes);
+        let each = (0..r.array(1_000).expect("rows")).map(|_| {
+            let fields = r.array(4).expect("a row");
+            let content = self.contents[&r.hash().expect("a hash")].clone();
+            let mut row = vec![json!(content), json!(r.uint().expect("a size")), json!(r.text().expect("a fault"))];
+            if fields == 4 {
+                row.push(json!(r.uint().expect("bytes")));
+            }
+            Value::Array(row)
+        });
+        // By content, for nobody writes hashes in order by hand.
+        let sorted: BTreeMap<String, Value> = each.map(|row| (row.to_string(), row)).collect();
+        sorted.into_values().collect()
     }
 
     /// Everything brought to a session, verified, with what was listed.
@@ -392,17 +415,23 @@ fn one_session(world: &mut World<'_>, ledger: &mut Ledger, session: &Value) -> C
     let (brought, listed) = world.bring(&ledger.books, session, &mut papers);
     let objects: BTreeMap<Hash, u64> =
         list(session, "objects").iter().map(|content| (world.content(content), content.as_str().expect("content").len() as u64)).collect();
-    let batch = Batch::gather(&ledger.books, brought.clone(), objects.clone())?;
+    let holdings = Holdings::new(&ledger.books, objects);
+    let batch = Batch::gather(&ledger.books, brought.clone(), &holdings)?;
     let again = std::mem::take(&mut world.again);
     let exists = !batch.news().is_empty() || session["asked"] == json!(true);
     let mut seen = json!({ "listed": listed, "again": again, "exists": exists, "answers": [] });
     let mut made = json!({ "brought": papers });
     if exists {
         let decided = plan(&ledger.books, &batch, session["time"].as_u64())?;
+        let replayed = brought.clone();
         let mut backwards = brought;
         backwards.reverse();
-        let other = plan(&ledger.books, &Batch::gather(&ledger.books, backwards, objects)?, session["time"].as_u64())?;
+        let other = plan(&ledger.books, &Batch::gather(&ledger.books, backwards, &holdings)?, session["time"].as_u64())?;
         assert_eq!((other.opened(), other.rulings()), (decided.opened(), decided.rulings()), "the order on the media decided something");
+        // SPEC 8.3: who has the rows of a session needs no content to come to the same answers.
+        let rows = decided.rulings().iter().map(|ruling| (ruling.pid, ruling.objects.clone())).collect();
+        let other = plan(&ledger.books, &Batch::of_rows(&ledger.books, replayed, rows)?, session["time"].as_u64())?;
+        assert_eq!((other.opened(), other.rulings()), (decided.opened(), decided.rulings()), "the rows lack what decided something");
         let order = turns::order(ledger.books.origin()?, decided.opened().session, ledger.books.policy()?.members.iter().map(|m| &m.name));
         seen["order"] = json!(order.iter().map(|name| name.as_str()).collect::<Vec<_>>());
         ledger.commit(&decided);

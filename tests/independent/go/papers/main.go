@@ -116,11 +116,8 @@ type sessionItem struct {
 	Envelope cbor.RawMessage
 	Verdict  string
 	Detail   string
-	Objects  []struct {
-		_     struct{} `cbor:",toarray"`
-		Hash  []byte
-		Fault string
-	}
+	// Rows [sha256, size, fault] and, of a tree, the bytes of its members behind them.
+	Objects [][]interface{}
 }
 
 // keyring maps the kid of each key to the key and whether it is active.
