@@ -13,9 +13,10 @@ use crate::run::consumer::{self, Receipt, advance as move_forward, number_at, re
 use crate::run::files;
 use crate::run::folder::{CheckedFolder, Folder};
 use crate::run::problem::{Exit, Outcomes, Problem};
+use crate::run::words;
 
+use super::argument;
 use super::output::Output;
-use super::words;
 
 /// `tabellion pin`
 #[derive(Args)]
@@ -72,7 +73,7 @@ pub struct ShowArgs {
     #[command(flatten)]
     look: LookArgs,
     /// Names to show; all without any
-    #[arg(value_name = "NAME", value_parser = words::typed::<Name>)]
+    #[arg(value_name = "NAME", value_parser = argument::typed::<Name>)]
     names: Vec<Name>,
 }
 

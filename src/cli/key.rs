@@ -32,7 +32,7 @@ pub enum KeyCommand {
         #[arg(long, conflicts_with = "vkey")]
         public: bool,
         /// Print only the verifier key this would be as the log key of this origin
-        #[arg(long, value_name = "ORIGIN", value_parser = super::words::typed::<Origin>)]
+        #[arg(long, value_name = "ORIGIN", value_parser = super::argument::typed::<Origin>)]
         vkey: Option<Origin>,
     },
 }

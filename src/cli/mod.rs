@@ -1,5 +1,6 @@
 //! The command line: one file a role. Results on stdout, narration on stderr, an exit code for every outcome.
 
+mod argument;
 mod consumer;
 #[cfg(feature = "desk")]
 mod demo;
@@ -12,7 +13,6 @@ mod passphrase;
 mod proposer;
 #[cfg(feature = "desk")]
 mod witness;
-mod words;
 
 use std::ffi::OsString;
 

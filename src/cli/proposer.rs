@@ -20,10 +20,11 @@ use crate::run::folder::Folder;
 use crate::run::found::PAYLOAD_FILE;
 use crate::run::problem::{Exit, Outcomes, Problem, Unchanged};
 use crate::run::propose::{self as proposing, Ask, Proposed, Wish, check_target, export_to_file, export_to_medium};
+use crate::run::words;
 
+use super::argument;
 use super::output::{Output, narrate};
 use super::passphrase::PassphraseArgs;
-use super::words;
 
 /// `tabellion propose …`
 #[derive(Subcommand)]
@@ -34,7 +35,7 @@ pub enum ProposeCommand {
         #[arg(required = true, value_name = "NAME=PATH", value_parser = parse_put)]
         puts: Vec<(Name, PathBuf)>,
         /// Also let this name stand for nothing
-        #[arg(long, value_name = "NAME", value_parser = words::typed::<Name>)]
+        #[arg(long, value_name = "NAME", value_parser = argument::typed::<Name>)]
         remove: Vec<Name>,
         #[command(flatten)]
         wish: WishArgs,
@@ -42,7 +43,7 @@ pub enum ProposeCommand {
     /// Let names stand for nothing
     Remove {
         /// The names
-        #[arg(required = true, value_name = "NAME", value_parser = words::typed::<Name>)]
+        #[arg(required = true, value_name = "NAME", value_parser = argument::typed::<Name>)]
         names: Vec<Name>,
         #[command(flatten)]
         wish: WishArgs,
@@ -73,7 +74,7 @@ pub struct WishArgs {
     #[arg(long)]
     overwrite: bool,
     /// Media type of what is put
-    #[arg(long, value_name = "TYPE", default_value = "application/octet-stream", value_parser = words::typed::<MediaType>)]
+    #[arg(long, value_name = "TYPE", default_value = "application/octet-stream", value_parser = argument::typed::<MediaType>)]
     media_type: MediaType,
     /// The largest number this paper may become
     #[arg(long, value_name = "N")]
@@ -82,7 +83,7 @@ pub struct WishArgs {
     #[arg(long, value_name = "sha256:ID", value_parser = parse_pid)]
     after: Vec<Pid>,
     /// Your words, for people
-    #[arg(long, value_name = "TEXT", value_parser = words::typed::<Text>)]
+    #[arg(long, value_name = "TEXT", value_parser = argument::typed::<Text>)]
     note: Option<Text>,
 }
 
@@ -119,7 +120,7 @@ const UNSIGNED: &str = "nothing was signed, and no file was changed";
 
 fn parse_put(text: &str) -> Result<(Name, PathBuf), String> {
     let (name, path) = text.split_once('=').ok_or_else(|| format!("{text:?} found; NAME=PATH expected"))?;
-    Ok((words::typed(name)?, path.into()))
+    Ok((argument::typed(name)?, path.into()))
 }
 
 /// `sha256:` and 64 hex digits.
@@ -342,21 +343,12 @@ fn show_collected(paper: &Collected, out: &mut Output) {
                 "  state  {} before session {}; the paper {}",
                 words::head(&note.head_before),
                 note.session,
-                what_stays(note.outcome, note.rule)
+                words::what_stays(note.outcome, note.rule)
             ));
             out.line(format!("  next   {}", note.rule.next()));
         }
     }
     if paper.is_new {
         out.line(format!("  kept   {}", paper.kept.display()));
-    }
-}
-
-/// What becomes of a paper after an answer.
-pub fn what_stays(outcome: Outcome, rule: Rule) -> &'static str {
-    match (outcome, rule) {
-        (Outcome::Refused, _) => "changed nothing, and the refusal is final",
-        (_, Rule::HeldFull) => "is not kept",
-        _ => "is held and judged again in every session",
     }
 }

@@ -23,11 +23,12 @@ use crate::run::desk::Desk;
 use crate::run::found::{self, Draft};
 use crate::run::problem::{Exit, Outcomes, Problem};
 use crate::run::session::{self, Operator, Report, Request};
+use crate::run::words;
 
+use super::argument;
 use super::output::{Output, narrate};
 use super::passphrase::PassphraseArgs;
-use super::proposer::{parse_pid, show_charter, what_stays};
-use super::words;
+use super::proposer::{parse_pid, show_charter};
 
 /// `tabellion witness …`
 #[derive(Subcommand)]
@@ -68,10 +69,10 @@ pub struct InitArgs {
     #[arg(long, value_name = "FILE", required_unless_present = "charter", requires = "next_key")]
     policy: Option<PathBuf>,
     /// Verifier key of the log key after this one, made elsewhere; its name is the origin
-    #[arg(long, value_name = "VKEY", requires = "policy", value_parser = words::typed::<VerifierKey>)]
+    #[arg(long, value_name = "VKEY", requires = "policy", value_parser = argument::typed::<VerifierKey>)]
     next_key: Option<VerifierKey>,
     /// The founders' words, for people
-    #[arg(long, value_name = "TEXT", requires = "policy", value_parser = words::typed::<Text>)]
+    #[arg(long, value_name = "TEXT", requires = "policy", value_parser = argument::typed::<Text>)]
     text: Option<Text>,
     /// Everything made is marked a rehearsal and counts for nothing
     #[arg(long, requires = "policy")]
@@ -377,7 +378,7 @@ fn show_ruling(ruling: &Ruling, session: u64, out: &mut Output) -> Outcomes<()> 
             out.line(format!("  found  {}", words::found(*rule, detail.as_str())));
             out.line(format!(
                 "  state  the paper {}; its receipt is in results/session-{session:06}.receipts",
-                what_stays(rule.outcome(), *rule)
+                words::what_stays(rule.outcome(), *rule)
             ));
             out.line(format!("  next   {}", rule.next()));
         }

@@ -33,3 +33,4 @@ pub mod propose;
 pub mod session;
 #[cfg(feature = "desk")]
 pub mod signing;
+pub mod words;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::core::ids::{Head, Pid};
 use crate::core::proposal::{Expect, Operation, Proposal};
-use crate::core::rules::{Fault, Rule};
+use crate::core::rules::{Outcome, Rule};
 use crate::core::words::head_words;
 
 /// A head with its words: what is compared aloud.
@@ -34,17 +34,10 @@ pub fn operation(operation: &Operation) -> String {
     }
 }
 
-/// An argument that is read by its own type; the message is what that type compared.
-pub fn typed<T: std::str::FromStr<Err = Fault>>(text: &str) -> Result<T, String> {
-    text.parse().map_err(|fault: Fault| fault.shown().to_owned())
-}
-
 /// Most things listed for one rule, so that a medium full of them does not push the answers off the screen.
-#[cfg(feature = "desk")]
 const LISTED_OF_A_RULE_MAX: usize = 10;
 
 /// What is shown of a list, and how much is left out for each rule.
-#[cfg(feature = "desk")]
 pub fn of_each_rule<T>(listed: &[T], rule: impl Fn(&T) -> Rule, all: bool) -> (Vec<&T>, BTreeMap<Rule, usize>) {
     let (mut counts, mut shown) = (BTreeMap::<Rule, usize>::new(), Vec::new());
     for listed in listed {
@@ -147,6 +140,15 @@ fn values(rule: Rule, detail: &str) -> BTreeMap<String, String> {
         }
     }
     out
+}
+
+/// What becomes of a paper after an answer.
+pub fn what_stays(outcome: Outcome, rule: Rule) -> &'static str {
+    match (outcome, rule) {
+        (Outcome::Refused, _) => "changed nothing, and the refusal is final",
+        (_, Rule::HeldFull) => "is not kept",
+        _ => "is held and judged again in every session",
+    }
 }
 
 #[cfg(test)]
