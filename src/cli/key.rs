@@ -1,8 +1,9 @@
 //! `key new`, `key show`: a proposer's, custodian's or witness's key, in a file that age seals.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
+use serde::Serialize;
 
 use crate::core::ids::{Hash, Origin, kid_of};
 use crate::core::note::VerifierKey;
@@ -11,7 +12,8 @@ use crate::keys::Seed;
 use crate::keys::file::{KeyFile, WorkFactor, seal, write_new};
 use crate::run::problem::{Exit, Outcomes, Unchanged};
 
-use super::output::Output;
+use super::facts;
+use super::output::{Answer, Output, Page};
 use super::passphrase::PassphraseArgs;
 
 /// `tabellion key …`
@@ -37,6 +39,77 @@ pub enum KeyCommand {
     },
 }
 
+/// A key's public parts.
+#[derive(Serialize)]
+struct KeyFacts {
+    /// The file.
+    file: String,
+    /// As a policy lists it.
+    public: String,
+    /// Thumbprint of the member's key.
+    key_id: String,
+    /// Public key as a witness's log key.
+    log: String,
+    /// SHA-256 of the log key, as a charter names the next one.
+    next_key: String,
+}
+
+impl KeyFacts {
+    fn of(file: &Path, member: &[u8; 32], log: &[u8; 32]) -> KeyFacts {
+        KeyFacts {
+            file: file.display().to_string(),
+            public: show_key(member),
+            key_id: kid_of(member).to_string(),
+            log: show_key(log),
+            next_key: facts::sha256(&Hash::of(log)),
+        }
+    }
+}
+
+/// `key new`
+#[derive(Serialize)]
+struct Made(KeyFacts);
+
+impl Answer for Made {
+    fn say(&self, page: &mut Page) {
+        let Made(key) = self;
+        page.labelled("made", format!("{}, sealed with your passphrase", key.file));
+        page.labelled("public", &key.public);
+        page.labelled("key id", &key.key_id);
+        page.labelled("next", "a member's key: give the public line to those who write the policy");
+        page.labelled("", format!("a witness's next key: tabellion key show {} --vkey ORIGIN", key.file));
+        page.labelled("", "keep the file and the passphrase apart");
+    }
+}
+
+/// `key show`
+#[derive(Serialize)]
+struct Shown(KeyFacts);
+
+impl Answer for Shown {
+    fn say(&self, page: &mut Page) {
+        let Shown(key) = self;
+        page.labelled("public", format!("{}   as a member's key", key.public));
+        page.labelled("key id", &key.key_id);
+        page.labelled("log", format!("{}   as a witness's log key", key.log));
+        page.labelled("next key", format!("{}   as a charter names it", key.next_key));
+        page.labelled("note", "these lines stand outside the seal; they are compared with the key whenever it is unlocked");
+    }
+}
+
+/// `key show --public` and `--vkey`: one value alone, for another command.
+#[derive(Serialize)]
+struct Value {
+    /// The value.
+    value: String,
+}
+
+impl Answer for Value {
+    fn say(&self, page: &mut Page) {
+        page.line(&self.value);
+    }
+}
+
 /// Runs it.
 pub fn key(command: KeyCommand, out: &mut Output) -> Outcomes<Exit> {
     match command {
@@ -44,26 +117,15 @@ pub fn key(command: KeyCommand, out: &mut Output) -> Outcomes<Exit> {
             let seed = Seed::generate()?;
             let passphrase = passphrase.choose(&file.display().to_string()).unchanged(|| "no key was made".into())?;
             write_new(&file, &seal(&seed, &passphrase, WorkFactor::STANDARD)?).unchanged(|| "no key was made".into())?;
-            let public = seed.member(false).public_bytes();
-            out.line(format!("made     {}, sealed with your passphrase", file.display()));
-            out.line(format!("public   {}", show_key(&public)));
-            out.line(format!("key id   {}", kid_of(&public)));
-            out.line("next     a member's key: give the public line to those who write the policy");
-            out.line(format!("         a witness's next key: tabellion key show {} --vkey ORIGIN", file.display()));
-            out.line("         keep the file and the passphrase apart");
+            let sealed = KeyFile::read(&file)?;
+            out.give(&Made(KeyFacts::of(&file, &sealed.member_public, &sealed.log_public)));
         }
         KeyCommand::Show { file, public, vkey } => {
             let key = KeyFile::read(&file)?;
             match (public, vkey) {
-                (true, _) => out.line(show_key(&key.member_public)),
-                (false, Some(origin)) => out.line(VerifierKey::new(origin, &key.log_public)?.to_string()),
-                (false, None) => {
-                    out.line(format!("public   {}   as a member's key", show_key(&key.member_public)));
-                    out.line(format!("key id   {}", kid_of(&key.member_public)));
-                    out.line(format!("log      {}   as a witness's log key", show_key(&key.log_public)));
-                    out.line(format!("next key sha256:{}   as a charter names it", Hash::of(&key.log_public)));
-                    out.line("note     these lines stand outside the seal; they are compared with the key whenever it is unlocked");
-                }
+                (true, _) => out.give(&Value { value: show_key(&key.member_public) }),
+                (false, Some(origin)) => out.give(&Value { value: VerifierKey::new(origin, &key.log_public)?.to_string() }),
+                (false, None) => out.give(&Shown(KeyFacts::of(&file, &key.member_public, &key.log_public))),
             }
         }
     }

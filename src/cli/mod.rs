@@ -4,6 +4,7 @@ mod argument;
 mod consumer;
 #[cfg(feature = "desk")]
 mod demo;
+mod facts;
 #[cfg(feature = "desk")]
 mod key;
 mod output;
@@ -11,13 +12,14 @@ mod output;
 mod passphrase;
 #[cfg(feature = "desk")]
 mod proposer;
+mod usage;
 #[cfg(feature = "desk")]
 mod witness;
 
 use std::ffi::OsString;
 
 use clap::error::ErrorKind;
-use clap::{Parser, Subcommand};
+use clap::{ArgMatches, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use crate::run::problem::{Exit, Outcomes};
 use output::Output;
@@ -26,6 +28,9 @@ use output::Output;
 #[derive(Parser)]
 #[command(name = "tabellion", version, disable_help_subcommand = true, after_help = "Start with: tabellion demo")]
 struct Cli {
+    /// Print the same facts as one JSON document on stdout (docs/json.md)
+    #[arg(long, global = true)]
+    json: bool,
     #[command(subcommand)]
     command: Command,
 }
@@ -69,25 +74,39 @@ enum Command {
 
 /// Runs a command line, and gives back the exit code.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
-    let cli = match Cli::try_parse_from(arguments) {
-        Ok(cli) => cli,
-        Err(error) => {
-            let asked = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
-            // A closed pipe is no reason to complain.
-            drop(error.print());
-            return if asked { Exit::Done.code() } else { Exit::Usage.code() };
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    let parsed =
+        Cli::command().try_get_matches_from(&arguments).and_then(|matches| Ok((Cli::from_arg_matches(&matches)?, name_of(&matches))));
+    match parsed {
+        Ok((cli, name)) => {
+            let mut output = Output::new(cli.json);
+            let outcome = dispatch(cli.command, &mut output);
+            output.finish(&name, outcome).code()
         }
-    };
-    let mut output = Output::default();
-    let outcome = dispatch(cli.command, &mut output);
-    output.flush();
-    match outcome {
-        Ok(exit) => exit.code(),
-        Err(problem) => {
-            output::narrate(&problem.to_string());
-            problem.exit().code()
-        }
+        Err(error) => misread(&error, &arguments).code(),
     }
+}
+
+/// The command as it was called: `witness session`.
+fn name_of(matches: &ArgMatches) -> String {
+    let names = std::iter::successors(matches.subcommand(), |(_, matches)| matches.subcommand());
+    names.map(|(name, _)| name).collect::<Vec<_>>().join(" ")
+}
+
+/// A command line that was not understood, or that asked for help.
+fn misread(error: &clap::Error, arguments: &[OsString]) -> Exit {
+    // A closed pipe is no reason to complain.
+    if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
+        drop(error.print());
+        return Exit::Done;
+    }
+    let (root, json) = (Cli::command(), usage::has(arguments, "--json"));
+    if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand && !json {
+        drop(error.print());
+        return Exit::Usage;
+    }
+    let command = usage::command_of(arguments, &root);
+    Output::new(json).finish(&command, Err(usage::problem(error, &command, &root)))
 }
 
 fn dispatch(command: Command, out: &mut Output) -> Outcomes<Exit> {

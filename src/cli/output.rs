@@ -4,12 +4,11 @@
 //! no other way to stdout, so neither can say what the other does not know. A new command is written like this: a struct of facts that derives
 //! `Serialize`, made of the shapes in [`super::facts`]; `say` for the words; the fields in `docs/json.md`, which a test compares.
 
-use std::io::Write as _;
-
 use anstyle::{AnsiColor, Style};
 use serde::Serialize;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
+use crate::core::rules::{Fault, Rule};
 use crate::run::problem::{Exit, Outcomes, Problem};
 
 /// What a command has found or done.
@@ -21,15 +20,70 @@ pub trait Answer: Serialize {
 /// Lines of words.
 #[derive(Default)]
 pub struct Page {
-    text: String,
+    lines: Vec<(Option<Style>, String)>,
 }
 
+const GOOD: Style = AnsiColor::Green.on_default();
+const BAD: Style = AnsiColor::Red.on_default().bold();
+const WAITS: Style = AnsiColor::Yellow.on_default();
+const NEXT: Style = Style::new().bold();
+/// Columns of a label and the space behind it.
+const LABEL_COLUMNS: usize = 9;
+
 impl Page {
-    /// Adds a line. Its first word may be a label, which is coloured on a terminal.
+    /// Adds a line. What would move the cursor or begin another line is shown escaped.
     pub fn line(&mut self, line: impl AsRef<str>) {
-        self.text.push_str(line.as_ref());
-        self.text.push('\n');
+        self.lines.push((None, escaped(line.as_ref())));
     }
+
+    /// Adds a line of several lines of our own.
+    pub fn text(&mut self, text: &str) {
+        text.lines().for_each(|line| self.line(line));
+    }
+
+    /// Adds a line with a label in front, which is coloured on a terminal. The colour says nothing that the word does not say.
+    pub fn labelled(&mut self, label: &str, rest: impl AsRef<str>) {
+        let line = format!("{label:0$}{1}", LABEL_COLUMNS, rest.as_ref());
+        self.lines.push((style_of(label), escaped(line.trim_end())));
+    }
+
+    /// Adds an indented line with a label: what belongs to the line above.
+    pub fn below(&mut self, label: &str, rest: impl AsRef<str>) {
+        let style = if label == "next" { Some(NEXT) } else { None };
+        self.lines.push((style, escaped(format!("  {label:6} {}", rest.as_ref()).trim_end())));
+    }
+
+    fn write(&self, out: &mut dyn std::io::Write) {
+        for (style, line) in &self.lines {
+            // Nobody reads any more: that is the reader's choice, not our failure.
+            drop(writeln!(out, "{}", painted(*style, line)));
+        }
+        drop(out.flush());
+    }
+}
+
+/// The colour of a label.
+fn style_of(label: &str) -> Option<Style> {
+    match label {
+        "accepted" => Some(GOOD),
+        "refused" | "HALTED" => Some(BAD),
+        "pending" | "deferred" => Some(WAITS),
+        "next" => Some(NEXT),
+        _ => None,
+    }
+}
+
+/// The first word of a line in its colour; the stream takes colours out where nobody wants them.
+fn painted(style: Option<Style>, line: &str) -> String {
+    let Some(style) = style else { return line.to_owned() };
+    let indent = line.len() - line.trim_start_matches(' ').len();
+    let end = line[indent..].find(' ').map_or(line.len(), |at| indent + at);
+    format!("{}{style}{}{style:#}{}", &line[..indent], &line[indent..end], &line[end..])
+}
+
+/// Control characters as escapes: a path or a foreign text cannot move the cursor or forge a line.
+fn escaped(line: &str) -> String {
+    line.chars().map(|c| if c.is_control() { c.escape_default().to_string() } else { c.to_string() }).collect()
 }
 
 /// The results of a command, written when it is done.
@@ -37,7 +91,7 @@ impl Page {
 pub struct Output {
     json: bool,
     page: Page,
-    answer: Option<Value>,
+    answer: Option<serde_json::Result<Value>>,
 }
 
 impl Output {
@@ -46,23 +100,20 @@ impl Output {
         Output { json, ..Output::default() }
     }
 
-    /// Gives what was found or done. A command gives one answer; each part of a long one may be said as it happens with [`Output::tell`].
+    /// Gives what was found or done: once for a command, when it is known whether it succeeded.
     pub fn give(&mut self, answer: &impl Answer) {
         if self.json {
-            // A field that has no JSON form would be a mistake of ours in a type; no value of any paper can cause it.
-            self.answer = serde_json::to_value(answer).ok();
+            self.answer = Some(serde_json::to_value(answer));
         } else {
             answer.say(&mut self.page);
         }
     }
 
-    /// Says before it is done what is about to happen: on stderr, and not with `--json`, whose answer holds the same facts.
+    /// Says on stderr what is about to be done, before anybody is asked: also with `--json`.
     pub fn tell(&self, answer: &impl Answer) {
-        if !self.json {
-            let mut page = Page::default();
-            answer.say(&mut page);
-            page.text.lines().for_each(narrate);
-        }
+        let mut page = Page::default();
+        answer.say(&mut page);
+        page.write(&mut anstream::stderr().lock());
     }
 
     /// Adds a line to the words.
@@ -70,35 +121,34 @@ impl Output {
         self.page.line(line);
     }
 
-    /// Writes what there is in words.
+    /// Writes what there is in words, while a long story is told.
     pub fn flush(&mut self) {
-        // Nobody reads any more: that is the reader's choice, not our failure.
-        let mut stdout = anstream::stdout().lock();
-        for line in self.page.text.lines() {
-            drop(writeln!(stdout, "{}", painted(line)));
+        if !self.json {
+            self.page.write(&mut anstream::stdout().lock());
         }
-        drop(stdout.flush());
-        self.page.text.clear();
+        self.page = Page::default();
     }
 
     /// Ends the command: its answer or its problem, as JSON on stdout or in words on stdout and stderr. Gives back how the program ends.
     pub fn finish(mut self, command: &str, outcome: Outcomes<Exit>) -> Exit {
+        let outcome = outcome.and_then(|exit| match &self.answer {
+            Some(Err(error)) => Err(Fault::new(Rule::InternalFault, format!("an answer without a JSON form: {error}")).into()),
+            _ => Ok(exit),
+        });
         let exit = outcome.as_ref().map_or_else(Problem::exit, |exit| *exit);
         if self.json {
-            let mut document = Map::new();
-            document.insert("command".into(), json!(command));
-            document.insert("exit".into(), json!(exit.code()));
-            if let Some(answer) = self.answer.take() {
-                document.insert("answer".into(), answer);
-            }
-            if let Err(problem) = &outcome {
-                document.insert("problem".into(), problem_facts(problem));
-            }
-            self.page.line(Value::Object(document).to_string());
+            let (key, value) = match &outcome {
+                Ok(_) => ("answer", self.answer.take().and_then(Result::ok).unwrap_or(Value::Null)),
+                Err(problem) => ("problem", problem_facts(problem)),
+            };
+            let document = format!("{{\"command\":{},\"exit\":{},\"{key}\":{value}}}", json!(command), exit.code());
+            self.page = Page { lines: vec![(None, document)] };
+            self.page.write(&mut anstream::stdout().lock());
+            self.page = Page::default();
         }
         self.flush();
         if let Err(problem) = outcome {
-            problem.to_string().lines().for_each(narrate);
+            complain(&problem);
         }
         exit
     }
@@ -115,46 +165,48 @@ fn problem_facts(problem: &Problem) -> Value {
     })
 }
 
+/// A problem in words, on stderr.
+fn complain(problem: &Problem) {
+    let mut page = Page::default();
+    for line in problem.to_string().lines() {
+        let style = match line {
+            _ if line.starts_with("tabellion: stop") => Some(BAD),
+            _ if line.starts_with("  next ") => Some(NEXT),
+            _ => None,
+        };
+        page.lines.push((style, escaped(line)));
+    }
+    page.write(&mut anstream::stderr().lock());
+}
+
 /// Says something beside the results.
 pub fn narrate(line: &str) {
-    drop(writeln!(anstream::stderr().lock(), "{}", painted(line)));
-}
-
-const GOOD: Style = AnsiColor::Green.on_default();
-const BAD: Style = AnsiColor::Red.on_default().bold();
-const WAITS: Style = AnsiColor::Yellow.on_default();
-
-/// The colour of a label, the first word of a line; it stands out, it says nothing that the word does not say.
-fn style_of(label: &str) -> Option<Style> {
-    Some(match label {
-        "accepted" | "verified" | "proved" | "founded" | "pinned" | "consistent" => GOOD,
-        "refused" | "HALTED" | "tabellion:" | "fork" => BAD,
-        "pending" | "deferred" | "listed" | "missing" | "waiting" | "medium" | "differs" | "warning" => WAITS,
-        "next" => Style::new().bold(),
-        _ => return None,
-    })
-}
-
-/// A line with its label coloured; the stream takes the colours out again where nobody wants them.
-fn painted(line: &str) -> String {
-    let indent = line.len() - line.trim_start_matches(' ').len();
-    let label = line[indent..].split(' ').next().unwrap_or_default();
-    match style_of(label).filter(|_| indent <= 2) {
-        Some(style) => format!("{}{style}{label}{style:#}{}", &line[..indent], &line[indent + label.len()..]),
-        None => line.to_owned(),
-    }
+    let mut page = Page::default();
+    page.text(line);
+    page.write(&mut anstream::stderr().lock());
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn written(fill: impl FnOnce(&mut Page)) -> String {
+        let (mut page, mut out) = (Page::default(), Vec::new());
+        fill(&mut page);
+        page.write(&mut out);
+        String::from_utf8(out).unwrap()
+    }
+
     #[test]
-    fn labels_are_painted_and_other_words_are_not() {
-        assert_eq!(painted("refused  [no-rule] paper"), format!("{BAD}refused{BAD:#}  [no-rule] paper"));
-        assert_eq!(painted("  next   do it"), format!("  {0}next{0:#}   do it", Style::new().bold()));
-        for plain in ["    accepted stands too deep", "acceptedly", "head     refused", ""] {
-            assert_eq!(painted(plain), plain);
-        }
+    fn labels_are_painted_and_what_looks_like_one_is_not() {
+        assert_eq!(written(|page| page.labelled("refused", "[no-rule] paper")), format!("{BAD}refused{BAD:#}  [no-rule] paper\n"));
+        assert_eq!(written(|page| page.below("next", "do it")), format!("  {NEXT}next{NEXT:#}   do it\n"));
+        assert_eq!(written(|page| page.labelled("wrote", "a")), "wrote    a\n");
+        assert_eq!(written(|page| page.line("refused  is the name of an entry")), "refused  is the name of an entry\n");
+    }
+
+    #[test]
+    fn a_foreign_text_moves_no_cursor_and_forges_no_line() {
+        assert_eq!(written(|page| page.line("a\u{1b}[2Jb\nhead c\u{9b}")), "a\\u{1b}[2Jb\\nhead c\\u{9b}\n");
     }
 }
