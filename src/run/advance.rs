@@ -73,10 +73,7 @@ fn steps(folder: &Folder, pin: &Pin, to: Option<u64>) -> Checked<Advance> {
     if number > newest.number {
         return Err(Fault::new(Rule::PinBehind, format!("common@{number} asked for; the folder ends at common@{}", newest.number)));
     }
-    let (head, checkpoint) = match number == newest.number {
-        true => (newest, signed),
-        false => signed_at(folder, number, &newest, pin)?,
-    };
+    let (head, checkpoint) = signed_at(folder, number, (&newest, signed), pin)?;
     check_one_key(&checkpoint, pin, number)?;
     let proof_hashes = folder.check_consistent(&pin.head, &head, newest.number)?;
     let pages = match number - pin.head.number {
@@ -90,8 +87,13 @@ fn steps(folder: &Folder, pin: &Pin, to: Option<u64>) -> Checked<Advance> {
     Ok(Advance { from: pin.head, to: head, newest, pages, proof_hashes, checkpoint, reads: folder.reads() })
 }
 
-/// The checkpoint of an earlier number: its root from the tiles, signed by the pinned key, and a beginning of the newest.
-pub(super) fn signed_at(folder: &Folder, number: u64, newest: &Head, pin: &Pin) -> Checked<(Head, String)> {
+/// Head and signed checkpoint of a number: the newest as it stands there; of an earlier one its root from the tiles, signed by the pinned key,
+/// and a beginning of the newest.
+pub(super) fn signed_at(folder: &Folder, number: u64, newest: (&Head, String), pin: &Pin) -> Checked<(Head, String)> {
+    let (newest, signed) = newest;
+    if number == newest.number {
+        return Ok((*newest, signed));
+    }
     let checkpoint = folder.checkpoint_at(number, newest, &pin.vkey)?;
     let head = Head { number, root: folder.root_of(number, newest)? };
     folder.check_consistent(&head, newest, newest.number)?;

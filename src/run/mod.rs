@@ -1,11 +1,13 @@
 //! The only code that orders effects. Each file is one visit of one person: what happens, in the order in which it happens.
 
+pub mod advance;
 #[cfg(feature = "desk")]
 pub mod approve;
 #[cfg(feature = "desk")]
 pub mod bag;
 #[cfg(feature = "desk")]
 pub mod collect;
+pub mod compare;
 pub mod consumer;
 #[cfg(feature = "desk")]
 pub mod demo;
@@ -29,6 +31,7 @@ pub mod packs;
 pub mod problem;
 #[cfg(feature = "desk")]
 pub mod propose;
+pub mod prove;
 #[cfg(feature = "desk")]
 pub mod session;
 #[cfg(feature = "desk")]
