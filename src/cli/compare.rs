@@ -71,9 +71,9 @@ fn by(by: &By) -> String {
 fn what(change: &Change) -> String {
     match (&change.before, &change.after) {
         (Some(before), Some(after)) if before.sha256 == after.sha256 => {
-            format!("the same content {}, now as {}; {} before", after.sha256.short(), described(after), described(before))
+            format!("the same content ({}), {} before, {} now", after.sha256.short(), described(before), described(after))
         }
-        (Some(before), Some(after)) => format!("{} now, {} before", content(after), content(before)),
+        (Some(before), Some(after)) => format!("{} before, {} now", content(before), content(after)),
         (None, Some(entry)) => content(entry),
         (Some(entry), None) => format!("{} before", content(entry)),
         (None, None) => String::new(),
@@ -81,7 +81,7 @@ fn what(change: &Change) -> String {
 }
 
 fn content(entry: &Entry) -> String {
-    format!("{}, {}", words::count(usize::try_from(entry.size).unwrap_or(usize::MAX), "byte"), entry.sha256.short())
+    format!("{} ({})", words::count(usize::try_from(entry.size).unwrap_or(usize::MAX), "byte"), entry.sha256.short())
 }
 
 /// What two entries of one content can differ in.

@@ -190,7 +190,9 @@ pub fn log(args: LogArgs, out: &mut Output) -> Outcomes<Exit> {
     let (_, checked, number) = open(&args.look)?;
     let from = args.from.unwrap_or(1).max(1);
     if from > number {
-        return Err(Problem::usage(format!("--from {from} found; at most common@{number}, which is looked at, expected")));
+        return Err(Problem::usage(format!(
+            "--from {from} found; at most {number} expected, the number that is looked at unless --at names another"
+        )));
     }
     let pages = &checked.common.pages()[from as usize - 1..number as usize];
     let about = |page: &&Page| args.name.as_ref().is_none_or(|name| changes(page, name));

@@ -22,6 +22,9 @@ use super::output::Output;
 /// `tabellion prove`
 #[derive(Args)]
 #[command(group = ArgGroup::new("what").required(true))]
+#[command(override_usage = "tabellion prove DIR NAME [--at N] [--pin FILE] --out FILE\n       \
+                            tabellion prove DIR --paper sha256:ID [--pin FILE] --out FILE\n       \
+                            tabellion prove DIR --catch-up M [--at N] [--pin FILE] --out FILE")]
 pub struct ProveArgs {
     /// A published folder, or a medium that carries one
     dir: PathBuf,

@@ -130,7 +130,14 @@ pub fn verify_name(bytes: &[u8], pin: &Pin) -> Checked<NameProved> {
 /// Verifies a catch-up from the pin; gives the head it leads to.
 ///
 /// # Errors
-/// As [`CatchUp::parse`] and [`CatchUp::verify`].
+/// As [`CatchUp::parse`] and [`CatchUp::verify`]; `pin-behind` when it begins at another number than the pin's.
 pub fn verify_catch_up(bytes: &[u8], pin: &Pin) -> Checked<Head> {
-    Ok(CatchUp::parse(bytes)?.verify(&pin.vkey, pin.head)?.head)
+    let catch_up = CatchUp::parse(bytes)?;
+    if catch_up.old != pin.head.number {
+        return Err(Fault::new(
+            Rule::PinBehind,
+            format!("a catch-up from size {}; your pin is at common@{}", catch_up.old, pin.head.number),
+        ));
+    }
+    Ok(catch_up.verify(&pin.vkey, pin.head)?.head)
 }
