@@ -513,6 +513,11 @@ fn pins_begin_with_the_fingerprint_and_never_move_back() {
     let old = Case::founded("old");
     case.write("old.pin", old.read("consumer/common.pin"));
     case.run("pin stick --charter $FINGERPRINT --out old.pin", 2);
+    case.say("An earlier number of the same folder, and none of it.");
+    case.run("pin stick --charter $FINGERPRINT --at 1 --out first.pin", 0);
+    assert_eq!(case.read("first.pin"), old.read("consumer/common.pin"));
+    case.run("pin stick --charter $FINGERPRINT --at 4 --out fourth.pin", 3);
+    assert!(!case.path("fourth.pin").exists());
     case.say("Back is refused, to where it stands is nothing, past the end is refused.");
     case.run("advance stick --pin new.pin --to 2", 3);
     case.run("advance stick --pin new.pin --to 3", 0);

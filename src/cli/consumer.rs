@@ -27,6 +27,9 @@ pub struct PinArgs {
     /// The charter's fingerprint, 64 hex digits or 24 words, as the founders told you by another way
     #[arg(long, value_name = "FINGERPRINT")]
     charter: String,
+    /// Pin this number instead of the newest
+    #[arg(long, value_name = "N")]
+    at: Option<u64>,
     /// The pin to write
     #[arg(long, value_name = "FILE", default_value = "common.pin")]
     out: PathBuf,
@@ -120,12 +123,12 @@ fn fingerprint(text: &str) -> Outcomes<Hash> {
 
 /// Pins.
 pub fn pin(args: PinArgs, out: &mut Output) -> Outcomes<Exit> {
-    let (pin, checked) = consumer::pin(&args.dir, &fingerprint(&args.charter)?, &args.out)?;
+    let (pin, checked) = consumer::pin(&args.dir, &fingerprint(&args.charter)?, args.at, &args.out)?;
     let charter = checked.common.charter()?;
     out.line(format!("pinned   {} of {}", words::head(&pin.head), pin.origin));
     out.line(format!(
         "checked  {} from the charter you named to the newest checkpoint, every signature and root",
-        words::count(pin.head.number as usize, "record")
+        words::count(checked.head.number as usize, "record")
     ));
     if charter.rehearsal {
         out.line("rehearsal: nothing in this Common counts");

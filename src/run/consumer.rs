@@ -29,17 +29,24 @@ pub fn read_pin(path: &Path) -> Checked<Pin> {
     Pin::parse(&text).map_err(|fault| fault.within(path.display()))
 }
 
-/// Pins the newest number of a folder whose charter has this fingerprint. The fingerprint must come by another way than the folder.
+/// Pins a number, the newest unless told, of a folder whose charter has this fingerprint. The fingerprint must come by another way than the
+/// folder.
 ///
 /// # Errors
-/// `fingerprint-mismatch`, everything [`Folder::check`] refuses, `exists` when another pin lies at `out`.
-pub fn pin(dir: &Path, fingerprint: &Hash, out: &Path) -> Outcomes<(Pin, CheckedFolder)> {
+/// `fingerprint-mismatch`, everything [`Folder::check`] refuses, `pin-behind` when the folder lacks the number, `exists` when another pin lies
+/// at `out`.
+pub fn pin(dir: &Path, fingerprint: &Hash, at: Option<u64>, out: &Path) -> Outcomes<(Pin, CheckedFolder)> {
     let folder = Folder::find(dir)?;
     let charter = folder.found_by(fingerprint)?;
     let first = Head { number: 1, root: *fingerprint };
     let start = Pin { origin: charter.origin, head: first, vkey: charter.log, next: charter.next, fingerprint: *fingerprint };
     let checked = folder.check(&start)?;
-    let pin = Pin { head: checked.head, ..start };
+    let number = number_at(&checked, &start, Some(at.unwrap_or(checked.head.number)))?;
+    if number < checked.head.number {
+        checked.folder.checkpoint_at(number, &checked.head, &start.vkey)?;
+    }
+    let root = checked.common.log().root_at(number).unwrap_or_default();
+    let pin = Pin { head: Head { number, root }, ..start };
     if out.exists() {
         let old = read_pin(out)?;
         if old.text() != pin.text() {
