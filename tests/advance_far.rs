@@ -21,6 +21,8 @@ use tempfile::TempDir;
 const SIZE: u64 = 1_000_000;
 /// A number in the middle, whose record is a record too.
 const MIDDLE: u64 = 700_000;
+/// A number below it that another branch of the witness's history has another entry for.
+const LATE: u64 = 660_000;
 
 /// What a move from 5 to the newest number needs, and nothing else. 1,000,000 = 3906 · 256 + 64; 3906 = 15 · 256 + 66; 15 at level 2.
 const TO_NEWEST: [&str; 7] =
@@ -70,6 +72,8 @@ enum Flaw {
     Nothing,
     /// Entry 3 is another: a fork below the pin.
     Early,
+    /// Entry 660,000 is another: a fork behind the pin.
+    Late,
     /// The newest record replaces the key.
     Rotation,
     /// The newest record says another number.
@@ -79,10 +83,11 @@ enum Flaw {
 }
 
 /// Numbers whose entries are not like the others'.
-const SPECIAL: [u64; 10] = [1, 2, 3, 4, 5, 6, 7, 8, MIDDLE, SIZE];
+const SPECIAL: [u64; 11] = [1, 2, 3, 4, 5, 6, 7, 8, LATE, MIDDLE, SIZE];
 
 fn entry(number: u64, flaw: Flaw) -> Vec<u8> {
     match (number, flaw) {
+        (LATE, Flaw::Late) => b"another entry 660000".to_vec(),
         (3, Flaw::Early) => b"another entry 3".to_vec(),
         (SIZE, Flaw::Rotation) => {
             let keys = Some(Keys { log: vkey(2), ledger_public: [7; 32] });
@@ -238,6 +243,11 @@ fn a_pin_moves_to_a_number_in_the_middle_by_its_own_checkpoint() {
     let each = (0..256).map(|_| lines[0].as_bytes());
     put(&scene.folder(), "checkpoints/x002/734", encode_bundle(each).unwrap());
     scene.refused("another line", Some(MIDDLE), Rule::CheckpointUnsigned, &["common@700000", "does not verify"]);
+    // The witness signed two histories, and the folder shows 700,000 of the one and 1,000,000 of the other.
+    let branch = Synthetic { size: SIZE, flaw: Flaw::Late };
+    ["checkpoints/x002/734", "tile/1/010"].iter().for_each(|path| put_file(&scene.folder(), path, &branch));
+    scene.refused("two branches", Some(MIDDLE), Rule::ProofFails, &["at size 1000000; expected", &head(SIZE).root.hex()]);
+    put_file(&scene.folder(), "tile/1/010", &LOG);
     // Two lines of the origin: a rotation at that number.
     let two = line(&text(head(MIDDLE)), 1) + &line(&text(head(MIDDLE)), 2);
     put(&scene.folder(), "checkpoints/x002/734", encode_bundle((0..256).map(|_| two.as_bytes())).unwrap());
