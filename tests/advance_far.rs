@@ -247,6 +247,9 @@ fn a_pin_moves_to_a_number_in_the_middle_by_its_own_checkpoint() {
     let branch = Synthetic { size: SIZE, flaw: Flaw::Late };
     ["checkpoints/x002/734", "tile/1/010"].iter().for_each(|path| put_file(&scene.folder(), path, &branch));
     scene.refused("two branches", Some(MIDDLE), Rule::ProofFails, &["at size 1000000; expected", &head(SIZE).root.hex()]);
+    let pin = scene.pin_at(head(5));
+    let problem = prove::of_catch_up(&scene.folder(), &pin, 5, Some(MIDDLE)).err().expect("a catch-up to the other branch");
+    assert_eq!(problem.fault.rule, Rule::ProofFails, "{problem}");
     put_file(&scene.folder(), "tile/1/010", &LOG);
     // Two lines of the origin: a rotation at that number.
     let two = line(&text(head(MIDDLE)), 1) + &line(&text(head(MIDDLE)), 2);
@@ -318,7 +321,7 @@ fn another_history_an_older_folder_or_another_key_moves_no_pin() {
     scene.refused("the empty tree", None, Rule::PinBehind, &["common@0 found"]);
 }
 
-/// SPEC 4.10, points 2 and 4: a rotation is never passed unseen, whichever of its two marks is left.
+/// SPEC 4.11, points 2 and 4: a rotation is never passed unseen, whichever of its two marks is left.
 #[test]
 fn a_rotation_or_a_strange_record_at_the_number_moves_no_pin() {
     for (flaw, rule, says) in [

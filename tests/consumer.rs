@@ -22,8 +22,8 @@ use tabellion::core::rules::Rule;
 use tabellion::core::tile::{decode_bundle, encode_bundle};
 use tabellion::core::tree::{Log, leaf_hash};
 use tabellion::run::advance::advance;
-use tabellion::run::compare::compare;
 use tabellion::run::consumer::{verify_folder, verify_receipt};
+use tabellion::run::diff::diff;
 use tabellion::run::folder::Folder;
 use tabellion::run::{prove, session};
 use tempfile::TempDir;
@@ -297,7 +297,7 @@ fn false_pages_that_the_witness_signed_move_no_pin() {
     assert!(tree(&scene.folder()) == tree(&common()), "a forger who changes nothing makes the folder as it was");
 }
 
-/// SPEC 4.10: what takes the pages before the pin is for `verify`.
+/// SPEC 4.11: what takes the pages before the pin is for `verify`.
 #[test]
 fn a_false_state_root_passes_a_move_and_not_a_verification() {
     let scene = Scene::new(1);
@@ -508,7 +508,7 @@ fn what_changed_is_named_with_its_last_paper_and_what_was_changed_back_is_not() 
         (9, 9, &[], None),
     ];
     for (from, to, rows, policy_set) in cases {
-        let found = compare(&checked, from, to).unwrap();
+        let found = diff(&checked, from, to).unwrap();
         let size = |entry: &Option<tabellion::core::proposal::Entry>| entry.as_ref().map(|entry| entry.size);
         let changes: Vec<_> =
             found.changes.iter().map(|c| (c.name.as_str(), size(&c.before), size(&c.after), c.by.author.as_str(), c.by.number)).collect();
@@ -520,6 +520,6 @@ fn what_changed_is_named_with_its_last_paper_and_what_was_changed_back_is_not() 
         assert_eq!((found.from, found.to), (head(from), head(to)));
     }
     for (from, to, rule) in [(4, 3, Rule::Usage), (0, 3, Rule::PinBehind), (3, 10, Rule::PinBehind), (10, 3, Rule::PinBehind)] {
-        assert_eq!(compare(&checked, from, to).err().map(|fault| fault.rule), Some(rule), "{from} to {to}");
+        assert_eq!(diff(&checked, from, to).err().map(|fault| fault.rule), Some(rule), "{from} to {to}");
     }
 }

@@ -1,10 +1,10 @@
 //! The command line: one file a role. Results on stdout, narration on stderr, an exit code for every outcome.
 
 mod argument;
-mod compare;
 mod consumer;
 #[cfg(feature = "desk")]
 mod demo;
+mod diff;
 #[cfg(feature = "desk")]
 mod key;
 mod output;
@@ -66,7 +66,7 @@ enum Command {
     /// Show what names stand for
     Show(consumer::ShowArgs),
     /// Show what changed between two numbers
-    Diff(compare::DiffArgs),
+    Diff(diff::DiffArgs),
     /// Write Common's content at a number to a new folder
     Checkout(consumer::CheckoutArgs),
     /// Write a proof that travels alone: of a name, of a paper, or that a number continues another
@@ -115,7 +115,7 @@ fn dispatch(command: Command, out: &mut Output) -> Outcomes<Exit> {
         Command::Verify(args) => consumer::verify(args, out),
         Command::Log(args) => consumer::log(args, out),
         Command::Show(args) => consumer::show(args, out),
-        Command::Diff(args) => compare::diff(args, out),
+        Command::Diff(args) => diff::diff(args, out),
         Command::Checkout(args) => consumer::checkout(args, out),
         Command::Prove(args) => prove::prove(args, out),
     }

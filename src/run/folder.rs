@@ -278,7 +278,7 @@ impl Folder {
         Ok(())
     }
 
-    /// The pages from a pin to `to`, checked without those before it (SPEC 4.10).
+    /// The pages from a pin to `to`, checked without those before it (SPEC 4.11).
     ///
     /// # Errors
     /// Those of [`Stretch::begin`] and [`Stretch::push`]; `proof-fails` when the pages do not lead to `to`; `folder-incomplete`.

@@ -7,12 +7,12 @@ pub mod approve;
 pub mod bag;
 #[cfg(feature = "desk")]
 pub mod collect;
-pub mod compare;
 pub mod consumer;
 #[cfg(feature = "desk")]
 pub mod demo;
 #[cfg(feature = "desk")]
 pub mod desk;
+pub mod diff;
 #[cfg(feature = "desk")]
 pub mod emit;
 #[cfg(feature = "desk")]

@@ -55,7 +55,7 @@ impl Difference {
 ///
 /// # Errors
 /// `pin-behind` when the folder lacks one of them; `usage` when `from` is the newer.
-pub fn compare(checked: &CheckedFolder, from: u64, to: u64) -> Checked<Difference> {
+pub fn diff(checked: &CheckedFolder, from: u64, to: u64) -> Checked<Difference> {
     let head = |number: u64| {
         let missing = || {
             let found = format!("common@{number} asked for; the folder holds common@1 to common@{}", checked.head.number);

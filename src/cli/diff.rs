@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use clap::Args;
 
 use crate::core::proposal::Entry;
-use crate::run::compare::{By, Change, compare};
 use crate::run::consumer::read_pin;
+use crate::run::diff::{By, Change, diff as differences};
 use crate::run::folder::Folder;
 use crate::run::problem::{Exit, Outcomes};
 use crate::run::words;
@@ -36,7 +36,7 @@ pub struct DiffArgs {
 pub fn diff(args: DiffArgs, out: &mut Output) -> Outcomes<Exit> {
     let pin = read_pin(&args.pin)?;
     let checked = Folder::find(&args.dir)?.check(&pin)?;
-    let found = compare(&checked, args.from.unwrap_or(pin.head.number), args.to.unwrap_or(checked.head.number))?;
+    let found = differences(&checked, args.from.unwrap_or(pin.head.number), args.to.unwrap_or(checked.head.number))?;
     let exit = if found.is_empty() { Exit::Done } else { Exit::Differs };
     if args.names_only {
         found.changes.iter().for_each(|change| out.line(format!("{:<8} {}", word(change), change.name)));
