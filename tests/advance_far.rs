@@ -248,7 +248,7 @@ fn a_pin_moves_to_a_number_in_the_middle_by_its_own_checkpoint() {
     ["checkpoints/x002/734", "tile/1/010"].iter().for_each(|path| put_file(&scene.folder(), path, &branch));
     scene.refused("two branches", Some(MIDDLE), Rule::ProofFails, &["at size 1000000; expected", &head(SIZE).root.hex()]);
     let pin = scene.pin_at(head(5));
-    let problem = prove::of_catch_up(&scene.folder(), &pin, 5, Some(MIDDLE)).err().expect("a catch-up to the other branch");
+    let problem = prove::of_catch_up(&scene.folder(), &pin, 5, Some(MIDDLE)).expect_err("a catch-up to the other branch");
     assert_eq!(problem.fault.rule, Rule::ProofFails, "{problem}");
     put_file(&scene.folder(), "tile/1/010", &LOG);
     // Two lines of the origin: a rotation at that number.
