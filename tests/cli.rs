@@ -513,6 +513,11 @@ fn pins_begin_with_the_fingerprint_and_never_move_back() {
     let old = Case::founded("old");
     case.write("old.pin", old.read("consumer/common.pin"));
     case.run("pin stick --charter $FINGERPRINT --out old.pin", 2);
+    case.say("An earlier number of the same folder, and none of it.");
+    case.run("pin stick --charter $FINGERPRINT --at 1 --out first.pin", 0);
+    assert_eq!(case.read("first.pin"), old.read("consumer/common.pin"));
+    case.run("pin stick --charter $FINGERPRINT --at 4 --out fourth.pin", 3);
+    assert!(!case.path("fourth.pin").exists());
     case.say("Back is refused, to where it stands is nothing, past the end is refused.");
     case.run("advance stick --pin new.pin --to 2", 3);
     case.run("advance stick --pin new.pin --to 3", 0);
@@ -667,6 +672,100 @@ fn names_and_content_are_shown_and_written_out() {
     case.finish();
 }
 
+#[test]
+fn what_changed_between_two_numbers_is_shown() {
+    let mut case = Case::grown("consumer-diff");
+    let old = Case::founded("old");
+    case.write("old.pin", old.read("consumer/common.pin"));
+    case.say("What is new since a pin; what stands there since then.");
+    case.run("diff stick --pin old.pin", 1);
+    case.run("diff stick --pin old.pin --to 2", 1);
+    case.run("diff stick --pin old.pin --names-only", 1);
+    case.run("diff stick --pin consumer/common.pin", 0);
+    case.run("diff stick --pin consumer/common.pin --names-only", 0);
+    case.say("The tool is replaced, and the other one removed.");
+    let pin = case.pin("alice");
+    let mut change = Forge::put("alice", 9, &pin, "tools/editor", b"another editor");
+    if let tabellion::core::proposal::Operation::Put { expect, .. } = &mut change.proposal.operations[0] {
+        *expect = tabellion::core::proposal::Expect::Anything;
+    }
+    change.proposal.operations.push(tabellion::core::proposal::Operation::Remove { name: "tools/viewer".parse().unwrap(), expect: None });
+    case.write("b/tabellion/inbox/p.cose", change.bytes());
+    case.write("editor", "another editor");
+    case.session(&["b"], 0);
+    let mut content = tabellion::core::bundle::BundleHeader { papers: 1, objects: 1, object_bytes: 14 }.to_bytes();
+    content.extend(change.bytes());
+    let mut object = Writer::new();
+    object.bytes(b"another editor");
+    content.extend(object.finish());
+    case.write("c/tabellion/inbox/p.bundle", content);
+    case.session(&["c"], 0);
+    case.run("diff c --pin consumer/common.pin", 1);
+    case.run("diff c --pin old.pin", 1);
+    case.say("The older first; numbers that are not there.");
+    case.run("diff c --pin consumer/common.pin --from 3 --to 2", 2);
+    case.run("diff c --pin consumer/common.pin --from 0", 3);
+    case.run("diff c --pin consumer/common.pin --to 9", 3);
+    case.say("A part of the log: from a number, the last, of one name.");
+    case.run("log c --pin consumer/common.pin --at 4 --from 3", 0);
+    case.run("log c --pin consumer/common.pin --at 4 --last 1", 0);
+    case.run("log c --pin consumer/common.pin --at 4 --name tools/viewer", 0);
+    case.run("log c --pin consumer/common.pin --at 4 --name tools/nothing", 0);
+    case.run("log c --pin consumer/common.pin --from 4", 2);
+    case.finish();
+}
+
+#[test]
+fn proofs_travel_alone_and_are_checked_with_a_pin() {
+    let mut case = Case::grown("consumer-prove");
+    let old = Case::founded("old");
+    case.write("old.pin", old.read("consumer/common.pin"));
+    case.say("What a name stands for, with its content; and that another one stands for nothing.");
+    case.run("prove stick tools/editor --pin consumer/common.pin --out editor.proof", 0);
+    case.run("verify editor.proof --pin consumer/common.pin --content alice/editor", 0);
+    case.run("verify editor.proof --pin consumer/common.pin --content james/viewer", 1);
+    case.run("prove stick tools/nothing --pin consumer/common.pin --at 2 --out nothing.proof", 0);
+    case.run("verify nothing.proof --pin consumer/common.pin", 0);
+    case.run("verify nothing.proof --pin consumer/common.pin --content alice/editor", 1);
+    case.run("verify nothing.proof --pin old.pin", 0);
+    case.say("Again: the same. Another file is never overwritten.");
+    case.run("prove stick tools/editor --pin consumer/common.pin --out editor.proof", 0);
+    case.run("prove stick tools/editor --pin consumer/common.pin --at 2 --out editor.proof", 2);
+    case.say("The receipt of a paper, made again.");
+    let receipt = case.find("alice/papers", "", ".receipt");
+    case.set("PAPER", &receipt[13..77]);
+    case.run("prove stick --paper sha256:$PAPER --pin consumer/common.pin --out again.receipt", 0);
+    assert_eq!(case.read("again.receipt"), case.read(&receipt));
+    case.run("verify again.receipt --pin consumer/common.pin", 0);
+    case.run(&format!("prove stick --paper sha256:{} --pin consumer/common.pin --out none.receipt", "ab".repeat(32)), 2);
+    case.run("prove stick --paper abcd --pin consumer/common.pin --out none.receipt", 2);
+    case.say("A catch-up, for who is pinned there and for nobody else.");
+    case.run("prove stick --catch-up 1 --pin consumer/common.pin --out catch-up", 0);
+    case.run("verify catch-up --pin old.pin", 0);
+    case.run("verify catch-up --pin consumer/common.pin", 3);
+    case.run("prove stick --catch-up 9 --pin consumer/common.pin --out back", 3);
+    case.run("prove stick --catch-up 2 --at 9 --pin consumer/common.pin --out ahead", 3);
+    case.say("One thing at a time; --content is for a name.");
+    case.run("prove stick --pin consumer/common.pin --out x", 2);
+    case.run("prove stick tools/editor --catch-up 1 --pin consumer/common.pin --out x", 2);
+    case.run("verify again.receipt --pin consumer/common.pin --content alice/editor", 2);
+    case.say("Of another witness; one character changed in the state proof, and in the signature.");
+    let other = Case::foreign("other");
+    copy_tree(&other.path("stick"), &case.path("foreign"));
+    case.write("other.pin", other.read("consumer/common.pin"));
+    case.quiet("prove foreign tools/editor --pin other.pin --out foreign.proof", 0);
+    case.run("verify foreign.proof --pin consumer/common.pin", 4);
+    let whole = case.read("editor.proof");
+    case.swap("editor.proof", 100);
+    case.run("verify editor.proof --pin consumer/common.pin", 5);
+    case.write("editor.proof", &whole);
+    case.swap("editor.proof", -20);
+    case.run("verify editor.proof --pin consumer/common.pin", 4);
+    case.write("editor.proof", &whole[..200]);
+    case.run("verify editor.proof --pin consumer/common.pin", 3);
+    case.finish();
+}
+
 // ------------------------------------------------------------------------------------------------------------------------------ 6. helps
 
 #[test]
@@ -693,7 +792,9 @@ fn helps_are_as_printed() {
         "verify",
         "log",
         "show",
+        "diff",
         "checkout",
+        "prove",
     ] {
         case.run(format!("{command} --help").trim_start(), 0);
     }

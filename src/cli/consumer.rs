@@ -1,4 +1,4 @@
-//! `pin`, `verify`, `advance`, `log`, `show`, `checkout`: what a consumer does, offline.
+//! `pin`, `verify`, `advance`, `log`, `show`, `checkout`: what a consumer does, offline. `diff` and `prove` have files of their own.
 
 use std::path::{Path, PathBuf};
 
@@ -9,14 +9,15 @@ use crate::core::ids::{Hash, Name};
 use crate::core::pin::Pin;
 use crate::core::rules::{Fault, Rule};
 use crate::core::words::{hash_of_words, words24};
-use crate::run::consumer::{self, Receipt, advance as move_forward, number_at, read_pin, state_at, verify_folder, verify_receipt};
+use crate::run::advance::{self, PAGES_MAX};
+use crate::run::consumer::{self, Receipt, number_at, read_pin, state_at, verify_folder, verify_receipt};
 use crate::run::files;
 use crate::run::folder::{CheckedFolder, Folder};
 use crate::run::problem::{Exit, Outcomes, Problem};
 use crate::run::words;
 
-use super::argument;
 use super::output::Output;
+use super::{argument, prove};
 
 /// `tabellion pin`
 #[derive(Args)]
@@ -26,6 +27,9 @@ pub struct PinArgs {
     /// The charter's fingerprint, 64 hex digits or 24 words, as the founders told you by another way
     #[arg(long, value_name = "FINGERPRINT")]
     charter: String,
+    /// Pin this number instead of the newest
+    #[arg(long, value_name = "N")]
+    at: Option<u64>,
     /// The pin to write
     #[arg(long, value_name = "FILE", default_value = "common.pin")]
     out: PathBuf,
@@ -47,11 +51,14 @@ pub struct AdvanceArgs {
 /// `tabellion verify`
 #[derive(Args)]
 pub struct VerifyArgs {
-    /// A published folder or a medium, a receipt, or a pin
+    /// A published folder or a medium, a receipt, a proof, or a pin
     what: PathBuf,
     /// The pin to start from
     #[arg(long, value_name = "FILE", default_value = "common.pin")]
     pin: PathBuf,
+    /// With a proof of a name: the file that should be its content
+    #[arg(long, value_name = "PATH")]
+    content: Option<PathBuf>,
 }
 
 /// A folder, a pin and a number.
@@ -65,6 +72,22 @@ pub struct LookArgs {
     /// Look at this number instead of the pinned one
     #[arg(long, value_name = "N")]
     at: Option<u64>,
+}
+
+/// `tabellion log`
+#[derive(Args)]
+pub struct LogArgs {
+    #[command(flatten)]
+    look: LookArgs,
+    /// Begin with this number
+    #[arg(long, value_name = "N")]
+    from: Option<u64>,
+    /// List only the last K pages
+    #[arg(long, value_name = "K")]
+    last: Option<usize>,
+    /// List only pages that change this name
+    #[arg(long, value_name = "NAME", value_parser = argument::typed::<Name>)]
+    name: Option<Name>,
 }
 
 /// `tabellion show`
@@ -100,12 +123,12 @@ fn fingerprint(text: &str) -> Outcomes<Hash> {
 
 /// Pins.
 pub fn pin(args: PinArgs, out: &mut Output) -> Outcomes<Exit> {
-    let (pin, checked) = consumer::pin(&args.dir, &fingerprint(&args.charter)?, &args.out)?;
+    let (pin, checked) = consumer::pin(&args.dir, &fingerprint(&args.charter)?, args.at, &args.out)?;
     let charter = checked.common.charter()?;
     out.line(format!("pinned   {} of {}", words::head(&pin.head), pin.origin));
     out.line(format!(
         "checked  {} from the charter you named to the newest checkpoint, every signature and root",
-        words::count(pin.head.number as usize, "record")
+        words::count(checked.head.number as usize, "record")
     ));
     if charter.rehearsal {
         out.line("rehearsal: nothing in this Common counts");
@@ -119,15 +142,29 @@ pub fn pin(args: PinArgs, out: &mut Output) -> Outcomes<Exit> {
 
 /// Advances.
 pub fn advance(args: AdvanceArgs, out: &mut Output) -> Outcomes<Exit> {
-    let moved = move_forward(&args.dir, &args.pin, args.to)?;
+    let moved = advance::advance(&args.dir, &args.pin, args.to)?;
     if moved.from == moved.to {
-        out.line(format!("stays    {}; the folder has nothing newer", words::head(&moved.to)));
+        let why = match moved.newest == moved.to {
+            true => "the folder has nothing newer".into(),
+            false => format!("the folder goes on to common@{}", moved.newest.number),
+        };
+        out.line(format!("stays    {}; {why}", words::head(&moved.to)));
         return Ok(Exit::Done);
     }
     out.line(format!("from     {}", words::head(&moved.from)));
     out.line(format!("to       {}, proved by {}", words::head(&moved.to), words::count(moved.proof_hashes, "hash")));
-    for page in &moved.pages {
-        show_page(page, out);
+    match &moved.pages {
+        Some(pages) => pages.iter().for_each(|page| show_page(page, out)),
+        None => {
+            let between = moved.to.number - moved.from.number;
+            out.line(format!("between  {between} pages, more than the {PAGES_MAX} that are listed and checked on the way"));
+            let dir = args.dir.display();
+            out.line(format!(
+                "see      tabellion log {dir} --from {}, or: tabellion diff {dir} --from {}",
+                moved.from.number + 1,
+                moved.from.number
+            ));
+        }
     }
     out.line(format!("wrote    {}", args.pin.display()));
     Ok(Exit::Done)
@@ -152,10 +189,24 @@ fn show_page(page: &Page, out: &mut Output) {
 }
 
 /// Lists pages.
-pub fn log(args: LookArgs, out: &mut Output) -> Outcomes<Exit> {
-    let (_, checked, number) = open(&args)?;
-    checked.common.pages()[..number as usize].iter().for_each(|page| show_page(page, out));
+pub fn log(args: LogArgs, out: &mut Output) -> Outcomes<Exit> {
+    let (_, checked, number) = open(&args.look)?;
+    let from = args.from.unwrap_or(1).max(1);
+    if from > number {
+        return Err(Problem::usage(format!(
+            "--from {from} found; at most {number} expected, the number that is looked at unless --at names another"
+        )));
+    }
+    let pages = &checked.common.pages()[from as usize - 1..number as usize];
+    let about = |page: &&Page| args.name.as_ref().is_none_or(|name| changes(page, name));
+    let listed: Vec<&Page> = pages.iter().filter(about).collect();
+    let left_out = listed.len().saturating_sub(args.last.unwrap_or(usize::MAX));
+    listed[left_out..].iter().for_each(|page| show_page(page, out));
     Ok(Exit::Done)
+}
+
+fn changes(page: &Page, name: &Name) -> bool {
+    page.proposal.iter().flat_map(|proposal| &proposal.operations).any(|operation| operation.name() == Some(name))
 }
 
 /// Shows names.
@@ -202,6 +253,9 @@ pub fn verify(args: VerifyArgs, out: &mut Output) -> Outcomes<Exit> {
         return Ok(Exit::Done);
     }
     let pin = read_pin(&args.pin)?;
+    if let Some(exit) = prove::verify(&args.what, &bytes, &pin, args.content.as_deref(), out)? {
+        return Ok(exit);
+    }
     match verify_receipt(&bytes, &pin).map_err(|fault| refused_receipt(&args.what, fault))? {
         Receipt::Accepted(record, head) => {
             out.line(format!("proved   paper {} became common@{} in session {}", record.pid, record.number, record.session));

@@ -5,6 +5,7 @@ mod consumer;
 #[cfg(feature = "desk")]
 mod demo;
 mod facts;
+mod diff;
 #[cfg(feature = "desk")]
 mod key;
 mod output;
@@ -13,6 +14,7 @@ mod passphrase;
 #[cfg(feature = "desk")]
 mod proposer;
 mod usage;
+mod prove;
 #[cfg(feature = "desk")]
 mod witness;
 
@@ -62,14 +64,18 @@ enum Command {
     Pin(consumer::PinArgs),
     /// Move a pin forward, after verifying every step
     Advance(consumer::AdvanceArgs),
-    /// Verify a published folder, a receipt or a pin, offline
+    /// Verify a published folder, a receipt, a proof or a pin, offline
     Verify(consumer::VerifyArgs),
     /// List the pages of Common
-    Log(consumer::LookArgs),
+    Log(consumer::LogArgs),
     /// Show what names stand for
     Show(consumer::ShowArgs),
+    /// Show what changed between two numbers
+    Diff(diff::DiffArgs),
     /// Write Common's content at a number to a new folder
     Checkout(consumer::CheckoutArgs),
+    /// Write a proof that travels alone: of a name, of a paper, or that a number continues another
+    Prove(prove::ProveArgs),
 }
 
 /// Runs a command line, and gives back the exit code.
@@ -128,6 +134,8 @@ fn dispatch(command: Command, out: &mut Output) -> Outcomes<Exit> {
         Command::Verify(args) => consumer::verify(args, out),
         Command::Log(args) => consumer::log(args, out),
         Command::Show(args) => consumer::show(args, out),
+        Command::Diff(args) => diff::diff(args, out),
         Command::Checkout(args) => consumer::checkout(args, out),
+        Command::Prove(args) => prove::prove(args, out),
     }
 }

@@ -6,31 +6,18 @@
 use std::collections::BTreeSet;
 
 use super::books::apply;
-use super::cbor::Canonical;
+use super::cbor::Canonical as _;
 use super::charter::{self, Charter};
-use super::cose::{Envelope, PaperKind, verify_signature};
-use super::ids::{Hash, Party};
+use super::cose::Envelope;
+use super::ids::Party;
 use super::keyring::{Keyring, Roll};
+pub use super::page::Page;
+use super::page::{self, fails};
 use super::policy::Policy;
-use super::proposal::Proposal;
-use super::quorum::{self, Valid};
 use super::record::{Record, RecordKind};
 use super::rules::{Checked, Fault, Rule};
 use super::state::State;
 use super::tree::{Log, leaf_hash};
-
-/// One number of Common: its record, and the paper that made it.
-#[derive(Clone, Debug)]
-pub struct Page {
-    /// The record.
-    pub record: Record,
-    /// The paper's envelope as counted.
-    pub envelope: Envelope,
-    /// What it asked for; none for the charter.
-    pub proposal: Option<Proposal>,
-    /// The members who signed, ascending.
-    pub signed_by: Vec<Party>,
-}
 
 /// Common up to some number, every page checked.
 #[derive(Clone, Default)]
@@ -44,10 +31,6 @@ pub struct Common {
     roll: Roll,
 }
 
-fn fails(number: u64, what: &str, found: impl std::fmt::Display, expected: impl std::fmt::Display) -> Fault {
-    Fault::new(Rule::ProofFails, format!("common@{number}: {what} {found} in the record; {expected} follows from the papers"))
-}
-
 impl Common {
     /// Adds the next page: a log entry, and the paper that belongs to it.
     ///
@@ -55,18 +38,7 @@ impl Common {
     /// `record-form`, `proof-fails`, and the parse faults of record and paper.
     pub fn push(&mut self, entry: &[u8], paper: &[u8]) -> Checked<()> {
         let number = self.log.size() + 1;
-        let record = Record::from_cbor(entry).map_err(|fault| Fault::new(Rule::RecordForm, format!("common@{number}: {}", fault.found)))?;
-        if record.number != number {
-            return Err(fails(number, "number", record.number, number));
-        }
-        // The hash first: what the log did not commit to is not even parsed.
-        if record.env != Hash::of(paper) {
-            return Err(fails(number, "envelope", record.env, Hash::of(paper)));
-        }
-        let envelope = Envelope::from_cbor(paper)?;
-        if record.pid != envelope.pid() {
-            return Err(fails(number, "paper", record.pid, envelope.pid()));
-        }
+        let (record, envelope) = page::open(number, entry, paper)?;
         let page = match record.kind {
             RecordKind::Charter => self.found(record, envelope)?,
             RecordKind::Proposal | RecordKind::Policy => self.turn(record, envelope)?,
@@ -101,59 +73,16 @@ impl Common {
     }
 
     fn turn(&mut self, record: Record, envelope: Envelope) -> Checked<Page> {
-        let number = record.number;
-        let policy = self.policy.as_ref().ok_or_else(|| fails(number, "first record of kind", record.kind.word(), "charter"))?;
-        if record.policy != policy.hash() {
-            return Err(fails(number, "policy", record.policy, policy.hash()));
+        let policy = self.policy.as_ref().ok_or_else(|| fails(record.number, "first record of kind", record.kind.word(), "charter"))?;
+        let page = page::turn(record, envelope, &self.charter()?.origin, policy, &self.keyring)?;
+        if let Some(proposal) = &page.proposal {
+            apply(&mut self.state, proposal);
         }
-        if envelope.kind != PaperKind::Proposal {
-            return Err(fails(number, "paper of kind", envelope.kind.media_type(), PaperKind::Proposal.media_type()));
+        if let Some(next) = page.new_policy() {
+            self.roll.check_reuse(policy, next)?;
+            self.put_in_force(next.clone());
         }
-        let proposal = Proposal::from_cbor(&envelope.payload)?;
-        let origin = &self.charter()?.origin;
-        if proposal.origin != *origin {
-            return Err(fails(number, "paper for", &proposal.origin, origin));
-        }
-        let signed_by = self.check_signatures(number, policy, &proposal, &envelope)?;
-        let new_policy = proposal.sets_policy().cloned();
-        if record.new_policy != new_policy.as_ref().map(Policy::hash) {
-            return Err(fails(number, "new policy", "another", "the paper's"));
-        }
-        apply(&mut self.state, &proposal);
-        if let Some(policy) = new_policy {
-            policy.check_sound()?;
-            self.roll.check_reuse(self.policy()?, &policy)?;
-            self.put_in_force(policy);
-        }
-        Ok(Page { record, envelope, proposal: Some(proposal), signed_by })
-    }
-
-    /// Every signature in the envelope is valid and by a member, the author's is among them, and the approvals are complete.
-    fn check_signatures(&self, number: u64, policy: &Policy, proposal: &Proposal, envelope: &Envelope) -> Checked<Vec<Party>> {
-        let coming = proposal.sets_policy().map(Policy::keyring).unwrap_or_default();
-        let mut valid = Valid::new();
-        for signer in &envelope.signers {
-            let key = self.keyring.active(&signer.kid).or_else(|| coming.active(&signer.kid));
-            if !key.is_some_and(|key| verify_signature(&key.public, envelope.kind, signer, &envelope.payload)) {
-                return Err(fails(number, "signature by", signer.kid.short(), "a valid one by a member"));
-            }
-            valid.insert(signer.kid, signer.signature);
-        }
-        let signed = quorum::signed_by(&self.keyring, &valid);
-        if !signed.contains(&proposal.author) {
-            return Err(fails(number, "signatures without", &proposal.author, "the author's"));
-        }
-        for (by, group) in quorum::groups_of(policy, proposal) {
-            let tally = match std::ptr::eq(by, policy) {
-                true => quorum::count(by, group, &signed),
-                false => quorum::count(by, group, &quorum::signed_by(&coming, &valid)),
-            };
-            if !tally.is_met() {
-                return Err(fails(number, "approvals", format_args!("{} of {group}", tally.have), tally.need));
-            }
-        }
-        let all: BTreeSet<&Party> = signed.into_iter().chain(quorum::signed_by(&coming, &valid)).collect();
-        Ok(all.into_iter().cloned().collect())
+        Ok(page)
     }
 
     fn put_in_force(&mut self, policy: Policy) {

@@ -132,3 +132,68 @@ pub fn consistency(tiles: &impl Tiles, old: u64, new: u64) -> Checked<Vec<Hash>>
     proof.reverse();
     Ok(proof)
 }
+
+/// The complete subtrees that a tree is made of, the largest first: enough to append leaves and to give every later root.
+///
+/// A size of s has as many of them as s has bits set.
+#[derive(Clone, Default)]
+pub struct Frontier {
+    size: u64,
+    peaks: Vec<Hash>,
+}
+
+impl Frontier {
+    /// The frontier of the first `size` leaves, as `tiles` have it; what they say is proved only by comparing a root that follows from it.
+    ///
+    /// # Errors
+    /// Those of `tiles`.
+    pub fn read(tiles: &impl Tiles, size: u64) -> Checked<Frontier> {
+        let levels = (0..u64::BITS).rev().filter(|level| size >> level & 1 == 1);
+        let peaks = levels.map(|level| tiles.hash(level, (size >> level) - 1)).collect::<Checked<_>>()?;
+        Ok(Frontier { size, peaks })
+    }
+
+    /// Appends a leaf hash.
+    pub fn push(&mut self, leaf: Hash) {
+        let mut hash = leaf;
+        // Each trailing bit of the size is a subtree that the new leaf completes into a larger one.
+        for _ in 0..self.size.trailing_ones() {
+            hash = self.peaks.pop().map_or(hash, |left| node_hash(left, hash));
+        }
+        self.peaks.push(hash);
+        self.size += 1;
+    }
+
+    /// How many leaves there are.
+    pub fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// The root over them.
+    pub fn root(&self) -> Hash {
+        self.peaks.iter().copied().rev().reduce(|right, left| node_hash(left, right)).unwrap_or_else(empty_root)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tree::Log;
+    use super::*;
+
+    #[test]
+    fn a_frontier_of_any_size_leads_to_the_roots_of_the_log() {
+        let mut log = Log::default();
+        for n in 0..70_u64 {
+            log.push(leaf_hash(&n.to_be_bytes()));
+        }
+        for size in 0..=70 {
+            let mut frontier = Frontier::read(&log, size).unwrap();
+            assert_eq!((frontier.size(), frontier.root()), (size, log.root_at(size).unwrap()));
+            for n in size..70 {
+                frontier.push(leaf_hash(&n.to_be_bytes()));
+                assert_eq!((frontier.size(), frontier.root()), (n + 1, log.root_at(n + 1).unwrap()), "{size} to {n}");
+            }
+        }
+        assert!(Frontier::read(&log, 71).is_err());
+    }
+}

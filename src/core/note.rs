@@ -200,6 +200,14 @@ impl<'a> Note<'a> {
         self.block
     }
 
+    /// How many lines bear this name, whatever their key id: a checkpoint of a log has one, at a rotation of its key two.
+    ///
+    /// # Source
+    /// SPEC 4.4, 4.11.
+    pub fn lines_of(&self, name: &Origin) -> usize {
+        self.lines.iter().filter(|line| line.name == name.as_str()).count()
+    }
+
     /// Whether `key` signed the text. Lines of other names or ids are ignored; of several lines by `key` each must verify.
     ///
     /// # Errors

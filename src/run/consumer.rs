@@ -1,11 +1,11 @@
-//! What a consumer does: pin, verify, advance, look, and write content to a folder. Offline, trusting neither medium nor mirror nor clock.
+//! What a consumer does: pin, verify, look, and write content to a folder. Offline, trusting neither medium nor mirror nor clock.
 
 use std::fs;
 use std::path::Path;
 
 use crate::core::books::apply;
 use crate::core::cbor::Canonical;
-use crate::core::common::{Common, Page};
+use crate::core::common::Common;
 use crate::core::ids::{Hash, Head, Name};
 use crate::core::limits::NOTE_BYTES_MAX;
 use crate::core::note::{InclusionProof, Note, VerdictNote};
@@ -29,17 +29,24 @@ pub fn read_pin(path: &Path) -> Checked<Pin> {
     Pin::parse(&text).map_err(|fault| fault.within(path.display()))
 }
 
-/// Pins the newest number of a folder whose charter has this fingerprint. The fingerprint must come by another way than the folder.
+/// Pins a number, the newest unless told, of a folder whose charter has this fingerprint. The fingerprint must come by another way than the
+/// folder.
 ///
 /// # Errors
-/// `fingerprint-mismatch`, everything [`Folder::check`] refuses, `exists` when another pin lies at `out`.
-pub fn pin(dir: &Path, fingerprint: &Hash, out: &Path) -> Outcomes<(Pin, CheckedFolder)> {
+/// `fingerprint-mismatch`, everything [`Folder::check`] refuses, `pin-behind` when the folder lacks the number, `exists` when another pin lies
+/// at `out`.
+pub fn pin(dir: &Path, fingerprint: &Hash, at: Option<u64>, out: &Path) -> Outcomes<(Pin, CheckedFolder)> {
     let folder = Folder::find(dir)?;
     let charter = folder.found_by(fingerprint)?;
     let first = Head { number: 1, root: *fingerprint };
     let start = Pin { origin: charter.origin, head: first, vkey: charter.log, next: charter.next, fingerprint: *fingerprint };
     let checked = folder.check(&start)?;
-    let pin = Pin { head: checked.head, ..start };
+    let number = number_at(&checked, &start, Some(at.unwrap_or(checked.head.number)))?;
+    if number < checked.head.number {
+        checked.folder.checkpoint_at(number, &checked.head, &start.vkey)?;
+    }
+    let root = checked.common.log().root_at(number).unwrap_or_default();
+    let pin = Pin { head: Head { number, root }, ..start };
     if out.exists() {
         let old = read_pin(out)?;
         if old.text() != pin.text() {
@@ -131,40 +138,6 @@ pub fn verify_receipt(bytes: &[u8], pin: &Pin) -> Checked<Receipt> {
         return Err(Fault::new(Rule::ProofFails, format!("record of number {} found at index {}", record.number, proof.index)));
     }
     Ok(Receipt::Accepted(Box::new(record), checkpoint.head))
-}
-
-/// How far a pin moved.
-pub struct Advance {
-    /// Where it was.
-    pub from: Head,
-    /// Where it is.
-    pub to: Head,
-    /// The pages in between.
-    pub pages: Vec<Page>,
-    /// Hashes in the consistency proof.
-    pub proof_hashes: usize,
-}
-
-/// Moves a pin forward, to the folder's newest number or to `to`; never back, never past an unverified step.
-///
-/// # Errors
-/// As [`verify_folder`]; `pin-behind` when the folder or `to` lies before the pin. The pin is unchanged then.
-pub fn advance(dir: &Path, pin_path: &Path, to: Option<u64>) -> Outcomes<Advance> {
-    let unchanged = || format!("{} unchanged", pin_path.display());
-    let pin = read_pin(pin_path).unchanged(unchanged)?;
-    let checked = verify_folder(dir, &pin).map_err(|problem| Problem { state: unchanged(), ..problem })?;
-    let number = to.unwrap_or(checked.head.number);
-    if number < pin.head.number {
-        return Err(Fault::new(Rule::PinBehind, format!("common@{number} asked for; the pin is at common@{}", pin.head.number)))
-            .unchanged(unchanged);
-    }
-    let root = checked.common.log().root_at(number);
-    let ends = || Fault::new(Rule::PinBehind, format!("common@{number} asked for; the folder ends at common@{}", checked.head.number));
-    let head = Head { number, root: root.ok_or_else(ends).unchanged(unchanged)? };
-    let proof_hashes = checked.folder.check_consistent(&pin.head, &head, checked.head.number).unchanged(unchanged)?;
-    let pages = checked.common.pages()[pin.head.number as usize..number as usize].to_vec();
-    write_bytes(pin_path, Pin { head, ..pin.clone() }.text().as_bytes()).unchanged(unchanged)?;
-    Ok(Advance { from: pin.head, to: head, pages, proof_hashes })
 }
 
 /// The number a reading command looks at: `--at`, or the pin's.

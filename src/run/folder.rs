@@ -1,30 +1,50 @@
 //! Reading a published folder that nobody trusts: from a stick, a mirror or a copy, with nothing but a pin or the charter's fingerprint.
 //!
 //! Everything is recomputed: leaves from the entries, the root from the leaves, pids and envs from the papers, the state from the operations.
-//! Only then is the root compared with the one that the log key signed, and with the pin.
+//! Only then is the root compared with the one that the log key signed, and with the pin. Or, to move a pin, nothing is recomputed but what a
+//! proof of consistency needs, and the pages behind the pin.
 
-use std::collections::BTreeSet;
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::core::cbor::{check, item_len};
+use crate::core::cbor::{Canonical as _, check, item_len};
 use crate::core::charter;
-use crate::core::common::Common;
+use crate::core::common::{Common, Page};
 use crate::core::ids::{Hash, Head};
-use crate::core::limits::{NOTE_BYTES_MAX, RECORD_BYTES_MAX, TILE_WIDTH};
+use crate::core::limits::{NOTE_BYTES_MAX, POLICY_BYTES_MAX, RECORD_BYTES_MAX, TILE_WIDTH};
+use crate::core::merkle::{Frontier, leaf_hash};
 use crate::core::note::{Checkpoint, Note, VerifierKey, assemble};
 use crate::core::pin::Pin;
+use crate::core::policy::Policy;
+use crate::core::record::Record;
 use crate::core::rules::{Checked, Fault, Rule, Stage};
-use crate::core::tile::{TileReader, TileRef, consistency, decode_bundle, entries_path, numbered_path, root, session_stem};
-use crate::core::tree::verify_consistency;
+use crate::core::stretch::Stretch;
+use crate::core::tile::{TileReader, TileRef, consistency, decode_bundle, entries_path, inclusion, numbered_path, root, session_stem};
+use crate::core::tree::{verify_consistency, verify_inclusion};
 
 use super::packs::{INDEX_ROW, INDEX_ROWS_MAX, PackedAt, check_pack, offset_of};
 
 /// Largest file of 256 papers that is read: each paper united, 512 signatures of 110 bytes at most.
 const PAPERS_BYTES_MAX: u64 = 256 * 200_000;
+/// Most tiles that are kept: more than the proofs of one command need, and at most half a megabyte.
+const TILES_KEPT_MAX: usize = 64;
+
 /// A published folder.
 pub struct Folder {
     root: PathBuf,
+    reads: Cell<Reads>,
+    tiles: RefCell<BTreeMap<TileRef, Vec<u8>>>,
+}
+
+/// What was read of a folder.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Reads {
+    /// Files, counted each time one was read.
+    pub files: u64,
+    /// Bytes in them.
+    pub bytes: u64,
 }
 
 /// A folder whose every page up to its newest checkpoint was checked.
@@ -52,7 +72,7 @@ impl Folder {
         let places = [path.to_owned(), path.join("tabellion/common"), path.join("common")];
         let found = places.into_iter().find(|place| place.join("checkpoint").is_file());
         let missing = || Fault::new(Rule::NotFound, format!("no published folder (a file named checkpoint) in {}", path.display()));
-        found.map(|root| Folder { root }).ok_or_else(missing)
+        found.map(|root| Folder { root, reads: Cell::default(), tiles: RefCell::default() }).ok_or_else(missing)
     }
 
     /// Where it lies.
@@ -75,7 +95,15 @@ impl Folder {
         if length > most {
             return Err(incomplete(format!("{length} bytes found, {most} at most")));
         }
-        fs::read(&full).map_err(|error| incomplete(error.to_string()))
+        let bytes = fs::read(&full).map_err(|error| incomplete(error.to_string()))?;
+        let Reads { files, bytes: before } = self.reads.get();
+        self.reads.set(Reads { files: files + 1, bytes: before + bytes.len() as u64 });
+        Ok(bytes)
+    }
+
+    /// What was read so far.
+    pub fn reads(&self) -> Reads {
+        self.reads.get()
     }
 
     /// The newest checkpoint, verified under `key`.
@@ -83,8 +111,18 @@ impl Folder {
     /// # Errors
     /// `folder-incomplete`, `checkpoint-form`, `checkpoint-unsigned`.
     pub fn head(&self, key: &VerifierKey) -> Checked<Head> {
+        self.newest(key).map(|(head, _)| head)
+    }
+
+    /// As [`Folder::head`], with the signed text as it stands there.
+    ///
+    /// # Errors
+    /// As [`Folder::head`].
+    pub fn newest(&self, key: &VerifierKey) -> Checked<(Head, String)> {
         let bytes = self.read("checkpoint", NOTE_BYTES_MAX as u64)?;
-        Ok(Checkpoint::parse_signed(&bytes, key).map_err(|fault| fault.within(self.root.join("checkpoint").display()))?.head)
+        let head = Checkpoint::parse_signed(&bytes, key).map_err(|fault| fault.within(self.root.join("checkpoint").display()))?.head;
+        // Whatever is parsed is UTF-8.
+        Ok((head, String::from_utf8_lossy(&bytes).into_owned()))
     }
 
     /// The charter's log key, after comparing the charter's record with a fingerprint that came by another way.
@@ -99,7 +137,7 @@ impl Folder {
         let mut common = Common::default();
         let first =
             entries.first().ok_or_else(|| Fault::new(Rule::FolderIncomplete, "no entry of the log; the charter's record expected"))?;
-        common.push(first, &crate::core::cbor::Canonical::to_cbor(claimed.envelope()))?;
+        common.push(first, &claimed.envelope().to_cbor())?;
         let found = common.log().head().root;
         if found != *fingerprint {
             return Err(Fault::new(Rule::FingerprintMismatch, format!("{found} found in {}; {fingerprint} expected", self.root.display())));
@@ -159,8 +197,22 @@ impl Folder {
         root(&self.tiles(head.number), number)
     }
 
+    /// A tile, read once for the proofs of a command, which meet the same few again and again.
+    fn tile(&self, tile: TileRef) -> Checked<Vec<u8>> {
+        if let Some(bytes) = self.tiles.borrow().get(&tile) {
+            return Ok(bytes.clone());
+        }
+        let bytes = self.read(&tile.path(), TILE_WIDTH * 32)?;
+        let mut kept = self.tiles.borrow_mut();
+        if kept.len() >= TILES_KEPT_MAX {
+            kept.clear();
+        }
+        kept.insert(tile, bytes.clone());
+        Ok(bytes)
+    }
+
     fn tiles(&self, size: u64) -> TileReader<impl Fn(TileRef) -> Checked<Vec<u8>>> {
-        TileReader::new(size, move |tile: TileRef| self.read(&tile.path(), TILE_WIDTH * 32))
+        TileReader::new(size, move |tile: TileRef| self.tile(tile))
     }
 
     /// Whether `old` is a beginning of `new`, both of the folder's log of `size` records: the consistency proof, made from the tiles and verified.
@@ -201,21 +253,105 @@ impl Folder {
 
     fn pages(&self, size: u64) -> Checked<Common> {
         let mut common = Common::default();
-        for index in 0..size.div_ceil(TILE_WIDTH) {
+        self.each_page(1, size, size, |entry, paper| common.push(entry, paper))?;
+        Ok(common)
+    }
+
+    /// Gives the entries and papers of the numbers `from` to `to` of a log of `size` records to `take`, in order.
+    fn each_page(&self, from: u64, to: u64, size: u64, mut take: impl FnMut(&[u8], &[u8]) -> Checked<()>) -> Checked<()> {
+        for index in (from - 1) / TILE_WIDTH..to.div_ceil(TILE_WIDTH) {
             let (entries, papers) = (self.entries(index, size)?, self.papers(index, size)?);
             if entries.len() != papers.len() {
-                let found = format!("{} entries and {} papers in the {index}th hundred", entries.len(), papers.len());
+                let first = index * TILE_WIDTH + 1;
+                let found = format!("{} entries and {} papers in the files that begin with common@{first}", entries.len(), papers.len());
                 return Err(Fault::new(Rule::FolderIncomplete, found));
             }
-            for (entry, paper) in entries.iter().zip(&papers) {
-                let number = common.log().size() + 1;
-                common.push(entry, paper).map_err(|fault| match fault.rule.stage() {
-                    Stage::Consumer => fault,
-                    _ => damaged(format_args!("the paper of common@{number}"), fault),
-                })?;
+            for (number, (entry, paper)) in (index * TILE_WIDTH + 1..).zip(entries.iter().zip(&papers)) {
+                if (from..=to).contains(&number) {
+                    take(entry, paper).map_err(|fault| match fault.rule.stage() {
+                        Stage::Consumer => fault,
+                        _ => damaged(format_args!("the paper of common@{number}"), fault),
+                    })?;
+                }
             }
         }
-        Ok(common)
+        Ok(())
+    }
+
+    /// The pages from a pin to `to`, checked without those before it (SPEC 4.11).
+    ///
+    /// # Errors
+    /// Those of [`Stretch::begin`] and [`Stretch::push`]; `proof-fails` when the pages do not lead to `to`; `folder-incomplete`.
+    pub fn pages_since(&self, pin: &Pin, to: &Head, size: u64) -> Checked<Vec<Page>> {
+        let before = Frontier::read(&self.tiles(size), pin.head.number - 1)?;
+        let entry = self.entry(pin.head.number, size)?;
+        let mut stretch = Stretch::begin(pin, before, &entry, |hash| self.policy(hash))?;
+        let mut pages = Vec::new();
+        self.each_page(pin.head.number + 1, to.number, size, |entry, paper| {
+            pages.push(stretch.push(entry, paper)?);
+            Ok(())
+        })?;
+        if stretch.head() != *to {
+            return Err(Fault::new(
+                Rule::ProofFails,
+                format!("the entries behind your pin lead to {}; what was signed is {to}", stretch.head()),
+            ));
+        }
+        Ok(pages)
+    }
+
+    /// Record N, proved to be in the log with this head.
+    ///
+    /// # Errors
+    /// `proof-fails`, `record-form`, `folder-incomplete`.
+    pub fn record(&self, number: u64, head: &Head) -> Checked<Record> {
+        let entry = self.entry(number, head.number)?;
+        let proof = inclusion(&self.tiles(head.number), number - 1, head.number)?;
+        verify_inclusion(leaf_hash(&entry), number - 1, head.number, head.root, &proof).map_err(|fault| {
+            fault.within(format_args!("{}, the record of common@{number}", entries_path((number - 1) / TILE_WIDTH, None)))
+        })?;
+        let record =
+            Record::from_cbor(&entry).map_err(|fault| Fault::new(Rule::RecordForm, format!("common@{number}: {}", fault.found)))?;
+        if record.number != number {
+            return Err(Fault::new(
+                Rule::ProofFails,
+                format!("a record of common@{} found in the place of common@{number}", record.number),
+            ));
+        }
+        Ok(record)
+    }
+
+    fn entry(&self, number: u64, size: u64) -> Checked<Vec<u8>> {
+        let mut entries = self.entries((number - 1) / TILE_WIDTH, size)?;
+        let at = ((number - 1) % TILE_WIDTH) as usize;
+        if at >= entries.len() {
+            return Err(Fault::new(
+                Rule::FolderIncomplete,
+                format!("{} entries in the file of common@{number}; more expected", entries.len()),
+            ));
+        }
+        Ok(entries.swap_remove(at))
+    }
+
+    /// The policy with this hash.
+    fn policy(&self, hash: &Hash) -> Checked<Policy> {
+        let path = format!("policies/{hash}.cbor");
+        let bytes = self.read(&path, POLICY_BYTES_MAX as u64)?;
+        if Hash::of(&bytes) != *hash {
+            return Err(Fault::new(
+                Rule::ProofFails,
+                format!("{path} has the hash {}; {hash} expected, as the record says", Hash::of(&bytes)),
+            ));
+        }
+        Policy::from_cbor(&bytes).map_err(|fault| damaged(&path, fault))
+    }
+
+    /// The proof that the tree of `old` is the beginning of the tree of `new`, made from the tiles of the log of `size` records.
+    ///
+    /// # Errors
+    /// `folder-incomplete`, `proof-fails`.
+    pub fn consistency(&self, old: u64, new: u64, size: u64) -> Checked<Vec<Hash>> {
+        consistency(&self.tiles(size), old, new)
     }
 
     /// Checks the packs of these sessions that the folder carries; answers the hashes of their objects.

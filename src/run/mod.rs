@@ -1,5 +1,6 @@
 //! The only code that orders effects. Each file is one visit of one person: what happens, in the order in which it happens.
 
+pub mod advance;
 #[cfg(feature = "desk")]
 pub mod approve;
 #[cfg(feature = "desk")]
@@ -11,6 +12,7 @@ pub mod consumer;
 pub mod demo;
 #[cfg(feature = "desk")]
 pub mod desk;
+pub mod diff;
 #[cfg(feature = "desk")]
 pub mod emit;
 #[cfg(feature = "desk")]
@@ -29,6 +31,7 @@ pub mod packs;
 pub mod problem;
 #[cfg(feature = "desk")]
 pub mod propose;
+pub mod prove;
 #[cfg(feature = "desk")]
 pub mod session;
 #[cfg(feature = "desk")]

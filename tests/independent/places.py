@@ -4,6 +4,7 @@ Always the same places for the same folder. A place is one its check has to see:
 payload only, and the schema sees the shape of an item: there the head of the item is flipped, which breaks it, and a constant inside it,
 which leaves deterministic CBOR that only the schema can refuse.
 """
+import base64
 import sys
 
 import cbor2
@@ -126,6 +127,23 @@ for path in proofs:
 for path in ends(proofs):
     place("cddl", path, 0)
     place("cddl", path, path.read_bytes().index(b"state-proof/1") + 12)
+# Proofs that travel alone. The state proof is base64: its last digits are the last sibling, or the leaf in the way; the name is left alone,
+# for the proof of an absent name is true of others too.
+for path in found("proofs/*.name-proof", folder.path):
+    data = path.read_bytes()
+    extra, empty = data.index(b"\nextra ") + 7, data.rindex(b"\n\n")
+    for offset in (3, extra + 40, data.index(b"\nindex ") + 7, data.rindex(b"\n\n", 0, empty) + 3, empty - 10, len(data) - 20):
+        place("go-proofs", path, offset)
+    state = data.index(b"\n\n") - 12
+    entry = base64.b64decode(data[extra:data.index(b"\nindex ")])
+    root = extra + (entry.index(cbor2.loads(entry)[5]) + 16) * 4 // 3
+    for offset in (3, 40, state, state - 24, root):
+        place("name-proof", path, offset)
+for path in found("proofs/*.catch-up", folder.path):
+    data = path.read_bytes()
+    empty = data.index(b"\n\n")
+    for offset in (4, data.index(b"\n") + 5, empty - 5, empty + 5, data.rindex(b"\n\n") - 5, len(data) - 20):
+        place("go-proofs", path, offset)
 for path in ends(packs):
     header = next(split(path.read_bytes()))[1]
     place("objects", path, len(header) - 1)
