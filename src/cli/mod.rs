@@ -4,6 +4,7 @@ mod argument;
 mod consumer;
 #[cfg(feature = "desk")]
 mod demo;
+mod fork;
 #[cfg(feature = "desk")]
 mod key;
 mod output;
@@ -57,7 +58,7 @@ enum Command {
     Pin(consumer::PinArgs),
     /// Move a pin forward, after verifying every step
     Advance(consumer::AdvanceArgs),
-    /// Verify a published folder, a receipt or a pin, offline
+    /// Verify a published folder, a receipt or a pin, offline; of two things, whether they are one history
     Verify(consumer::VerifyArgs),
     /// List the pages of Common
     Log(consumer::LookArgs),

@@ -17,6 +17,7 @@ use crate::core::state::State;
 
 use super::files::{self, make_folder, write_bytes, write_whole};
 use super::folder::{CheckedFolder, Folder};
+use super::heads::{self, Carried};
 use super::problem::{Outcomes, Problem, Unchanged};
 
 /// Reads a pin.
@@ -33,7 +34,7 @@ pub fn read_pin(path: &Path) -> Checked<Pin> {
 ///
 /// # Errors
 /// `fingerprint-mismatch`, everything [`Folder::check`] refuses, `exists` when another pin lies at `out`.
-pub fn pin(dir: &Path, fingerprint: &Hash, out: &Path) -> Outcomes<(Pin, CheckedFolder)> {
+pub fn pin(dir: &Path, fingerprint: &Hash, out: &Path) -> Outcomes<(Pin, CheckedFolder, Carried)> {
     let folder = Folder::find(dir)?;
     let charter = folder.found_by(fingerprint)?;
     let first = Head { number: 1, root: *fingerprint };
@@ -49,7 +50,8 @@ pub fn pin(dir: &Path, fingerprint: &Hash, out: &Path) -> Outcomes<(Pin, Checked
         }
     }
     write_bytes(out, pin.text().as_bytes())?;
-    Ok((pin, checked))
+    let carried = heads::verified(dir, out, &pin, &checked);
+    Ok((pin, checked, carried))
 }
 
 /// Verifies a folder from a pin: every page, every tile, and the checkpoint of every number.
@@ -143,6 +145,8 @@ pub struct Advance {
     pub pages: Vec<Page>,
     /// Hashes in the consistency proof.
     pub proof_hashes: usize,
+    /// What was left on the medium for its witness.
+    pub carried: Carried,
 }
 
 /// Moves a pin forward, to the folder's newest number or to `to`; never back, never past an unverified step.
@@ -152,7 +156,8 @@ pub struct Advance {
 pub fn advance(dir: &Path, pin_path: &Path, to: Option<u64>) -> Outcomes<Advance> {
     let unchanged = || format!("{} unchanged", pin_path.display());
     let pin = read_pin(pin_path).unchanged(unchanged)?;
-    let checked = verify_folder(dir, &pin).map_err(|problem| Problem { state: unchanged(), ..problem })?;
+    let checked =
+        verify_folder(dir, &pin).map_err(|problem| heads::refused(dir, pin_path, &pin, Problem { state: unchanged(), ..problem }))?;
     let number = to.unwrap_or(checked.head.number);
     if number < pin.head.number {
         return Err(Fault::new(Rule::PinBehind, format!("common@{number} asked for; the pin is at common@{}", pin.head.number)))
@@ -164,7 +169,8 @@ pub fn advance(dir: &Path, pin_path: &Path, to: Option<u64>) -> Outcomes<Advance
     let proof_hashes = checked.folder.check_consistent(&pin.head, &head, checked.head.number).unchanged(unchanged)?;
     let pages = checked.common.pages()[pin.head.number as usize..number as usize].to_vec();
     write_bytes(pin_path, Pin { head, ..pin.clone() }.text().as_bytes()).unchanged(unchanged)?;
-    Ok(Advance { from: pin.head, to: head, pages, proof_hashes })
+    let carried = heads::verified(dir, pin_path, &pin, &checked);
+    Ok(Advance { from: pin.head, to: head, pages, proof_hashes, carried })
 }
 
 /// The number a reading command looks at: `--at`, or the pin's.

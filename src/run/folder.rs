@@ -12,10 +12,10 @@ use crate::core::charter;
 use crate::core::common::Common;
 use crate::core::ids::{Hash, Head};
 use crate::core::limits::{NOTE_BYTES_MAX, RECORD_BYTES_MAX, TILE_WIDTH};
-use crate::core::note::{Checkpoint, Note, VerifierKey, assemble};
+use crate::core::note::{Checkpoint, InclusionProof, Note, VerifierKey, assemble};
 use crate::core::pin::Pin;
 use crate::core::rules::{Checked, Fault, Rule, Stage};
-use crate::core::tile::{TileReader, TileRef, consistency, decode_bundle, entries_path, numbered_path, root, session_stem};
+use crate::core::tile::{TileReader, TileRef, consistency, decode_bundle, entries_path, inclusion, numbered_path, root, session_stem};
 use crate::core::tree::verify_consistency;
 
 use super::packs::{INDEX_ROW, INDEX_ROWS_MAX, PackedAt, check_pack, offset_of};
@@ -78,13 +78,20 @@ impl Folder {
         fs::read(&full).map_err(|error| incomplete(error.to_string()))
     }
 
+    /// The newest checkpoint as it stands there, unverified.
+    ///
+    /// # Errors
+    /// `folder-incomplete`.
+    pub fn checkpoint(&self) -> Checked<Vec<u8>> {
+        self.read("checkpoint", NOTE_BYTES_MAX as u64)
+    }
+
     /// The newest checkpoint, verified under `key`.
     ///
     /// # Errors
     /// `folder-incomplete`, `checkpoint-form`, `checkpoint-unsigned`.
     pub fn head(&self, key: &VerifierKey) -> Checked<Head> {
-        let bytes = self.read("checkpoint", NOTE_BYTES_MAX as u64)?;
-        Ok(Checkpoint::parse_signed(&bytes, key).map_err(|fault| fault.within(self.root.join("checkpoint").display()))?.head)
+        Ok(Checkpoint::parse_signed(&self.checkpoint()?, key).map_err(|fault| fault.within(self.root.join("checkpoint").display()))?.head)
     }
 
     /// The charter's log key, after comparing the charter's record with a fingerprint that came by another way.
@@ -157,6 +164,34 @@ impl Folder {
     /// `folder-incomplete`, `proof-fails`.
     pub fn root_of(&self, number: u64, head: &Head) -> Checked<Hash> {
         root(&self.tiles(head.number), number)
+    }
+
+    /// The proof that record `index + 1` is in the folder's log, which ends at `head`, under the folder's newest checkpoint; unverified.
+    ///
+    /// # Errors
+    /// `folder-incomplete`, `record-form`.
+    pub fn inclusion_proof(&self, index: u64, head: &Head) -> Checked<String> {
+        let entries = self.entries(index / TILE_WIDTH, head.number)?;
+        let missing = || Fault::new(Rule::FolderIncomplete, format!("no entry for common@{} in the folder", index + 1));
+        let record = entries.get((index % TILE_WIDTH) as usize).ok_or_else(missing)?.clone();
+        let hashes = inclusion(&self.tiles(head.number), index, head.number)?;
+        let checkpoint = self.checkpoint()?;
+        let checkpoint = String::from_utf8(checkpoint).map_err(|_| Fault::new(Rule::CheckpointForm, "a checkpoint that is not UTF-8"))?;
+        Ok(InclusionProof { record, index, hashes, checkpoint }.text())
+    }
+
+    /// The first index at which two folders hold different entries, of those both have.
+    ///
+    /// # Errors
+    /// `folder-incomplete`.
+    pub fn first_difference(&self, size: u64, other: &Folder, other_size: u64) -> Checked<Option<u64>> {
+        for bundle in 0..size.min(other_size).div_ceil(TILE_WIDTH) {
+            let (ours, theirs) = (self.entries(bundle, size)?, other.entries(bundle, other_size)?);
+            if let Some(at) = ours.iter().zip(&theirs).position(|(one, another)| one != another) {
+                return Ok(Some(bundle * TILE_WIDTH + at as u64));
+            }
+        }
+        Ok(None)
     }
 
     fn tiles(&self, size: u64) -> TileReader<impl Fn(TileRef) -> Checked<Vec<u8>>> {

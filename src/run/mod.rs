@@ -6,11 +6,14 @@ pub mod approve;
 pub mod bag;
 #[cfg(feature = "desk")]
 pub mod collect;
+pub mod compare;
 pub mod consumer;
 #[cfg(feature = "desk")]
 pub mod demo;
 #[cfg(feature = "desk")]
 pub mod desk;
+#[cfg(feature = "desk")]
+pub mod dossier;
 #[cfg(feature = "desk")]
 pub mod emit;
 #[cfg(feature = "desk")]
@@ -21,6 +24,9 @@ pub mod folder;
 pub mod found;
 #[cfg(feature = "desk")]
 pub mod gossip;
+#[cfg(feature = "desk")]
+pub mod halt;
+pub mod heads;
 #[cfg(feature = "desk")]
 pub mod home;
 #[cfg(feature = "desk")]

@@ -126,6 +126,9 @@ for path in proofs:
 for path in ends(proofs):
     place("cddl", path, 0)
     place("cddl", path, path.read_bytes().index(b"state-proof/1") + 12)
+# Of a fork proof the program itself flips every bit; here a byte in the middle of each.
+for path in found("fork-proofs/*.proof", folder.path):
+    middle("fork", path)
 for path in ends(packs):
     header = next(split(path.read_bytes()))[1]
     place("objects", path, len(header) - 1)
