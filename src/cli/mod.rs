@@ -58,7 +58,7 @@ enum Command {
     Pin(consumer::PinArgs),
     /// Move a pin forward, after verifying every step
     Advance(consumer::AdvanceArgs),
-    /// Verify a published folder, a receipt or a pin, offline; of two things, whether they are one history
+    /// Verify a published folder, a receipt or a pin, offline; or compare two
     Verify(consumer::VerifyArgs),
     /// List the pages of Common
     Log(consumer::LookArgs),

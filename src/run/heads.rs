@@ -32,7 +32,7 @@ const OTHER: &str = "other.checkpoint";
 /// What was left on a medium for its witness.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Carried {
-    /// The heads, ascending; empty when the folder lies on no medium.
+    /// The heads that were not there before, ascending; empty when the folder lies on no medium.
     pub heads: Vec<Head>,
     /// Where they lie.
     pub folder: PathBuf,
@@ -114,13 +114,14 @@ impl Carried {
         }
         let mut files: Vec<(String, Head, Vec<u8>)> = heads.iter().map(file_of).collect();
         files.sort();
+        let new: Vec<Head> = files.iter().filter(|(path, _, _)| !dir.join(path).exists()).map(|(_, head, _)| *head).collect();
         match make_room(dir, &files, verified).and_then(|()| {
             let written = files.iter().map(|(path, _, bytes)| (path.clone(), bytes.clone()));
             write_files(dir, written, &mut |_, _| {})
         }) {
             Ok(()) => {
                 self.folder = dir.join(HEADS);
-                self.heads = files.iter().map(|(_, head, _)| *head).collect();
+                self.heads = new;
                 self.heads.sort();
             }
             Err(fault) => self.passed_over.push(format!("no head was left on {}: {}", dir.display(), fault.shown())),

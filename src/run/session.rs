@@ -19,7 +19,7 @@ use super::files::staging;
 use super::gossip::{self, Reported};
 use super::halt::halt;
 use super::objects::Store;
-use super::problem::{Outcomes, Unchanged};
+use super::problem::{Outcomes, Problem, Unchanged};
 
 /// What a session is asked to do.
 pub struct Request {
@@ -181,10 +181,14 @@ pub fn export(ledger: &std::path::Path, medium: &std::path::Path, observe: &mut 
     let last = desk.books().sessions().last().filter(|session| session.sealed.is_some());
     let unsealed = || Fault::new(Rule::LedgerFault, "the last session is not sealed; run tabellion witness session first");
     let session = last.ok_or_else(unsealed)?;
+    let untouched = || "the ledger is not touched by export".to_owned();
     if desk.halted()?.is_none() {
-        hear(&desk, medium, observe)?;
+        hear(&desk, medium, observe).map_err(|problem| match problem.fault.rule {
+            Rule::HeadElsewhere => problem,
+            _ => Problem { state: untouched(), ..problem },
+        })?;
     }
-    emit(&desk, medium, session, &BTreeSet::new(), observe).unchanged(|| "the ledger is not touched by export".into())?;
+    emit(&desk, medium, session, &BTreeSet::new(), observe).unchanged(untouched)?;
     Ok(desk)
 }
 
