@@ -175,7 +175,8 @@ fn every_text_of_ours_that_the_ledger_lacks_is_evidence_wherever_it_lies() {
     let scene = Scene::new();
     let desk = scene.desk.desk();
     let (ours, newer, different) = (scene.said("ours"), scene.said("newer"), scene.said("different"));
-    let standings: [(&str, &Said, &dyn Fn(&str) -> String, bool); 7] = [
+    type Change<'a> = &'a dyn Fn(&str) -> String;
+    let standings: [(&str, &Said, Change<'_>, bool); 7] = [
         ("ours", &ours, &as_it_is, false),
         ("newer", &newer, &as_it_is, true),
         ("different", &different, &as_it_is, true),

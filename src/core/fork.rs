@@ -274,7 +274,9 @@ mod tests {
     /// The proof of record `at` in a log of these records.
     fn proof(records: &[&[u8]], at: u64) -> String {
         let mut log = Log::default();
-        records.iter().for_each(|record| drop(log.push(leaf_hash(record))));
+        for record in records {
+            log.push(leaf_hash(record));
+        }
         let hashes = log.inclusion(at, log.size()).expect("a path");
         let checkpoint = signed(&Checkpoint { origin: origin(), head: log.head() }.text(), 1);
         InclusionProof { record: records[at as usize].to_vec(), index: at, hashes, checkpoint }.text()

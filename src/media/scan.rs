@@ -13,6 +13,7 @@ use sha2::{Digest as _, Sha256};
 use walkdir::WalkDir;
 
 use super::plain::{CHUNK_BYTES, open_plain, read_up_to, shown};
+use super::published::{CHECKPOINT, COMMON, RESULTS, published_files};
 use crate::core::bundle::{FileKind, RECOGNISE_BYTES, is_signed_text, recognise};
 use crate::core::ids::Hash;
 use crate::core::limits::{ENVELOPE_BYTES_MAX, MEDIUM_DEPTH_MAX, MEDIUM_FILES_MAX, NOTE_BYTES_MAX};
@@ -30,16 +31,6 @@ const STAGING_RESERVE_BYTES: u64 = 67_108_864;
 const MEMORY_BYTES_MAX: usize = 67_108_864;
 /// Bytes shown of a file of unknown kind.
 const SHOWN_BYTES: usize = 16;
-/// The published log (SPEC 8.3).
-const COMMON: &str = "tabellion/common";
-/// The published results (SPEC 8.4).
-const RESULTS: &str = "tabellion/results";
-/// The one file of [`COMMON`] that is listed.
-const CHECKPOINT: &str = "tabellion/common/checkpoint";
-/// Where gossip is looked for in our published folders, and how deep below.
-const GOSSIP: &[(&str, &str, usize)] =
-    &[(COMMON, COMMON, 1), (COMMON, "tabellion/common/rotation", 1), (RESULTS, RESULTS, MEDIUM_DEPTH_MAX)];
-
 /// What one medium holds.
 #[derive(Debug, Default)]
 pub struct Scanned {
@@ -191,32 +182,6 @@ pub fn scan(root: &Path, staging: &Path) -> Checked<Scanned> {
     Ok(scanned)
 }
 
-/// The files of our published folders to read for gossip, in the order of their names.
-fn published_files(root: &Path, most: usize, scanned: &mut Scanned) -> Vec<PathBuf> {
-    let mut found = Vec::new();
-    let folders = GOSSIP.iter().filter(|(own, _, _)| scanned.published.iter().any(|published| published == own));
-    let folders: Vec<(&str, usize)> = folders.map(|(_, folder, depth)| (*folder, *depth)).collect();
-    for (folder, depth) in folders {
-        // A link in the place of the folder is not followed: walkdir would follow one that it is given as its root.
-        if !std::fs::symlink_metadata(root.join(folder)).is_ok_and(|metadata| metadata.is_dir()) {
-            continue;
-        }
-        let entries = WalkDir::new(root.join(folder)).follow_links(false).max_depth(depth).max_open(MEDIUM_DEPTH_MAX + 8);
-        let mut files = 0;
-        for entry in entries.into_iter().filter_map(Result::ok).filter(|entry| !entry.file_type().is_dir()) {
-            files += 1;
-            if files > most {
-                let reason = format!("more than {most} files found, at most {most} allowed; the rest was not read");
-                scanned.list(Path::new(folder), Rule::FilesTooMany, reason);
-                break;
-            }
-            found.extend(Some(relative_to(root, entry.path()).to_owned()).filter(|path| path != Path::new(CHECKPOINT)));
-        }
-    }
-    found.sort();
-    found
-}
-
 /// Reads one file by the same rules as those of a medium.
 ///
 /// # Errors
@@ -283,7 +248,7 @@ fn walk(root: &Path, most: usize, scanned: &mut Scanned) -> Vec<PathBuf> {
     found
 }
 
-fn relative_to<'a>(root: &Path, path: &'a Path) -> &'a Path {
+pub(super) fn relative_to<'a>(root: &Path, path: &'a Path) -> &'a Path {
     match path.strip_prefix(root) {
         Ok(relative) if !relative.as_os_str().is_empty() => relative,
         _ => Path::new("."),
@@ -291,7 +256,7 @@ fn relative_to<'a>(root: &Path, path: &'a Path) -> &'a Path {
 }
 
 impl Scanned {
-    fn list(&mut self, path: &Path, rule: Rule, reason: String) {
+    pub(super) fn list(&mut self, path: &Path, rule: Rule, reason: String) {
         self.ignored.push(Ignored { path: shown(path), fault: Fault::new(rule, reason), digest: None });
     }
 }

@@ -130,6 +130,11 @@ impl Side {
     }
 
     fn take(&mut self, bytes: &[u8], key: &VerifierKey) {
+        if bytes.starts_with(b"tabellion-pin v1\n") {
+            let found = "a pin, which carries no signature; the checkpoint that pin and advance keep beside it does";
+            self.refused = Some(Fault::new(Rule::NotComparable, found));
+            return;
+        }
         let texts = if is_fork_proof(bytes) { ForkProof::statements_in(bytes) } else { vec![bytes.to_vec()] };
         for text in texts {
             let catch_up = CatchUp::parse(&text).ok();

@@ -71,14 +71,29 @@ pub fn verified(dir: &Path, pin_path: &Path, pin: &Pin, checked: &CheckedFolder)
 pub fn refused(dir: &Path, pin_path: &Path, pin: &Pin, problem: Problem) -> Problem {
     let mut carried = Carried::default();
     let theirs = Folder::find(dir).and_then(|folder| folder.checkpoint()).and_then(|bytes| Statement::read(&bytes, &pin.vkey)).ok();
-    let contradicts = |theirs: &&Statement| theirs.head().number >= pin.head.number && theirs.head() != pin.head;
-    if let Some(theirs) = theirs.as_ref().filter(contradicts).filter(|_| problem.fault.rule == Rule::ProofFails) {
+    let theirs = theirs.filter(|theirs| problem.fault.rule == Rule::ProofFails && may_contradict(&theirs.head(), &pin.head));
+    if let Some(theirs) = &theirs {
         carried.keep(pin_path, OTHER, theirs, &pin.vkey);
     }
     let heads: Vec<Statement> = [KNOWN, OTHER].into_iter().filter_map(|ending| kept(pin_path, ending, &pin.vkey)).collect();
     carried.leave(dir, &heads, None);
+    let problem = match theirs {
+        // Both are signed: only a comparison tells a copy that was damaged from a second history.
+        Some(_) if kept(pin_path, KNOWN, &pin.vkey).is_some() => problem.advising(format!(
+            "it is signed by the same key; to tell a damaged copy from a fork run: tabellion verify {} {} --pin {}",
+            beside(pin_path, KNOWN).display(),
+            dir.display(),
+            pin_path.display()
+        )),
+        _ => problem,
+    };
     let said = carried.say().into_iter().map(|line| format!("; {}", line.replacen("     ", " ", 1).replacen("   ", " ", 1)));
     Problem { state: said.fold(problem.state.clone(), |state, line| state + &line), ..problem }
+}
+
+/// A shorter log may well be an older copy of the pinned one.
+fn may_contradict(theirs: &Head, pinned: &Head) -> bool {
+    theirs.number >= pinned.number && theirs != pinned
 }
 
 /// The file beside the pin; a pin that has that very name keeps it.
