@@ -59,7 +59,7 @@ enum Command {
     /// Move a pin forward, after verifying every step
     Advance(consumer::AdvanceArgs),
     /// Verify a published folder, a receipt or a pin, offline; or compare two
-    Verify(consumer::VerifyArgs),
+    Verify(Box<consumer::VerifyArgs>),
     /// List the pages of Common
     Log(consumer::LookArgs),
     /// Show what names stand for
@@ -107,7 +107,7 @@ fn dispatch(command: Command, out: &mut Output) -> Outcomes<Exit> {
         Command::Witness(command) => witness::witness(command, out),
         Command::Pin(args) => consumer::pin(args, out),
         Command::Advance(args) => consumer::advance(args, out),
-        Command::Verify(args) => consumer::verify(args, out),
+        Command::Verify(args) => consumer::verify(*args, out),
         Command::Log(args) => consumer::log(args, out),
         Command::Show(args) => consumer::show(args, out),
         Command::Checkout(args) => consumer::checkout(args, out),

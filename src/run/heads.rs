@@ -71,11 +71,12 @@ pub fn verified(dir: &Path, pin_path: &Path, pin: &Pin, checked: &CheckedFolder)
 pub fn refused(dir: &Path, pin_path: &Path, pin: &Pin, problem: Problem) -> Problem {
     let mut carried = Carried::default();
     let theirs = Folder::find(dir).and_then(|folder| folder.checkpoint()).and_then(|bytes| Statement::read(&bytes, &pin.vkey)).ok();
+    // What was refused just now lies on this medium already: it goes to the next one.
+    let heads: Vec<Statement> = [KNOWN, OTHER].into_iter().filter_map(|ending| kept(pin_path, ending, &pin.vkey)).collect();
     let theirs = theirs.filter(|theirs| problem.fault.rule == Rule::ProofFails && may_contradict(&theirs.head(), &pin.head));
     if let Some(theirs) = &theirs {
         carried.keep(pin_path, OTHER, theirs, &pin.vkey);
     }
-    let heads: Vec<Statement> = [KNOWN, OTHER].into_iter().filter_map(|ending| kept(pin_path, ending, &pin.vkey)).collect();
     carried.leave(dir, &heads, None);
     let problem = match theirs {
         // Both are signed: only a comparison tells a copy that was damaged from a second history.
