@@ -6,7 +6,7 @@
 //!
 //! [`core`] is pure: bytes, policy, order, plan and verdict. `keys` alone holds secret bytes, `ledger` alone opens SQLite, `media` alone
 //! touches removable media, [`clock`] is the one source of time. [`run`] is the only code that orders effects, and `cli` speaks with people.
-//! Without the feature `desk` only what a consumer needs is built: [`core`], [`clock`], and the consumer's parts of [`run`] and [`cli`].
+//! Without the feature `desk` only what a consumer needs is built: [`core`], [`clock`], [`media`], and the consumer's parts of [`run`] and [`cli`].
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
@@ -18,6 +18,5 @@ pub mod core;
 pub mod keys;
 #[cfg(feature = "desk")]
 pub mod ledger;
-#[cfg(feature = "desk")]
 pub mod media;
 pub mod run;

@@ -9,6 +9,8 @@ use std::fs::{self, File};
 use std::os::unix::fs::symlink;
 use std::process::{Command, Stdio};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use stage::{Case, Forge, PROGRAM, copy_tree, differing, normalised, policy, public, tree, write_key};
 use tabellion::core::cbor::Writer;
 use tabellion::core::rules::{Outcome, Rule};
@@ -43,7 +45,7 @@ fn demo_tells_its_story_again_and_again_and_the_script_does_the_same() {
     assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
     let names = |tree: &std::collections::BTreeMap<String, Vec<u8>>| {
         let names = tree.keys().filter(|name| !name.contains(".tabellion-demo") && *name != "commands.sh" && !name.contains("/papers/"));
-        names.filter(|name| !name.contains("/policies/")).cloned().collect::<Vec<_>>()
+        names.filter(|name| !name.contains("/policies/") && !name.contains("/heads/")).cloned().collect::<Vec<_>>()
     };
     let by_script = tree(&shell.path("empty"));
     assert_eq!(names(&by_script), names(&first));
@@ -284,7 +286,8 @@ fn an_old_disk_meets_its_own_newer_checkpoint_and_halts() {
     let before = tree(&case.path("a"));
     let session = "witness session --ledger old --media a --expect-head $HEAD --yes --time none";
     case.run(session, 5);
-    assert!(differing(&before, &tree(&case.path("a"))).is_empty(), "nothing was written to the stick");
+    let written = differing(&before, &tree(&case.path("a")));
+    assert!(written.iter().all(|path| path.starts_with("tabellion/evidence/")), "nothing else was written to the stick: {written:?}");
     case.write("halt-file", case.read("old/halt"));
     case.say("From then on it refuses to sign; looking and exporting go on.");
     case.run(session, 5);
@@ -292,6 +295,55 @@ fn an_old_disk_meets_its_own_newer_checkpoint_and_halts() {
     fs::create_dir(case.path("b")).unwrap();
     case.run("witness export --ledger old --media b", 0);
     assert_eq!(case.read("halt-file"), case.read("old/halt"));
+    case.finish();
+}
+
+#[test]
+fn two_copies_of_a_desk_are_found_out_by_a_consumers_stick() {
+    let mut case = Case::grown("fork");
+    let pin = case.pin("alice");
+    let vkey = pin.vkey.to_string();
+    case.set("KEY", &vkey);
+    case.say("The disk is copied, and both copies go on: two different common@4 under one key.");
+    copy_tree(&case.path("witness"), &case.path("copy"));
+    case.write("stick/tabellion/inbox/p.cose", Forge::put("alice", 9, &pin, "docs/x", b"x").bytes());
+    case.write("other/tabellion/inbox/p.cose", Forge::put("alice", 9, &pin, "docs/x", b"y").bytes());
+    case.session(&["stick"], 0);
+    let head = case.quiet("witness status --ledger copy --head", 0);
+    case.set("COPY", head.trim());
+    case.run("witness session --ledger copy --media other --expect-head $COPY --yes --time none", 0);
+    case.say("A consumer advances from the copy's stick, then reads the desk's own: it is refused, and carries the news home.");
+    case.run("advance other --pin consumer/common.pin", 0);
+    case.run("advance stick --pin consumer/common.pin", 5);
+    case.remember_head();
+    case.run("witness session --ledger witness --media stick --expect-head $HEAD --yes --time none", 5);
+    case.run("witness status --ledger witness", 5);
+    case.say("Anyone can compare two copies, and pass the proof on.");
+    case.run("verify stick other --pin consumer/common.pin", 1);
+    case.run("verify fork-4.proof --vkey $KEY", 1);
+    case.run("verify stick/tabellion/common/checkpoint other/tabellion/common/checkpoint --vkey $KEY --out fork-4.proof", 1);
+    case.run("verify stick/tabellion/common/common@3.tlog-proof other --vkey $KEY", 0);
+    case.run("verify stick/tabellion/common/common@3.tlog-proof stick/tabellion/common/common@1.tlog-proof --vkey $KEY", 2);
+    case.run("verify stick/tabellion/common/common@3.tlog-proof stick/tabellion/common/common@3.tlog-proof --vkey $KEY", 0);
+    case.say("Somebody else's key, a file that says nothing, no key at all, a proof that was changed, and a place that is taken.");
+    let other = Case::foreign("fork-foreign").pin("alice").vkey.to_string();
+    case.set("OTHER", &other);
+    case.run("verify stick other --vkey $OTHER", 2);
+    case.run("verify stick consumer/common.pin --vkey $KEY", 2);
+    case.run("verify stick other --pin none.pin", 2);
+    case.run("verify fork-4.proof --vkey $OTHER", 4);
+    case.write("taken", "something else");
+    case.run("verify stick other --vkey $KEY --out taken", 2);
+    let proof = String::from_utf8(case.read("fork-4.proof")).unwrap();
+    let (before, second) = proof.trim_end().rsplit_once(' ').unwrap();
+    let mut second = STANDARD.decode(second).unwrap();
+    let at = second.len() - 30;
+    second[at] = if second[at] == b'A' { b'B' } else { b'A' };
+    case.write("fork-4.proof", format!("{before} {}\n", STANDARD.encode(second)));
+    case.run("verify fork-4.proof --vkey $KEY", 4);
+    case.run("verify stick --vkey no-key", 2);
+    case.run("verify stick --out x", 2);
+    assert_eq!(case.read("taken"), b"something else");
     case.finish();
 }
 

@@ -464,11 +464,24 @@ fn a_halt_that_was_broken_off_is_made_again() {
     // 1 open the ledger, 2 copy the media, 3 halt.
     killed(&output(start(&case, Task::Session, 3)), 3);
     assert!(!case.join("desk/halt").exists());
+    assert_eq!(tree(&case.join("stick")), before.0);
+    // 4 dossier, 5 to 8 the evidence on the stick: killed there, the halt file stands and is sufficient.
+    for at in [4, 5, 8] {
+        let again = root.path().join(format!("killed-{at}"));
+        copy(&case, &again);
+        killed(&output(start(&again, Task::Session, at)), at);
+        let said = run(&again, Task::Session).unwrap_err();
+        assert!(said.contains("[halted]"), "{said}");
+        assert_eq!(said.contains("the halt was broken off"), at == 4, "{at}: {said}");
+    }
     let said = run(&case, Task::Session).unwrap_err();
     assert!(said.contains("[head-elsewhere]"), "{said}");
+    let after = tree(&case.join("stick"));
     let said = run(&case, Task::Session).unwrap_err();
     assert!(said.contains("[halted]") && said.contains("carries our signature on common@"), "{said}");
-    assert_eq!(tree(&case.join("stick")), before.0);
+    assert_eq!(tree(&case.join("stick")), after);
+    assert!(before.0.iter().all(|(path, bytes)| after.get(path) == Some(bytes)));
+    assert!(after.keys().all(|path| before.0.contains_key(path) || path.starts_with("tabellion/evidence/")));
     assert!(Made::of(&case).has_events_of(&before.1));
 }
 

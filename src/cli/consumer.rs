@@ -6,10 +6,12 @@ use clap::Args;
 
 use crate::core::common::Page;
 use crate::core::ids::{Hash, Name};
+use crate::core::note::VerifierKey;
 use crate::core::pin::Pin;
 use crate::core::rules::{Fault, Rule};
 use crate::core::words::{hash_of_words, words24};
 use crate::run::advance::{self, PAGES_MAX};
+use crate::run::compare::is_fork_proof;
 use crate::run::consumer::{self, Receipt, number_at, read_pin, state_at, verify_folder, verify_receipt};
 use crate::run::files;
 use crate::run::folder::{CheckedFolder, Folder};
@@ -17,7 +19,7 @@ use crate::run::problem::{Exit, Outcomes, Problem};
 use crate::run::words;
 
 use super::output::Output;
-use super::{argument, prove};
+use super::{argument, fork, prove};
 
 /// `tabellion pin`
 #[derive(Args)]
@@ -53,12 +55,20 @@ pub struct AdvanceArgs {
 pub struct VerifyArgs {
     /// A published folder or a medium, a receipt, a proof, or a pin
     what: PathBuf,
+    /// Another of them, to compare: checkpoints and receipts too
+    other: Option<PathBuf>,
     /// The pin to start from
     #[arg(long, value_name = "FILE", default_value = "common.pin")]
     pin: PathBuf,
     /// With a proof of a name: the file that should be its content
     #[arg(long, value_name = "PATH")]
     content: Option<PathBuf>,
+    /// The witness's log key, instead of the pin's; for comparing two, and for a fork proof
+    #[arg(long, value_name = "VKEY", value_parser = argument::typed::<VerifierKey>)]
+    vkey: Option<VerifierKey>,
+    /// Where the proof of a fork goes, when two are compared; fork-N.proof without it
+    #[arg(long, value_name = "FILE", requires = "other")]
+    out: Option<PathBuf>,
 }
 
 /// A folder, a pin and a number.
@@ -123,7 +133,7 @@ fn fingerprint(text: &str) -> Outcomes<Hash> {
 
 /// Pins.
 pub fn pin(args: PinArgs, out: &mut Output) -> Outcomes<Exit> {
-    let (pin, checked) = consumer::pin(&args.dir, &fingerprint(&args.charter)?, args.at, &args.out)?;
+    let (pin, checked, carried) = consumer::pin(&args.dir, &fingerprint(&args.charter)?, args.at, &args.out)?;
     let charter = checked.common.charter()?;
     out.line(format!("pinned   {} of {}", words::head(&pin.head), pin.origin));
     out.line(format!(
@@ -137,6 +147,7 @@ pub fn pin(args: PinArgs, out: &mut Output) -> Outcomes<Exit> {
         "wrote    {}; keep it, and dated copies of it: of all that reaches you it is the one thing to trust",
         args.out.display()
     ));
+    carried.say().iter().for_each(|line| out.line(line));
     Ok(Exit::Done)
 }
 
@@ -149,6 +160,7 @@ pub fn advance(args: AdvanceArgs, out: &mut Output) -> Outcomes<Exit> {
             false => format!("the folder goes on to common@{}", moved.newest.number),
         };
         out.line(format!("stays    {}; {why}", words::head(&moved.to)));
+        moved.carried.say().iter().for_each(|line| out.line(line));
         return Ok(Exit::Done);
     }
     out.line(format!("from     {}", words::head(&moved.from)));
@@ -167,6 +179,7 @@ pub fn advance(args: AdvanceArgs, out: &mut Output) -> Outcomes<Exit> {
         }
     }
     out.line(format!("wrote    {}", args.pin.display()));
+    moved.carried.say().iter().for_each(|line| out.line(line));
     Ok(Exit::Done)
 }
 
@@ -241,10 +254,18 @@ pub fn checkout(args: CheckoutArgs, out: &mut Output) -> Outcomes<Exit> {
 
 /// Verifies whatever is given.
 pub fn verify(args: VerifyArgs, out: &mut Output) -> Outcomes<Exit> {
+    if let Some(other) = &args.other {
+        let key = fork::key_of(args.vkey.as_ref(), &args.pin)?;
+        return fork::verify_two(&args.what, other, &key, args.out.as_ref(), out);
+    }
     if args.what.is_dir() {
         return verify_dir(&args.what, &args.pin, out);
     }
     let bytes = files::read(&args.what)?;
+    if is_fork_proof(&bytes) {
+        let key = fork::key_of(args.vkey.as_ref(), &args.pin)?;
+        return fork::verify_proof(&args.what, &bytes, &key, out);
+    }
     if bytes.starts_with(b"tabellion-pin v1\n") {
         let pin = read_pin(&args.what)?;
         out.line(format!("whole    pin of {} of {}", words::head(&pin.head), pin.origin));

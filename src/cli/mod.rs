@@ -4,8 +4,9 @@ mod argument;
 mod consumer;
 #[cfg(feature = "desk")]
 mod demo;
-mod facts;
 mod diff;
+mod facts;
+mod fork;
 #[cfg(feature = "desk")]
 mod key;
 mod output;
@@ -13,8 +14,8 @@ mod output;
 mod passphrase;
 #[cfg(feature = "desk")]
 mod proposer;
-mod usage;
 mod prove;
+mod usage;
 #[cfg(feature = "desk")]
 mod witness;
 
@@ -64,8 +65,8 @@ enum Command {
     Pin(consumer::PinArgs),
     /// Move a pin forward, after verifying every step
     Advance(consumer::AdvanceArgs),
-    /// Verify a published folder, a receipt, a proof or a pin, offline
-    Verify(consumer::VerifyArgs),
+    /// Verify a published folder, a receipt, a proof or a pin, offline; or compare two
+    Verify(Box<consumer::VerifyArgs>),
     /// List the pages of Common
     Log(consumer::LogArgs),
     /// Show what names stand for
@@ -131,7 +132,7 @@ fn dispatch(command: Command, out: &mut Output) -> Outcomes<Exit> {
         Command::Witness(command) => witness::witness(command, out),
         Command::Pin(args) => consumer::pin(args, out),
         Command::Advance(args) => consumer::advance(args, out),
-        Command::Verify(args) => consumer::verify(args, out),
+        Command::Verify(args) => consumer::verify(*args, out),
         Command::Log(args) => consumer::log(args, out),
         Command::Show(args) => consumer::show(args, out),
         Command::Diff(args) => diff::diff(args, out),

@@ -316,6 +316,7 @@ fn show_report(report: &Report, all: bool, out: &mut Output) -> Outcomes<Exit> {
         let verdict = books.final_ruling(pid).map_or("decided", |ruling| ruling.verdict.word());
         out.line(format!("again    paper {} was {verdict} before; its first receipt is in again.receipts", pid.tiny()));
     }
+    report.reported.iter().for_each(|reported| out.line(words::reported(reported)));
     let (shown, left_out) = words::of_each_rule(&report.listed, |listed| listed.fault.rule, all);
     for listed in shown {
         out.line(format!("listed   {} [{}] {}", listed.path, listed.fault.rule, listed.fault.rule.says()));

@@ -9,6 +9,7 @@ use super::cbor::Canonical;
 use super::charter::Charter;
 use super::cose::PaperKind;
 use super::event::{Event, EventType};
+use super::halt::{Halt, Resume};
 use super::ids::{Hash, Head, Origin, Party, Pid};
 use super::keyring::{Keyring, Roll};
 use super::note::VerifierKey;
@@ -71,6 +72,7 @@ pub struct Books {
     held: BTreeMap<Pid, HeldPaper>,
     sequences: BTreeMap<(Party, u64), (usize, Pid)>,
     packed: BTreeMap<Hash, u64>,
+    settled: BTreeMap<Hash, Pid>,
     last_hash: [u8; 32],
     last_session: u64,
     next_index: u64,
@@ -91,6 +93,8 @@ impl Books {
             EventType::Verdict | EventType::Notice => self.rule(Ruling::from_cbor(&event.payload)?)?,
             EventType::Closed => self.close(Closed::from_cbor(&event.payload)?, event.event_hash)?,
             EventType::Sealed => self.seal(Sealed::from_cbor(&event.payload)?)?,
+            EventType::Halt => drop(Halt::from_cbor(&event.payload)?),
+            EventType::Resume => self.resume(&Resume::from_cbor(&event.payload)?),
             other => {
                 return Err(broken(format!("event {} is of type {}, which this tabellion does not write", event.seq_no, other.as_str())));
             }
@@ -257,6 +261,17 @@ impl Books {
         }
         session.sealed = Some(sealed);
         Ok(())
+    }
+
+    fn resume(&mut self, resume: &Resume) {
+        for text in &resume.settled {
+            self.settled.entry(*text).or_insert(resume.order);
+        }
+    }
+
+    /// Texts that orders have settled, by SHA-256, each with its order (SPEC 3.11): they are reported and halt no more.
+    pub fn settled(&self) -> &BTreeMap<Hash, Pid> {
+        &self.settled
     }
 
     /// The charter.

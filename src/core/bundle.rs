@@ -21,6 +21,10 @@ const SIGN1_FIRST: &[u8] = &[0xd2, 0x84];
 const RECEIPTS_FIRST: &[u8] = &[0x82, 0x58, 0x20];
 /// First line of a proof of inclusion.
 const PROOF_FIRST: &[u8] = b"c2sp.org/tlog-proof@v1\n";
+/// First line of a fork proof.
+const FORK_FIRST: &[u8] = b"tabellion-fork v1\n";
+/// What stands between the text of a signed note and its signatures: an empty line, and the dash of the first signature line.
+const SIGNATURES_FIRST: &[u8] = b"\n\n\xe2\x80\x94 ";
 /// What the first line of a verdict note has after the origin.
 const NOTE_MARK: &str = "/verdict v1";
 
@@ -101,8 +105,12 @@ pub enum FileKind {
     Checkpoint,
     /// A proof of inclusion (SPEC 4.6).
     Proof,
-    /// A verdict note (SPEC 4.7).
+    /// A verdict note (SPEC 4.7), or a signed note of another form.
     Note,
+    /// A catch-up (SPEC 4.9).
+    CatchUp,
+    /// A fork proof (SPEC 4.10).
+    Fork,
     /// A receipts file (SPEC 8.1).
     Receipts,
     /// None of these.
@@ -110,6 +118,11 @@ pub enum FileKind {
 }
 
 impl FileKind {
+    /// Whether it is a text that may carry a signature of a log key; receipts files hold such texts.
+    pub fn is_text(self) -> bool {
+        matches!(self, FileKind::Checkpoint | FileKind::Proof | FileKind::Note | FileKind::CatchUp | FileKind::Fork)
+    }
+
     /// The word used in reports and in the ledger's list of media.
     pub fn word(self) -> &'static str {
         match self {
@@ -118,6 +131,8 @@ impl FileKind {
             FileKind::Checkpoint => "checkpoint",
             FileKind::Proof => "proof",
             FileKind::Note => "note",
+            FileKind::CatchUp => "catch-up",
+            FileKind::Fork => "fork-proof",
             FileKind::Receipts => "receipts",
             FileKind::Unknown => "unknown",
         }
@@ -136,9 +151,16 @@ pub fn recognise(first: &[u8]) -> FileKind {
         FileKind::Receipts
     } else if first.starts_with(PROOF_FIRST) {
         FileKind::Proof
+    } else if first.starts_with(FORK_FIRST) {
+        FileKind::Fork
     } else {
         recognise_text(first).unwrap_or(FileKind::Unknown)
     }
+}
+
+/// Whether a whole file has the shape of a signed note (SPEC 4.2), whatever its text: the log key must not have signed other texts either.
+pub fn is_signed_text(whole: &[u8]) -> bool {
+    whole.windows(SIGNATURES_FIRST.len()).any(|window| window == SIGNATURES_FIRST) && std::str::from_utf8(whole).is_ok()
 }
 
 /// Notes and checkpoints: two whole lines, of which the first is an origin, with or without the mark of a verdict.
@@ -147,6 +169,9 @@ fn recognise_text(first: &[u8]) -> Option<FileKind> {
     let head = std::str::from_utf8(lines.next()?).ok()?;
     let second = std::str::from_utf8(lines.next()?).ok();
     let second_is_whole = lines.next().is_some();
+    if let Some(size) = head.strip_prefix("old ") {
+        return parse_decimal(size).map(|_| FileKind::CatchUp);
+    }
     if let Some(origin) = head.strip_suffix(NOTE_MARK) {
         return origin.parse::<Origin>().is_ok().then_some(FileKind::Note);
     }
@@ -220,6 +245,10 @@ mod tests {
             (b"witness.example/common\n41".to_vec(), FileKind::Unknown),
             (b"witness.example/common\nfour\nAAAA\n".to_vec(), FileKind::Unknown),
             (b"Shopping List\n41\n".to_vec(), FileKind::Unknown),
+            (b"tabellion-fork v1\nvkey ".to_vec(), FileKind::Fork),
+            (b"tabellion-fork v2\nvkey ".to_vec(), FileKind::Unknown),
+            (b"old 41\nAAAA\n".to_vec(), FileKind::CatchUp),
+            (b"old 041\nAAAA\n".to_vec(), FileKind::Unknown),
             (b"/verdict v1\npaper".to_vec(), FileKind::Unknown),
             (b"c2sp.org/tlog-proof@v2\n".to_vec(), FileKind::Unknown),
             (vec![0xd8, 0x62, 0x83], FileKind::Unknown),
@@ -228,6 +257,19 @@ mod tests {
         ] {
             assert_eq!(recognise(&first), kind, "{}", String::from_utf8_lossy(&first));
         }
+    }
+
+    #[test]
+    fn signed_texts_are_told_by_their_empty_line_and_dash_alone() {
+        for (whole, is) in [
+            ("any text\n\n\u{2014} name AAAA\n", true),
+            ("any text\n\n- name AAAA\n", false),
+            ("any text\n\u{2014} name AAAA\n", false),
+            ("", false),
+        ] {
+            assert_eq!(is_signed_text(whole.as_bytes()), is, "{whole:?}");
+        }
+        assert!(!is_signed_text(b"\xff\n\n\xe2\x80\x94 name AAAA\n"));
     }
 
     #[test]

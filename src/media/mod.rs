@@ -6,4 +6,5 @@
 pub mod bundle_file;
 mod plain;
 pub mod publish;
+mod published;
 pub mod scan;

@@ -1,7 +1,8 @@
 //! Reading a medium: every plain file once, into a copy of ours, recognised by its first bytes.
 //!
 //! What is read from a medium is untrusted. A [`RawFile`] can only be made here, and holds the copy; nothing later opens the medium again.
-//! Our own published folders are not searched for papers: of `tabellion/common` only the checkpoint is read, for gossip.
+//! Our own published folders are not searched for papers, but for gossip: `tabellion/results`, and of `tabellion/common` the files directly in it
+//! and the proofs of rotations.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Cursor, Read, Seek as _, SeekFrom, Write};
@@ -12,7 +13,8 @@ use sha2::{Digest as _, Sha256};
 use walkdir::WalkDir;
 
 use super::plain::{CHUNK_BYTES, open_plain, read_up_to, shown};
-use crate::core::bundle::{FileKind, RECOGNISE_BYTES, recognise};
+use super::published::{CHECKPOINT, COMMON, RESULTS, published_files};
+use crate::core::bundle::{FileKind, RECOGNISE_BYTES, is_signed_text, recognise};
 use crate::core::ids::Hash;
 use crate::core::limits::{ENVELOPE_BYTES_MAX, MEDIUM_DEPTH_MAX, MEDIUM_FILES_MAX, NOTE_BYTES_MAX};
 use crate::core::rules::{Checked, Fault, Rule};
@@ -29,18 +31,13 @@ const STAGING_RESERVE_BYTES: u64 = 67_108_864;
 const MEMORY_BYTES_MAX: usize = 67_108_864;
 /// Bytes shown of a file of unknown kind.
 const SHOWN_BYTES: usize = 16;
-/// The published log (SPEC 8.3).
-const COMMON: &str = "tabellion/common";
-/// The published results (SPEC 8.4).
-const RESULTS: &str = "tabellion/results";
-/// The one file of [`COMMON`] that is read.
-const CHECKPOINT: &str = "tabellion/common/checkpoint";
-
 /// What one medium holds.
 #[derive(Debug, Default)]
 pub struct Scanned {
     /// The files that are of a known kind, in the order of their names.
     pub files: Vec<RawFile>,
+    /// Files of our published folders that may carry a signature of ours: they are read for gossip alone.
+    pub gossip: Vec<RawFile>,
     /// What was passed over, with the reason.
     pub ignored: Vec<Ignored>,
     /// Those of our published folders that are there.
@@ -169,9 +166,16 @@ pub fn scan(root: &Path, staging: &Path) -> Checked<Scanned> {
             Taken::File(file) if relative == Path::new(CHECKPOINT) && file.kind != FileKind::Checkpoint => {
                 let fault = Fault::new(Rule::FileUnknown, format!("{} found, checkpoint expected in this place", file.kind.word()));
                 scanned.ignored.push(Ignored { path, fault, digest: Some((file.bytes_len, file.sha256)) });
+                scanned.gossip.extend(Some(file).filter(|file| file.kind.is_text() || file.kind == FileKind::Receipts));
             }
             Taken::File(file) => scanned.files.push(file),
             Taken::Ignored(ignored) => scanned.ignored.push(ignored),
+        }
+    }
+    for relative in published_files(root, MEDIUM_FILES_MAX, &mut scanned) {
+        // What else lies in our own folders is replaced or left alone when they are written, and needs no listing.
+        if let Taken::File(file) = taker.take(&root.join(&relative), shown(&relative))? {
+            scanned.gossip.extend(Some(file).filter(|file| file.kind.is_text() || file.kind == FileKind::Receipts));
         }
     }
     scanned.ignored.sort_by(|a, b| a.path.cmp(&b.path));
@@ -244,7 +248,7 @@ fn walk(root: &Path, most: usize, scanned: &mut Scanned) -> Vec<PathBuf> {
     found
 }
 
-fn relative_to<'a>(root: &Path, path: &'a Path) -> &'a Path {
+pub(super) fn relative_to<'a>(root: &Path, path: &'a Path) -> &'a Path {
     match path.strip_prefix(root) {
         Ok(relative) if !relative.as_os_str().is_empty() => relative,
         _ => Path::new("."),
@@ -252,7 +256,7 @@ fn relative_to<'a>(root: &Path, path: &'a Path) -> &'a Path {
 }
 
 impl Scanned {
-    fn list(&mut self, path: &Path, rule: Rule, reason: String) {
+    pub(super) fn list(&mut self, path: &Path, rule: Rule, reason: String) {
         self.ignored.push(Ignored { path: shown(path), fault: Fault::new(rule, reason), digest: None });
     }
 }
@@ -307,6 +311,9 @@ impl<'a> Taker<'a> {
             let chunk = &self.chunk[..got];
             if len == 0 {
                 kind = recognise(&chunk[..got.min(RECOGNISE_BYTES)]);
+                if kind == FileKind::Unknown && got as u64 == declared && is_signed_text(chunk) {
+                    kind = FileKind::Note;
+                }
                 refused = refuse_to_keep(kind, declared, chunk);
                 if let Some(fault) = refused.take_if(|_| declared > HASHED_BYTES_MAX) {
                     return ignore(path, fault, None);
@@ -357,11 +364,11 @@ fn refuse_to_keep(kind: FileKind, declared: u64, first: &[u8]) -> Option<Fault> 
         FileKind::Paper if large => {
             Some(Fault::new(Rule::EnvelopeTooLarge, format!("a file of {declared} bytes found, at most {ENVELOPE_BYTES_MAX} allowed")))
         }
-        FileKind::Checkpoint | FileKind::Proof | FileKind::Note if large => {
+        _ if large && kind.is_text() => {
             let found = format!("{declared} bytes that begin like a {} found, at most {NOTE_BYTES_MAX} expected", kind.word());
             Some(Fault::new(Rule::FileUnknown, found))
         }
-        FileKind::Paper | FileKind::Checkpoint | FileKind::Proof | FileKind::Note => None,
+        FileKind::Paper | FileKind::Checkpoint | FileKind::Proof | FileKind::Note | FileKind::CatchUp | FileKind::Fork => None,
         FileKind::Unknown if declared == 0 => Some(Fault::new(Rule::FileUnknown, "an empty file, 0 bytes")),
         FileKind::Unknown => {
             let begin = hex::encode(&first[..first.len().min(SHOWN_BYTES)]);
@@ -526,6 +533,49 @@ mod tests {
         assert_eq!(names, ["other/tabellion/common/p", "tabellion/common/checkpoint", "tabellion/heads/one", "tabellion/inbox/p"]);
         assert_eq!(scanned.published, ["tabellion/common", "tabellion/results"]);
         assert!(scanned.ignored.is_empty());
+    }
+
+    #[test]
+    fn our_published_folders_are_read_for_gossip_and_links_in_them_are_not_followed() {
+        let receipts: &[u8] = &[0x82, 0x58, 0x20];
+        let medium = Medium::new(&[
+            ("tabellion/common/checkpoint", CHECK),
+            ("tabellion/common/common@2.tlog-proof", b"c2sp.org/tlog-proof@v1\n"),
+            ("tabellion/common/charter.cose", PAPER),
+            ("tabellion/common/vkeys", b"1 key\n"),
+            ("tabellion/common/tile/entries/000", CHECK),
+            ("tabellion/common/rotation/7.tlog-proof", b"c2sp.org/tlog-proof@v1\n"),
+            ("tabellion/results/session-000001.receipts", receipts),
+            ("tabellion/results/deep/er/note", b"any\n\n\xe2\x80\x94 n AAAA\n"),
+            ("tabellion/results/paper", PAPER),
+            ("elsewhere/x", CHECK),
+        ]);
+        symlink(medium.path("elsewhere"), medium.path("tabellion/results/link")).expect("linked");
+        symlink(medium.path("elsewhere/x"), medium.path("tabellion/common/link")).expect("linked");
+        let scanned = medium.scan();
+        let gossip: Vec<_> = scanned.gossip.iter().map(RawFile::path).collect();
+        assert_eq!(
+            gossip,
+            [
+                "tabellion/common/common@2.tlog-proof",
+                "tabellion/common/rotation/7.tlog-proof",
+                "tabellion/results/deep/er/note",
+                "tabellion/results/session-000001.receipts",
+            ]
+        );
+        assert_eq!(scanned.files.iter().map(RawFile::path).collect::<Vec<_>>(), ["elsewhere/x", "tabellion/common/checkpoint"]);
+        let mut scanned = Scanned { published: vec![RESULTS.into()], ..Scanned::default() };
+        assert_eq!(published_files(medium.dir.path(), 2, &mut scanned).len(), 2);
+        assert_eq!(listed(&scanned), [(RESULTS, Rule::FilesTooMany)]);
+    }
+
+    #[test]
+    fn a_signed_text_of_any_form_is_a_note_as_long_as_it_is_small() {
+        let signed = |bytes: usize| [vec![b'x'; bytes], b"\n\n\xe2\x80\x94 n AAAA\n".to_vec()].concat();
+        let medium = Medium::new(&[("a", &signed(10)), ("b", &signed(CHUNK_BYTES))]);
+        let scanned = medium.scan();
+        assert_eq!(scanned.files.iter().map(|f| (f.path(), f.kind())).collect::<Vec<_>>(), [("a", FileKind::Note)]);
+        assert_eq!(listed(&scanned), [("b", Rule::FileUnknown)]);
     }
 
     #[test]

@@ -23,6 +23,7 @@ use crate::core::stretch::check_kind;
 use super::consumer::read_pin;
 use super::files::write_bytes;
 use super::folder::{Folder, Reads};
+use super::heads::{self, Carried};
 use super::problem::{Outcomes, Unchanged};
 
 /// Most pages behind a pin that are read and listed when it moves.
@@ -44,6 +45,8 @@ pub struct Advance {
     pub checkpoint: String,
     /// What was read of the folder.
     pub reads: Reads,
+    /// What was left on the medium for its witness.
+    pub carried: Carried,
 }
 
 /// Moves a pin forward, to the folder's newest number or to `to`.
@@ -55,15 +58,18 @@ pub fn advance(dir: &Path, pin_path: &Path, to: Option<u64>) -> Outcomes<Advance
     let unchanged = || format!("{} unchanged", pin_path.display());
     let pin = read_pin(pin_path).unchanged(unchanged)?;
     let folder = Folder::find(dir).unchanged(unchanged)?;
-    let moved = steps(&folder, &pin, to).unchanged(unchanged)?;
+    let (mut moved, newest) =
+        steps(&folder, &pin, to).unchanged(unchanged).map_err(|problem| heads::refused(dir, pin_path, &pin, problem))?;
     if moved.to != moved.from {
-        write_bytes(pin_path, Pin { head: moved.to, ..pin }.text().as_bytes()).unchanged(unchanged)?;
+        write_bytes(pin_path, Pin { head: moved.to, ..pin.clone() }.text().as_bytes()).unchanged(unchanged)?;
     }
+    let is_continued = |head: &Head| folder.check_consistent(head, &moved.newest, moved.newest.number).is_ok();
+    moved.carried = heads::verified(dir, pin_path, &pin, &newest, &is_continued);
     Ok(moved)
 }
 
-/// Every check, and nothing written.
-fn steps(folder: &Folder, pin: &Pin, to: Option<u64>) -> Checked<Advance> {
+/// Every check, and nothing written; with the newest signed checkpoint.
+fn steps(folder: &Folder, pin: &Pin, to: Option<u64>) -> Checked<(Advance, String)> {
     let (newest, signed) = folder.newest(&pin.vkey)?;
     let number = to.unwrap_or(newest.number);
     if number < pin.head.number && to.is_some() {
@@ -74,7 +80,7 @@ fn steps(folder: &Folder, pin: &Pin, to: Option<u64>) -> Checked<Advance> {
     if number > newest.number {
         return Err(Fault::new(Rule::PinBehind, format!("common@{number} asked for; the folder ends at common@{}", newest.number)));
     }
-    let (head, checkpoint) = signed_at(folder, number, (&newest, signed), pin)?;
+    let (head, checkpoint) = signed_at(folder, number, (&newest, signed.clone()), pin)?;
     check_one_key(&checkpoint, pin, number)?;
     let proof_hashes = folder.check_consistent(&pin.head, &head, newest.number)?;
     let pages = match number - pin.head.number {
@@ -85,7 +91,8 @@ fn steps(folder: &Folder, pin: &Pin, to: Option<u64>) -> Checked<Advance> {
             None
         }
     };
-    Ok(Advance { from: pin.head, to: head, newest, pages, proof_hashes, checkpoint, reads: folder.reads() })
+    let reads = folder.reads();
+    Ok((Advance { from: pin.head, to: head, newest, pages, proof_hashes, checkpoint, reads, carried: Carried::default() }, signed))
 }
 
 /// Head and signed checkpoint of a number: the newest as it stands there; of an earlier one its root from the tiles, signed by the pinned key,

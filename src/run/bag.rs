@@ -150,8 +150,12 @@ impl Bag {
         files.chain(ignored).collect()
     }
 
-    /// Our copies of all files, of all media.
-    pub fn files(&self) -> impl Iterator<Item = &RawFile> {
-        self.media.iter().flat_map(|scanned| &scanned.files)
+    /// Our copies of all files that may carry a signature of ours, of all media, each with the number of its medium, from 0.
+    pub fn texts(&self) -> impl Iterator<Item = (usize, &RawFile)> {
+        let files = |(index, scanned)| {
+            let scanned: &Scanned = scanned;
+            scanned.files.iter().chain(&scanned.gossip).map(move |file| (index, file))
+        };
+        self.media.iter().enumerate().flat_map(files)
     }
 }

@@ -17,6 +17,7 @@ use crate::core::state::State;
 
 use super::files::{self, make_folder, write_bytes, write_whole};
 use super::folder::{CheckedFolder, Folder};
+use super::heads::{self, Carried};
 use super::problem::{Outcomes, Problem, Unchanged};
 
 /// Reads a pin.
@@ -35,7 +36,7 @@ pub fn read_pin(path: &Path) -> Checked<Pin> {
 /// # Errors
 /// `fingerprint-mismatch`, everything [`Folder::check`] refuses, `pin-behind` when the folder lacks the number, `exists` when another pin lies
 /// at `out`.
-pub fn pin(dir: &Path, fingerprint: &Hash, at: Option<u64>, out: &Path) -> Outcomes<(Pin, CheckedFolder)> {
+pub fn pin(dir: &Path, fingerprint: &Hash, at: Option<u64>, out: &Path) -> Outcomes<(Pin, CheckedFolder, Carried)> {
     let folder = Folder::find(dir)?;
     let charter = folder.found_by(fingerprint)?;
     let first = Head { number: 1, root: *fingerprint };
@@ -56,7 +57,10 @@ pub fn pin(dir: &Path, fingerprint: &Hash, at: Option<u64>, out: &Path) -> Outco
         }
     }
     write_bytes(out, pin.text().as_bytes())?;
-    Ok((pin, checked))
+    let (_, newest) = checked.folder.newest(&pin.vkey)?;
+    let is_continued = |head: &Head| checked.common.log().root_at(head.number) == Some(head.root);
+    let carried = heads::verified(dir, out, &pin, &newest, &is_continued);
+    Ok((pin, checked, carried))
 }
 
 /// Verifies a folder from a pin: every page, every tile, and the checkpoint of every number.

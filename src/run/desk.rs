@@ -3,7 +3,6 @@
 //! The folder holds `ledger.db` and what belongs to it (see [`crate::ledger`]), `key` (the sealed seed), `head`, `objects/`, and after trouble
 //! `halt`. Opening does what the design calls start-up: lock, schema, chain, books, head file.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -19,16 +18,15 @@ use crate::core::publish::{checkpoint_text, note_text};
 use crate::core::rules::{Checked, Fault, Rule};
 use crate::keys::Passphrase;
 use crate::keys::derive::{LedgerKey, LogKey};
-use crate::keys::file::{KeyFile, WorkFactor, write_new};
+use crate::keys::file::{KeyFile, WorkFactor};
 use crate::ledger::{CheckInput, Ledger, NewEvent, read_head, write_head_observed};
 use crate::media::publish::Observe;
 
+use super::halt::read_halt;
 use super::problem::{Outcomes, Problem, Unchanged};
 
 /// Name of the sealed seed in the desk's folder.
 pub const KEY_FILE: &str = "key";
-/// Name of the halt file.
-const HALT_FILE: &str = "halt";
 
 /// A desk whose ledger passed the start-up checks.
 pub struct Desk {
@@ -238,18 +236,6 @@ impl Desk {
         self.books = books;
         Ok(())
     }
-
-    /// Halts the desk: from now on its log key signs nothing. The file is written first and is sufficient.
-    pub fn halt(&self, fault: Fault) -> Problem {
-        let text = format!("{fault}\n");
-        let state = match write_new(&self.dir.join(HALT_FILE), &text) {
-            Ok(()) => {
-                format!("nothing was written to the ledger or to any medium; the desk is halted ({HALT_FILE} in {})", self.dir.display())
-            }
-            Err(error) => format!("nothing was written to the ledger or to any medium; the halt file could not be written: {error}"),
-        };
-        Problem { fault, state, next: None }
-    }
 }
 
 /// A copy of the folder without its instance file, as a backup is.
@@ -258,15 +244,6 @@ fn no_instance(fault: Fault) -> Problem {
         Rule::NotFound => Problem::from(Fault { rule: Rule::LedgerFault, ..fault })
             .advising("this is a copy of a desk, and the original may be at work: sign nothing with it; docs/recovery.md says what makes it the writer"),
         _ => fault.into(),
-    }
-}
-
-fn read_halt(dir: &Path) -> Checked<Option<String>> {
-    let path = dir.join(HALT_FILE);
-    match fs::read_to_string(&path) {
-        Ok(text) => Ok(Some(text.trim().to_owned())),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(Fault::new(Rule::FileFault, format!("{}: {error}", path.display()))),
     }
 }
 

@@ -15,7 +15,7 @@ use crate::core::common::{Common, Page};
 use crate::core::ids::{Hash, Head};
 use crate::core::limits::{NOTE_BYTES_MAX, POLICY_BYTES_MAX, RECORD_BYTES_MAX, TILE_WIDTH};
 use crate::core::merkle::{Frontier, leaf_hash};
-use crate::core::note::{Checkpoint, Note, VerifierKey, assemble};
+use crate::core::note::{Checkpoint, InclusionProof, Note, VerifierKey, assemble};
 use crate::core::pin::Pin;
 use crate::core::policy::Policy;
 use crate::core::record::Record;
@@ -106,6 +106,14 @@ impl Folder {
         self.reads.get()
     }
 
+    /// The newest checkpoint as it stands there, unverified.
+    ///
+    /// # Errors
+    /// `folder-incomplete`.
+    pub fn checkpoint(&self) -> Checked<Vec<u8>> {
+        self.read("checkpoint", NOTE_BYTES_MAX as u64)
+    }
+
     /// The newest checkpoint, verified under `key`.
     ///
     /// # Errors
@@ -119,7 +127,7 @@ impl Folder {
     /// # Errors
     /// As [`Folder::head`].
     pub fn newest(&self, key: &VerifierKey) -> Checked<(Head, String)> {
-        let bytes = self.read("checkpoint", NOTE_BYTES_MAX as u64)?;
+        let bytes = self.checkpoint()?;
         let head = Checkpoint::parse_signed(&bytes, key).map_err(|fault| fault.within(self.root.join("checkpoint").display()))?.head;
         // Whatever is parsed is UTF-8.
         Ok((head, String::from_utf8_lossy(&bytes).into_owned()))
@@ -209,6 +217,34 @@ impl Folder {
         }
         kept.insert(tile, bytes.clone());
         Ok(bytes)
+    }
+
+    /// The proof that record `index + 1` is in the folder's log, which ends at `head`, under the folder's newest checkpoint; unverified.
+    ///
+    /// # Errors
+    /// `folder-incomplete`, `record-form`.
+    pub fn inclusion_proof(&self, index: u64, head: &Head) -> Checked<String> {
+        let entries = self.entries(index / TILE_WIDTH, head.number)?;
+        let missing = || Fault::new(Rule::FolderIncomplete, format!("no entry for common@{} in the folder", index + 1));
+        let record = entries.get((index % TILE_WIDTH) as usize).ok_or_else(missing)?.clone();
+        let hashes = inclusion(&self.tiles(head.number), index, head.number)?;
+        let checkpoint = self.checkpoint()?;
+        let checkpoint = String::from_utf8(checkpoint).map_err(|_| Fault::new(Rule::CheckpointForm, "a checkpoint that is not UTF-8"))?;
+        Ok(InclusionProof { record, index, hashes, checkpoint }.text())
+    }
+
+    /// The first index at which two folders hold different entries, of those both have.
+    ///
+    /// # Errors
+    /// `folder-incomplete`.
+    pub fn first_difference(&self, size: u64, other: &Folder, other_size: u64) -> Checked<Option<u64>> {
+        for bundle in 0..size.min(other_size).div_ceil(TILE_WIDTH) {
+            let (ours, theirs) = (self.entries(bundle, size)?, other.entries(bundle, other_size)?);
+            if let Some(at) = ours.iter().zip(&theirs).position(|(one, another)| one != another) {
+                return Ok(Some(bundle * TILE_WIDTH + at as u64));
+            }
+        }
+        Ok(None)
     }
 
     fn tiles(&self, size: u64) -> TileReader<impl Fn(TileRef) -> Checked<Vec<u8>>> {

@@ -1,84 +1,147 @@
 //! Promise 9: the sticks keep the notary honest. Our own signature under a text that this ledger never sealed proves that this disk is an old
-//! or a cloned one, wherever on a medium it lies: in a checkpoint, a proof, a note or a receipts file.
+//! or a cloned one, wherever on a medium it lies: in a checkpoint, a proof, a note, a catch-up, a fork proof or a receipts file.
+//!
+//! This module reads the copies that the scan made and weighs each text ([`crate::core::gossip`]). It writes nothing.
+
+use std::collections::BTreeSet;
+use std::io::Read as _;
 
 use crate::core::books::Books;
 use crate::core::bundle::FileKind;
-use crate::core::cbor::{Reader, item_len};
-use crate::core::ids::{Hash, Head};
+use crate::core::fork::{ForkProof, note_within};
+use crate::core::gossip::{Evidence, Scale, Standing, log_keys};
+use crate::core::ids::{Hash, Pid};
 use crate::core::limits::NOTE_BYTES_MAX;
-use crate::core::note::{Checkpoint, InclusionProof, Note, VerdictNote};
-use crate::core::publish::note_text;
-use crate::core::rules::{Checked, Fault, Rule};
-use crate::media::scan::RawFile;
+use crate::core::rules::{Checked, Rule};
+use crate::media::scan::{RawFile, RawReader};
 
 use super::bag::Bag;
 
-/// Looks through a bag for our signature on what this ledger does not have.
+/// Most texts that are reported and do not halt.
+const REPORTED_MAX: usize = 1_000;
+
+/// A text of ours that this ledger does not know, and where it lay.
+#[derive(Clone, Debug)]
+pub struct Found {
+    /// What it is.
+    pub evidence: Evidence,
+    /// Which of the media, from 0.
+    pub medium: usize,
+    /// Path on the medium, escaped.
+    pub path: String,
+    /// SHA-256 of the file it lay in.
+    pub file: Hash,
+}
+
+/// A text of ours that is reported and does not halt.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reported {
+    /// An order settled it.
+    Settled {
+        /// Where it lies.
+        path: String,
+        /// SHA-256 of the text.
+        text: Hash,
+        /// The order.
+        order: Pid,
+    },
+    /// It is under a key of ours that was not valid for its number.
+    Misused {
+        /// Where it lies.
+        path: String,
+        /// SHA-256 of the text.
+        text: Hash,
+        /// What it is.
+        what: String,
+    },
+}
+
+/// What all media of a visit say about us.
+#[derive(Clone, Debug, Default)]
+pub struct Gossip {
+    /// Texts of ours that this ledger does not know, in the order in which they were found, each once.
+    pub evidence: Vec<Found>,
+    /// Texts that are reported.
+    pub reported: Vec<Reported>,
+}
+
+/// Looks through a bag for our signature on what this ledger does not have. Every file of every medium is looked at, also after the first.
 ///
 /// # Errors
-/// `head-elsewhere` with both values; the caller halts.
-pub fn check(bag: &Bag, books: &Books) -> Checked<()> {
-    for file in bag.files() {
-        let most = if file.kind() == FileKind::Receipts { 256 * NOTE_BYTES_MAX } else { NOTE_BYTES_MAX };
-        let is_ours = matches!(file.kind(), FileKind::Checkpoint | FileKind::Note | FileKind::Proof | FileKind::Receipts);
-        let Some(bytes) = is_ours.then(|| file.bytes(most, Rule::CheckpointForm).ok()).flatten() else { continue };
+/// `file-fault` when one of our own copies cannot be read.
+pub fn listen(bag: &Bag, books: &Books) -> Checked<Gossip> {
+    let mut listener = Listener { scale: Scale::new(books, log_keys(books)?), texts: BTreeSet::new(), gossip: Gossip::default() };
+    for (medium, file) in bag.texts() {
         match file.kind() {
-            FileKind::Receipts => check_receipts(file, &bytes, books)?,
-            _ => check_text(file, &bytes, books)?,
+            FileKind::Receipts => listener.receipts(medium, file)?,
+            kind if kind.is_text() => {
+                let Ok(bytes) = file.bytes(NOTE_BYTES_MAX, Rule::CheckpointForm) else { continue };
+                match kind {
+                    FileKind::Fork => ForkProof::statements_in(&bytes).iter().try_for_each(|text| listener.text(medium, file, text))?,
+                    _ => listener.text(medium, file, &bytes)?,
+                }
+            }
+            _ => {}
         }
     }
-    Ok(())
+    Ok(listener.gossip)
 }
 
-fn check_text(file: &RawFile, bytes: &[u8], books: &Books) -> Checked<()> {
-    if let Ok(proof) = InclusionProof::parse(bytes) {
-        return check_checkpoint(file, proof.checkpoint.as_bytes(), books);
-    }
-    check_checkpoint(file, bytes, books)?;
-    check_note(file, bytes, books)
+struct Listener<'a> {
+    scale: Scale<'a>,
+    texts: BTreeSet<Hash>,
+    gossip: Gossip,
 }
 
-/// Items up to the first fault; what is no receipt is nobody's evidence.
-fn check_receipts(file: &RawFile, bytes: &[u8], books: &Books) -> Checked<()> {
-    let mut at = 0;
-    while let Ok(Some(len)) = item_len(&bytes[at..]) {
-        let mut r = Reader::new(&bytes[at..at + len]);
-        let receipt = r.array_of(2).and_then(|()| r.hash()).and_then(|_| r.bytes());
-        if let Ok(receipt) = receipt {
-            check_text(file, receipt, books)?;
+impl Listener<'_> {
+    fn text(&mut self, medium: usize, file: &RawFile, bytes: &[u8]) -> Checked<()> {
+        let standing = self.scale.weigh(note_within(bytes))?;
+        let path = || file.path().to_owned();
+        let reported = match standing {
+            None | Some(Standing::Sealed) => return Ok(()),
+            Some(Standing::Evidence(evidence)) => {
+                if self.texts.insert(evidence.text) {
+                    self.gossip.evidence.push(Found { evidence: *evidence, medium, path: path(), file: file.sha256() });
+                }
+                return Ok(());
+            }
+            Some(Standing::Settled(text, order)) => Reported::Settled { path: path(), text, order },
+            Some(Standing::Misused(text, what)) => Reported::Misused { path: path(), text, what },
+        };
+        if self.gossip.reported.len() < REPORTED_MAX {
+            self.gossip.reported.push(reported);
         }
-        at += len;
+        Ok(())
     }
-    Ok(())
-}
 
-fn check_checkpoint(file: &RawFile, bytes: &[u8], books: &Books) -> Checked<()> {
-    let Ok(checkpoint) = Checkpoint::parse_signed(bytes, books.log_key()?) else { return Ok(()) };
-    let ours = books.log().root_at(checkpoint.head.number);
-    if ours == Some(checkpoint.head.root) { Ok(()) } else { Err(elsewhere(file, &checkpoint.head, ours, books)) }
-}
-
-fn check_note(file: &RawFile, bytes: &[u8], books: &Books) -> Checked<()> {
-    let key = books.log_key()?;
-    let Some(note) = Note::parse(bytes).ok().filter(|note| note.verify(key).is_ok()) else { return Ok(()) };
-    let Ok(verdict) = VerdictNote::parse(note.text) else { return Ok(()) };
-    let session = books.sessions().iter().find(|session| session.opened.session == verdict.session);
-    let ruling = session.and_then(|session| Some((session, session.rulings.iter().find(|ruling| ruling.pid == verdict.pid)?)));
-    let sealed = ruling.and_then(|(session, ruling)| note_text(books, session, ruling).ok());
-    if sealed.as_deref() == Some(note.text) {
-        return Ok(());
+    /// Items `[pid, bytes]` up to the first fault; what is no receipt is nobody's evidence. One item at a time is in memory.
+    fn receipts(&mut self, medium: usize, file: &RawFile) -> Checked<()> {
+        let mut reader = std::io::BufReader::new(file.open(0)?);
+        while let Some(receipt) = next_receipt(&mut reader) {
+            self.text(medium, file, &receipt)?;
+        }
+        Ok(())
     }
-    let root = books.log().root_at(verdict.head_before.number);
-    let mut fault = elsewhere(file, &verdict.head_before, root, books);
-    fault.found.push_str(&format!(
-        "; the note answers paper {} in session {} otherwise than this ledger",
-        verdict.pid.short(),
-        verdict.session
-    ));
-    Err(fault)
 }
 
-fn elsewhere(file: &RawFile, theirs: &Head, ours: Option<Hash>, books: &Books) -> Fault {
-    let ours = ours.map_or(format!("our head is {}", books.head()), |root| format!("our root of that number is {root}"));
-    Fault::new(Rule::HeadElsewhere, format!("{} carries our signature on {theirs}; {ours}", file.path()))
+/// The bytes of the next item, `82 58 20 <pid> <bytes>`; `None` at the end, at another form, and above the bound.
+fn next_receipt(reader: &mut std::io::BufReader<RawReader<'_>>) -> Option<Vec<u8>> {
+    let mut head = [0; 36];
+    reader.read_exact(&mut head).ok()?;
+    let [0x82, 0x58, 0x20, .., first] = head else { return None };
+    // The head of a byte string (RFC 8949 section 3): the length in the byte itself, or in the 1, 2 or 4 bytes after it.
+    let width = match first {
+        0x40..=0x57 => 0,
+        0x58..=0x5a => 1 << (first - 0x58),
+        _ => return None,
+    };
+    let mut length = [0; 4];
+    reader.read_exact(&mut length[4 - width..]).ok()?;
+    let length = if width == 0 { usize::from(first - 0x40) } else { u32::from_be_bytes(length) as usize };
+    if length > NOTE_BYTES_MAX {
+        return None;
+    }
+    let mut bytes = vec![0; length];
+    reader.read_exact(&mut bytes).ok()?;
+    Some(bytes)
 }

@@ -7,12 +7,15 @@ pub mod approve;
 pub mod bag;
 #[cfg(feature = "desk")]
 pub mod collect;
+pub mod compare;
 pub mod consumer;
 #[cfg(feature = "desk")]
 pub mod demo;
 #[cfg(feature = "desk")]
 pub mod desk;
 pub mod diff;
+#[cfg(feature = "desk")]
+pub mod dossier;
 #[cfg(feature = "desk")]
 pub mod emit;
 #[cfg(feature = "desk")]
@@ -23,6 +26,9 @@ pub mod folder;
 pub mod found;
 #[cfg(feature = "desk")]
 pub mod gossip;
+#[cfg(feature = "desk")]
+pub mod halt;
+pub mod heads;
 #[cfg(feature = "desk")]
 pub mod home;
 #[cfg(feature = "desk")]

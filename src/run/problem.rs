@@ -61,6 +61,7 @@ impl Exit {
             Rule::HeadUnexpected | Rule::LedgerFault | Rule::ChainBroken | Rule::HeadRolledBack | Rule::HeadElsewhere => Exit::Halted,
             Rule::Halted | Rule::ProofFails | Rule::RecordForm => Exit::Halted,
             Rule::InternalFault => Exit::Bug,
+            Rule::NotComparable => Exit::Usage,
             _ if rule.stage() == Stage::Consumer => Exit::Medium,
             _ => Exit::Usage,
         }

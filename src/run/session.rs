@@ -16,9 +16,10 @@ use super::desk::{Desk, DeskKeys, KEY_FILE};
 use super::emit::emit;
 use super::events::{closed, events_of};
 use super::files::staging;
-use super::gossip;
+use super::gossip::{self, Reported};
+use super::halt::halt;
 use super::objects::Store;
-use super::problem::{Outcomes, Unchanged};
+use super::problem::{Outcomes, Problem, Unchanged};
 
 /// What a session is asked to do.
 pub struct Request {
@@ -68,6 +69,8 @@ pub struct Report {
     pub again: BTreeSet<Pid>,
     /// What was listed.
     pub listed: Vec<Listed>,
+    /// Texts of ours that are reported and did not halt.
+    pub reported: Vec<Reported>,
     /// Each medium, and what became of writing to it.
     pub media: Vec<(PathBuf, Checked<()>)>,
     /// The desk, for looking at what was decided.
@@ -89,10 +92,10 @@ pub fn session(request: &Request, operator: &mut dyn Operator, observe: &mut Obs
     observe("copy the media", "");
     let staging = staging()?;
     let bag = Bag::gather(&request.media, staging.path(), desk.books())?;
-    gossip::check(&bag, desk.books()).map_err(|fault| {
-        observe("halt", &fault.found);
-        desk.halt(fault)
-    })?;
+    let gossip = gossip::listen(&bag, desk.books())?;
+    if !gossip.evidence.is_empty() {
+        return Err(halt(&desk, &gossip, &request.media, observe));
+    }
 
     // The key, for this session only. What a broken session left undone is done first: the same bytes, whenever it is done.
     let keys = DeskKeys::unlock(&desk.dir().join(KEY_FILE), &operator.passphrase()?, desk.books().charter()?)?;
@@ -126,7 +129,17 @@ pub fn session(request: &Request, operator: &mut dyn Operator, observe: &mut Obs
     let media = emit_all(&desk, request, &bag, observe).unchanged(|| committed(&desk))?;
     let session = desk.books().sessions().last().map_or(0, |session| session.opened.session);
     let heads = (before, desk.books().head());
-    Ok(Report { session, is_new, repaired, heads, again: bag.again(), listed: bag.listed().to_vec(), media, desk })
+    Ok(Report {
+        session,
+        is_new,
+        repaired,
+        heads,
+        again: bag.again(),
+        listed: bag.listed().to_vec(),
+        reported: gossip.reported,
+        media,
+        desk,
+    })
 }
 
 /// What stands when something fails behind the commit point.
@@ -159,13 +172,35 @@ fn emit_all(desk: &Desk, request: &Request, bag: &Bag, observe: &mut Observe<'_>
 
 /// Writes everything the ledger has published to another medium: the same bytes, no key.
 ///
+/// The medium is heard before it is written to, as in a session. A desk that is halted already still exports.
+///
 /// # Errors
-/// As [`Desk::open_to_look`] and [`emit`].
+/// As [`Desk::open_to_look`] and [`emit`]; `head-elsewhere` when the medium brings evidence, which halts the desk.
 pub fn export(ledger: &std::path::Path, medium: &std::path::Path, observe: &mut Observe<'_>) -> Outcomes<Desk> {
     let desk = Desk::open_to_look(ledger)?;
     let last = desk.books().sessions().last().filter(|session| session.sealed.is_some());
     let unsealed = || Fault::new(Rule::LedgerFault, "the last session is not sealed; run tabellion witness session first");
     let session = last.ok_or_else(unsealed)?;
-    emit(&desk, medium, session, &BTreeSet::new(), observe).unchanged(|| "the ledger is not touched by export".into())?;
+    let untouched = || "the ledger is not touched by export".to_owned();
+    if desk.halted()?.is_none() {
+        hear(&desk, medium, observe).map_err(|problem| match problem.fault.rule {
+            Rule::HeadElsewhere => problem,
+            _ => Problem { state: untouched(), ..problem },
+        })?;
+    }
+    emit(&desk, medium, session, &BTreeSet::new(), observe).unchanged(untouched)?;
     Ok(desk)
+}
+
+/// Halts when a medium brings evidence.
+fn hear(desk: &Desk, medium: &std::path::Path, observe: &mut Observe<'_>) -> Outcomes<()> {
+    let (staging, media) = (staging()?, [medium.to_owned()]);
+    let bag = Bag::gather(&media, staging.path(), desk.books())?;
+    if gossip::listen(&bag, desk.books())?.evidence.is_empty() {
+        return Ok(());
+    }
+    // Exporting takes no lock: a session may have been sealed, and its results brought here, since the ledger was read.
+    let now = Desk::open_to_look(desk.dir())?;
+    let gossip = gossip::listen(&bag, now.books())?;
+    if gossip.evidence.is_empty() { Ok(()) } else { Err(halt(&now, &gossip, &media, observe)) }
 }

@@ -6,6 +6,8 @@ use crate::core::ids::{Head, Pid};
 use crate::core::proposal::{Expect, Operation, Proposal};
 use crate::core::rules::{Outcome, Rule};
 use crate::core::words::head_words;
+#[cfg(feature = "desk")]
+use crate::run::gossip::Reported;
 
 /// A head with its words: what is compared aloud.
 pub fn head(head: &Head) -> String {
@@ -49,6 +51,19 @@ pub fn of_each_rule<T>(listed: &[T], rule: impl Fn(&T) -> Rule, all: bool) -> (V
     }
     let left_out = counts.into_iter().filter(|(_, count)| !all && *count > LISTED_OF_A_RULE_MAX);
     (shown, left_out.map(|(rule, count)| (rule, count - LISTED_OF_A_RULE_MAX)).collect())
+}
+
+/// A text of ours that was found on a medium and did not halt the desk.
+#[cfg(feature = "desk")]
+pub fn reported(reported: &Reported) -> String {
+    match reported {
+        Reported::Settled { path, text, order } => {
+            format!("settled  {path} carries our signature on text {}, which order {} has settled", text.short(), order.tiny())
+        }
+        Reported::Misused { path, text, what } => {
+            format!("misused  {path} carries a {what} under a log key of ours that was not valid for its number, text {}", text.short())
+        }
+    }
 }
 
 /// A number of things: `1 paper`, `2 papers`.

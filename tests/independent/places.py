@@ -144,6 +144,9 @@ for path in found("proofs/*.catch-up", folder.path):
     empty = data.index(b"\n\n")
     for offset in (4, data.index(b"\n") + 5, empty - 5, empty + 5, data.rindex(b"\n\n") - 5, len(data) - 20):
         place("go-proofs", path, offset)
+# Of a fork proof the program itself flips every bit; here a byte in the middle of each.
+for path in found("fork-proofs/*.proof", folder.path):
+    middle("fork", path)
 for path in ends(packs):
     header = next(split(path.read_bytes()))[1]
     place("objects", path, len(header) - 1)

@@ -1,7 +1,7 @@
 //! A desk of exactly 300 numbers, for verifiers that are not ours: `cargo run --release --locked --example log300 -- DIR`.
 //!
 //! Makes `DIR/witness`, the desk, and `DIR/stick`: `tabellion/common`, `tabellion/results`, and in `state-proofs/` proofs of presence and
-//! absence for the state of the head. Sessions end at [`HEADS`], so that there are partial tiles, full ones, and the boundary of 256 with one
+//! absence for the state of the head, and in `fork-proofs/` one proof of each kind, made by two copies of the desk that went on apart. Sessions end at [`HEADS`], so that there are partial tiles, full ones, and the boundary of 256 with one
 //! head on either side; with refused, pending and deferred papers, objects, removed entries and a new policy. The same in every run of one
 //! build: the digest of the program stands in the ledger.
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
@@ -10,12 +10,14 @@
 mod support;
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use support::{MEMBERS, Notary, Paper, bundle, policy_toml, write};
 use tabellion::core::cbor::Canonical as _;
 use tabellion::core::ids::{Hash, Name};
 use tabellion::core::proposal::{Expect, Operation};
+use tabellion::core::publish;
+use tabellion::run::compare::{Comparison, compare};
 use tabellion::run::session;
 
 /// The head after the founding and after each session. The session at 257 is followed by one that accepts nothing.
@@ -62,6 +64,35 @@ fn papers(notary: &Notary, session: u64, before: u64, after: u64, last: u64) -> 
     out
 }
 
+/// Proofs of each kind against the key, by two copies of the desk that went on apart: heads of one number, an answer, and a record.
+fn forks(notary: &Notary, dir: &Path, proofs: &Path) -> Vec<String> {
+    let head = notary.head();
+    let key = notary.desk().books().log_key().expect("a key").clone();
+    let sides = ["one", "two"].map(|name| {
+        let (copy, at) = (notary.copied_to(&dir.join(name)), dir.join(format!("stick-{name}")));
+        let forked = Paper::new("alice", 90_000, head).put("open/forked", name.as_bytes(), Expect::Absent);
+        copy.judge(&at.join("first"), &[forked]);
+        let refused = Paper::new("bob", 90_000, head).put("open/forked", b"bob's", Expect::Absent);
+        let more = Paper::new("carol", 90_000, head).put("open/carols", b"carol's", Expect::Absent);
+        let report = copy.judge(&at.join("second"), &if name == "one" { vec![refused.clone()] } else { vec![refused.clone(), more] });
+        let (books, session) = (report.desk.books(), report.desk.books().sessions().last().expect("a session"));
+        let ruling = session.rulings.iter().find(|ruling| ruling.pid == refused.pid()).expect("an answer");
+        write(&at.join("note"), &publish::receipt(books, session, ruling).expect("a receipt"));
+        at
+    });
+    let places = [("heads", "first/tabellion/common/checkpoint"), ("answers", "note"), ("records", "second/tabellion/common")];
+    let made = places.map(|(name, place)| {
+        let [a, b] = sides.each_ref().map(|side| side.join(place));
+        let Comparison::Fork(proof) = compare(&a, &b, &key).unwrap_or_else(|problem| panic!("{problem}")) else {
+            panic!("{name}: two copies that went on apart are one history");
+        };
+        write(&proofs.join(format!("{name}.proof")), proof.text().as_bytes());
+        format!("{name} by {}", proof.claim().word())
+    });
+    sides.iter().chain([&dir.join("one"), &dir.join("two")]).for_each(|made| std::fs::remove_dir_all(made).expect("removed"));
+    made.into()
+}
+
 fn main() {
     let dir = PathBuf::from(std::env::args().nth(1).expect("usage: log300 DIR"));
     let (witness, stick) = (dir.join("witness"), dir.join("stick"));
@@ -106,6 +137,7 @@ fn main() {
         present.len(),
         absent.len()
     );
+    println!("forks proved: {}", forks(&notary, &dir, &stick.join("fork-proofs")).join(", "));
     println!("{} objects in packs, {} papers held", books.packed().len(), books.held().len());
     verdicts.iter().for_each(|(verdict, number)| println!("{number:6} {verdict}"));
 }

@@ -1,0 +1,211 @@
+//! What our own signature under a text means to this ledger (promise 9, SPEC 4.11).
+//!
+//! A text of ours that the ledger has sealed is one we know; one that an order has settled is reported; any other shows that this disk is an
+//! old state or a copy, or that the log key is in other hands. Nothing here reads a file: whoever does brings bytes.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::books::{Books, Session};
+use super::ids::{Hash, Head, Pid};
+use super::note::{Checkpoint, Note, VerdictNote, VerifierKey};
+use super::payload::Ruling;
+use super::publish;
+use super::rules::Checked;
+
+/// A log key, and the numbers for which it is valid: a checkpoint of size N when `from ≤ N ≤ to`, a note that names head N when
+/// `from ≤ N < to` (SPEC 4.4).
+#[derive(Clone, Debug)]
+pub struct KeySpan {
+    /// The key.
+    pub key: VerifierKey,
+    /// The first number.
+    pub from: u64,
+    /// The number of the rotation that ended it.
+    pub to: Option<u64>,
+}
+
+/// What a signed text says, as far as it is of a form we sign.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Says {
+    Checkpoint(Head),
+    Verdict(Box<VerdictNote>),
+    Other,
+}
+
+impl Says {
+    fn read(text: &str, key: &VerifierKey) -> Says {
+        if let Some(checkpoint) = Checkpoint::parse(text).ok().filter(|checkpoint| checkpoint.origin == *key.name()) {
+            return Says::Checkpoint(checkpoint.head);
+        }
+        match VerdictNote::parse(text).ok().filter(|note| note.origin == *key.name()) {
+            Some(note) => Says::Verdict(Box::new(note)),
+            None => Says::Other,
+        }
+    }
+}
+
+/// Every log key of a ledger, with the numbers it is valid for.
+///
+/// # Errors
+/// `ledger-fault` when the ledger holds no charter.
+pub fn log_keys(books: &Books) -> Checked<Vec<KeySpan>> {
+    Ok(vec![KeySpan { key: books.log_key()?.clone(), from: 0, to: None }])
+}
+
+impl KeySpan {
+    fn is_valid_for(&self, says: &Says) -> bool {
+        match says {
+            Says::Checkpoint(head) => self.from <= head.number && self.to.is_none_or(|to| head.number <= to),
+            Says::Verdict(note) => self.from <= note.head_before.number && self.to.is_none_or(|to| note.head_before.number < to),
+            Says::Other => true,
+        }
+    }
+}
+
+/// A text of ours that this ledger has not sealed and no order has settled.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Evidence {
+    /// SHA-256 of the text: what a resume order names to settle it.
+    pub text: Hash,
+    /// The text with the one signature line of ours that verifies.
+    pub signed: String,
+    /// What it is, in words.
+    pub what: String,
+    /// What it says.
+    pub found: String,
+    /// What our ledger says of the same matter.
+    pub expected: String,
+    /// Our own signed text of the same matter, if there is one.
+    pub ours: Option<String>,
+}
+
+/// What a text of ours is to this ledger.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// The ledger has sealed that very text.
+    Sealed,
+    /// This order settled it.
+    Settled(Hash, Pid),
+    /// It is under a key of ours that is not valid for its number: the text, and what it is.
+    Misused(Hash, String),
+    /// None of these.
+    Evidence(Box<Evidence>),
+}
+
+/// Weighs signed texts against one ledger. Each text is looked at once.
+pub struct Scale<'a> {
+    books: &'a Books,
+    keys: Vec<KeySpan>,
+    seen: BTreeSet<Hash>,
+    answered: BTreeMap<u64, BTreeMap<Pid, &'a Ruling>>,
+}
+
+impl<'a> Scale<'a> {
+    /// A scale for this ledger and its log keys, each with the numbers it is valid for.
+    pub fn new(books: &'a Books, keys: Vec<KeySpan>) -> Scale<'a> {
+        Scale { books, keys, seen: BTreeSet::new(), answered: BTreeMap::new() }
+    }
+
+    /// What the signed note `bytes` is to this ledger; `None` when it is no note, none of ours, or was weighed before.
+    ///
+    /// # Errors
+    /// `ledger-fault` when the ledger holds no charter.
+    pub fn weigh(&mut self, bytes: &[u8]) -> Checked<Option<Standing>> {
+        let Ok(note) = Note::parse(bytes) else { return Ok(None) };
+        if !self.seen.insert(Hash::of(bytes)) {
+            return Ok(None);
+        }
+        let signed = |span: &KeySpan| note.line_by(&span.key).map(|line| (line, Says::read(note.text, &span.key), span.clone()));
+        let by: Vec<_> = self.keys.iter().filter_map(signed).collect();
+        let Some((line, says, _)) = by.iter().find(|(_, says, span)| span.is_valid_for(says)).or(by.first()) else { return Ok(None) };
+        let text = Hash::of(note.text.as_bytes());
+        if !by.iter().any(|(_, says, span)| span.is_valid_for(says)) {
+            return Ok(Some(Standing::Misused(text, what(says))));
+        }
+        let (is_sealed, expected, ours) = self.ours(says, note.text)?;
+        if is_sealed {
+            return Ok(Some(Standing::Sealed));
+        }
+        if let Some(order) = self.books.settled().get(&text) {
+            return Ok(Some(Standing::Settled(text, *order)));
+        }
+        let signed = format!("{}\n{line}", note.text);
+        let evidence = Evidence { text, signed, what: what(says), found: found(says, note.text), expected, ours };
+        Ok(Some(Standing::Evidence(Box::new(evidence))))
+    }
+
+    /// Whether the ledger has sealed this text; else what it says of the matter, and its own signed text.
+    fn ours(&mut self, says: &Says, text: &str) -> Checked<(bool, String, Option<String>)> {
+        match says {
+            Says::Checkpoint(head) => Ok(self.our_checkpoint(head)),
+            Says::Verdict(note) => self.our_answer(note, text),
+            Says::Other => Ok((false, "a checkpoint or a verdict note: the log key signs nothing else".into(), None)),
+        }
+    }
+
+    fn our_checkpoint(&self, head: &Head) -> (bool, String, Option<String>) {
+        let ours = publish::checkpoint(self.books, head.number).ok();
+        match self.books.log().root_at(head.number) {
+            Some(_) if head.number == 0 => (false, "no checkpoint of the empty log: this ledger never signed one".into(), None),
+            None => (false, format!("our head is {}", self.books.head()), self.newest()),
+            Some(root) if root != head.root => (false, format!("our root of that number is {root}"), ours),
+            Some(_) => (ours.is_some(), "the same, but this ledger has not sealed it yet".into(), ours),
+        }
+    }
+
+    fn newest(&self) -> Option<String> {
+        publish::checkpoint(self.books, self.books.head().number).ok()
+    }
+
+    fn our_answer(&mut self, note: &VerdictNote, text: &str) -> Checked<(bool, String, Option<String>)> {
+        let Some(session) = self.session(note.session) else {
+            let last = self.books.sessions().last().map_or(0, |session| session.opened.session);
+            return Ok((false, format!("our last session is {last}, our head {}", self.books.head()), self.newest()));
+        };
+        let Some(ruling) = self.ruling(session, &note.pid) else {
+            return Ok((
+                false,
+                format!("our session {} on {} has no note on this paper", note.session, session.opened.before),
+                self.newest(),
+            ));
+        };
+        let receipt = publish::receipt(self.books, session, ruling).ok().and_then(|bytes| String::from_utf8(bytes).ok());
+        let sealed_text = publish::note_text(self.books, session, ruling).unwrap_or_default();
+        let same = sealed_text == text;
+        let expected = match (same, ruling.verdict.rule()) {
+            (true, _) => "the same, but this ledger has not sealed it yet".into(),
+            (_, Some(rule)) => format!("our answer was {} {rule} on {}", ruling.verdict.word(), session.opened.before),
+            (_, None) => format!("our answer was {} in session {}", ruling.verdict.word(), note.session),
+        };
+        Ok((same && receipt.is_some(), expected, receipt))
+    }
+
+    fn session(&self, number: u64) -> Option<&'a Session> {
+        let sessions = self.books.sessions();
+        sessions.binary_search_by_key(&number, |session| session.opened.session).ok().map(|at| &sessions[at])
+    }
+
+    /// The answer to a paper in a session: looked up, for a medium may bring back a hundred thousand notes of one session.
+    fn ruling(&mut self, session: &'a Session, pid: &Pid) -> Option<&'a Ruling> {
+        let of_session = || session.rulings.iter().map(|ruling| (ruling.pid, ruling)).collect();
+        self.answered.entry(session.opened.session).or_insert_with(of_session).get(pid).copied()
+    }
+}
+
+fn what(says: &Says) -> String {
+    match says {
+        Says::Checkpoint(head) => format!("checkpoint of common@{}", head.number),
+        Says::Verdict(note) => format!("note on paper {} in session {}", note.pid.short(), note.session),
+        Says::Other => "text of another form".into(),
+    }
+}
+
+fn found(says: &Says, text: &str) -> String {
+    match says {
+        Says::Checkpoint(head) => head.to_string(),
+        Says::Verdict(note) => {
+            format!("{} {} for paper {} in session {} on {}", note.outcome.word(), note.rule, note.pid, note.session, note.head_before)
+        }
+        Says::Other => format!("a text that begins {:?}", text.chars().take(80).collect::<String>()),
+    }
+}
