@@ -114,15 +114,18 @@ impl Common {
         if proposal.origin != *origin {
             return Err(fails(number, "paper for", &proposal.origin, origin));
         }
-        let signed_by = self.check_signatures(number, policy, &proposal, &envelope)?;
         let new_policy = proposal.sets_policy().cloned();
+        if let Some(next) = &new_policy {
+            // Before its groups are counted: only those of a sound policy are known to end.
+            next.check_sound()?;
+            self.roll.check_reuse(policy, next)?;
+        }
+        let signed_by = self.check_signatures(number, policy, &proposal, &envelope)?;
         if record.new_policy != new_policy.as_ref().map(Policy::hash) {
             return Err(fails(number, "new policy", "another", "the paper's"));
         }
         apply(&mut self.state, &proposal);
         if let Some(policy) = new_policy {
-            policy.check_sound()?;
-            self.roll.check_reuse(self.policy()?, &policy)?;
             self.put_in_force(policy);
         }
         Ok(Page { record, envelope, proposal: Some(proposal), signed_by })
@@ -143,13 +146,9 @@ impl Common {
         if !signed.contains(&proposal.author) {
             return Err(fails(number, "signatures without", &proposal.author, "the author's"));
         }
-        for (by, group) in quorum::groups_of(policy, proposal) {
-            let tally = match std::ptr::eq(by, policy) {
-                true => quorum::count(by, group, &signed),
-                false => quorum::count(by, group, &quorum::signed_by(&coming, &valid)),
-            };
-            if !tally.is_met() {
-                return Err(fails(number, "approvals", format_args!("{} of {group}", tally.have), tally.need));
+        for approval in quorum::approvals(policy, &self.keyring, proposal, &valid) {
+            if !approval.tally.is_met() {
+                return Err(fails(number, "approvals", format_args!("{} of {}", approval.tally.have, approval.group), approval.tally.need));
             }
         }
         let all: BTreeSet<&Party> = signed.into_iter().chain(quorum::signed_by(&coming, &valid)).collect();

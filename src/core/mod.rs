@@ -34,6 +34,7 @@ pub mod publish;
 pub mod quorum;
 pub mod record;
 pub mod rules;
+pub mod soundness;
 pub mod state;
 pub mod tile;
 pub mod tree;

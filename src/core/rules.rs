@@ -141,7 +141,7 @@ rules! {
     ExpectationFailed "expectation-failed" Judge Refused "the entry is not what the author expected to find there" "name found expected" "advance the pin, look at what came in between, and propose again";
     NoEffect "no-effect" Judge Refused "an operation would change nothing" "name" "leave the operation out; Common already says so";
     PolicyFault "policy-fault" Judge Refused "the new policy is not sound or reuses a name or key" "reason" "mend the policy and propose it again";
-    ThresholdNotMet "threshold-not-met" Judge Pending "approvals are missing" "group have need missing" "have those named run: tabellion approve FILE, and bring the result to any later session";
+    ThresholdNotMet "threshold-not-met" Judge Pending "approvals are missing" "group have need missing | old.group old.have old.need new.group new.have new.need old.missing new.missing" "have those named run: tabellion approve FILE, and bring the result to any later session";
     BaseAhead "base-ahead" Judge Deferred "the author has seen a later number than this desk" "base head" "ask the author for that checkpoint and compare it before anything else";
     DependencyOpen "dependency-open" Judge Deferred "a paper it must follow has no verdict yet" "after" "bring that paper";
     ObjectMissing "object-missing" Judge Deferred "content that its rule requires was not on any medium" "name object" "bring a bundle with the content";
