@@ -28,6 +28,7 @@ use crate::run::words;
 use super::argument;
 use super::output::{Output, narrate};
 use super::passphrase::PassphraseArgs;
+use super::policy_paper::paper_lines;
 use super::proposer::{parse_pid, show_charter};
 
 /// `tabellion witness …`
@@ -245,10 +246,9 @@ impl Operator for Attendant<'_> {
             if let Ok(proposal) = Proposal::from_cbor(&ruling.envelope.payload) {
                 narrate(&format!("  {:9} {}", label(ruling), words::paper(&ruling.pid, &proposal)));
             }
-            let sets_policy = ruling.record.as_ref().is_some_and(|record| record.kind == RecordKind::Policy);
-            if sets_policy && !self.args.confirm.contains(&ruling.pid) {
-                return self.confirm_policy(&ruling.pid);
-            }
+            let is_refused = ruling.verdict.outcome() == Some(Outcome::Refused);
+            let policy = plan.policies().iter().filter(|paper| paper.pid == ruling.pid && !is_refused);
+            policy.flat_map(paper_lines).for_each(|line| narrate(&format!("            {line}")));
         }
         let (shown, left_out) = words::of_each_rule(bag.listed(), |listed| listed.fault.rule, self.args.verbose);
         for listed in shown {
@@ -257,24 +257,49 @@ impl Operator for Attendant<'_> {
         for (rule, count) in left_out {
             narrate(&format!("  listed    {count} more [{rule}]"));
         }
+        let policies = plan.rulings().iter().filter(|ruling| sets_policy(ruling));
+        let mut confirmed = policies.map(|ruling| self.confirm_policy(&ruling.pid)).collect::<Checked<Vec<String>>>()?;
         if self.args.yes {
-            return Ok("--yes".into());
+            confirmed.push("--yes".into());
+            return Ok(confirmed.join(", "));
         }
         let number = plan.after().number;
         let prompt = format!("Common would be at {}. Type that number to commit", words::head(&plan.after()));
         let typed = self.ask(&format!("the new number, {number}"), &prompt)?;
-        if parse_decimal(&typed) == Some(number) {
-            return Ok(format!("typed {number}"));
+        if parse_decimal(&typed) != Some(number) {
+            return Err(Fault::new(Rule::ConfirmationMissing, format!("{typed:?} typed; {number} expected")));
         }
-        Err(Fault::new(Rule::ConfirmationMissing, format!("{typed:?} typed; {number} expected")))
+        confirmed.push(format!("typed {number}"));
+        Ok(confirmed.join(", "))
     }
 }
 
 impl Attendant<'_> {
+    /// A policy is confirmed by its paper's id: given beforehand, or its first digits typed from what the governors read to the operator.
+    /// A habit of typing yes confirms nothing.
     fn confirm_policy(&self, pid: &Pid) -> Checked<String> {
-        let found = format!("paper sha256:{pid} would put a new policy in force; --confirm sha256:{pid} expected");
-        Err(Fault::new(Rule::ConfirmationMissing, found))
+        if self.args.confirm.contains(pid) {
+            return Ok(format!("--confirm sha256:{pid}"));
+        }
+        if self.args.yes || !std::io::stdin().is_terminal() {
+            let found = format!("paper sha256:{pid} would put a new policy in force; --confirm sha256:{pid} expected");
+            return Err(Fault::new(Rule::ConfirmationMissing, found));
+        }
+        let expected = pid.tiny();
+        let prompt =
+            "A paper would put a new policy in force, as shown above. Type the first 8 digits of its id, as the governors read them to you";
+        let typed = self.ask("the id of the policy's paper", prompt)?;
+        let typed = typed.strip_prefix("sha256:").unwrap_or(&typed);
+        if typed.len() >= expected.len() && pid.hex().starts_with(typed) {
+            return Ok(format!("typed {typed} for sha256:{pid}"));
+        }
+        Err(Fault::new(Rule::ConfirmationMissing, format!("{typed:?} typed; the first {} digits of sha256:{pid} expected", expected.len())))
     }
+}
+
+/// Whether a ruling puts a new policy in force.
+fn sets_policy(ruling: &Ruling) -> bool {
+    ruling.record.as_ref().is_some_and(|record| record.kind == RecordKind::Policy)
 }
 
 fn label(ruling: &Ruling) -> String {

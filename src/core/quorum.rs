@@ -8,6 +8,7 @@ use super::cose::Signer;
 use super::ids::{Kid, Party};
 use super::keyring::Keyring;
 use super::limits::GROUP_DEPTH_MAX;
+use super::need::Need;
 use super::policy::{Member, Policy};
 use super::proposal::{Operation, Proposal};
 
@@ -50,6 +51,8 @@ pub struct Approval {
     /// How it stands.
     #[serde(flatten)]
     pub tally: Tally,
+    /// Whose signatures would complete it; nothing when it is complete.
+    pub still: Option<Need>,
 }
 
 /// Valid signatures by key id; the caller verified each over the bytes received.
@@ -123,12 +126,18 @@ pub fn groups_of<'a>(policy: &'a Policy, proposal: &'a Proposal) -> Vec<(&'a Pol
 ///
 /// A policy that is to come must be sound: its groups are walked. Signatures count on each side by that side's active keys alone.
 pub fn approvals(policy: &Policy, keyring: &Keyring, proposal: &Proposal, valid: &Valid) -> Vec<Approval> {
-    let mut out = Vec::new();
-    for (by, group) in groups_of(policy, proposal) {
-        let side = if std::ptr::eq(by, policy) { Side::InForce } else { Side::Coming };
-        let coming = (side == Side::Coming).then(|| by.keyring());
-        let signed = signed_by(coming.as_ref().unwrap_or(keyring), valid);
-        out.push(Approval { by: side, group: group.clone(), tally: count(by, group, &signed) });
-    }
-    out
+    let each = groups_of(policy, proposal).into_iter();
+    let each = each.map(|(by, group)| match std::ptr::eq(by, policy) {
+        true => approval(Side::InForce, by, keyring, group, valid),
+        false => approval(Side::Coming, by, &by.keyring(), group, valid),
+    });
+    each.collect()
+}
+
+/// How one group of a sound policy stands.
+pub fn approval(by: Side, policy: &Policy, keyring: &Keyring, group: &Party, valid: &Valid) -> Approval {
+    let signed = signed_by(keyring, valid);
+    let tally = count(policy, group, &signed);
+    let still = if tally.is_met() { None } else { Need::of_group(policy, group).after(&signed) };
+    Approval { by, group: group.clone(), tally, still }
 }

@@ -126,6 +126,9 @@ fn sentence(rule: Rule, values: &BTreeMap<String, String>) -> Option<String> {
         Rule::ExpectationFailed if get("found") == Some("absent") && get("name").is_some() => {
             format!("{} does not exist; the paper expected {}", get("name")?, get("expected")?)
         }
+        Rule::ExpectationFailed if get("name").is_none() => {
+            format!("the policy in force is {}; the paper expected {}", get("found")?, get("expected")?)
+        }
         _ => match get("name") {
             Some(name) => format!("{name} is {}", is(get("found")?, get("expected")?)),
             None => is(get("found")?, get("expected")?),
