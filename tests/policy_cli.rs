@@ -116,6 +116,9 @@ fn two_governors_change_the_policy_over_several_sessions() {
     case.set("BUNDLE", bundle);
     case.set("ID", &id);
     case.run("approve $BUNDLE --key carol/key --common stick --pin carol/common.pin --yes", 0);
+    case.say("A key that would count on neither side signs nothing.");
+    case.run("approve $BUNDLE --key mallory/key --common stick --pin carol/common.pin --yes --out nowhere", 4);
+    assert!(!case.path("nowhere").exists());
     case.write("kept", case.read(&case.find("stick/tabellion/inbox", "alice-", ".bundle")));
     case.say("The old governors agree, of the new ones erin is missing. A paper of james waits for its content.");
     let pin = case.pin("james");
@@ -203,4 +206,26 @@ fn the_example_of_the_documentation_is_sound_and_means_what_it_says() {
     {
         assert!(printed.contains(expected), "{expected}{printed}");
     }
+}
+
+#[test]
+fn a_policy_does_not_admit_itself_whatever_it_says_of_its_governors() {
+    let mut case = Case::grown("not-a-golden");
+    let alone = "[[group]]\nname = \"alone\"\nk = 1\nof = [\"alice\"]\n";
+    case.write(
+        "mine.toml",
+        policy().replace("governors = \"board\"", "governors = \"alone\"").replacen("[[group]]", &format!("{alone}[[group]]"), 1),
+    );
+    let proposed = case.run("propose policy mine.toml --pin alice/common.pin --key alice/key --media stick", 0);
+    assert!(proposed.contains("approval the policy in force: 1 of 2 in board, missing carol or james"), "{proposed}");
+    assert!(proposed.contains("approval the new policy: 1 of 1 in alone, complete"), "{proposed}");
+    assert!(proposed.contains("warning  alice alone can change the policy"), "{proposed}");
+    case.set("ID", id_in(&proposed));
+    case.remember_head();
+    let said = case.run("witness session --ledger witness --media stick --expect-head $HEAD --yes --time none --confirm sha256:$ID", 0);
+    assert!(said.contains("pending  [threshold-not-met]") && said.contains("1 of 2 in board"), "{said}");
+    assert!(
+        case.quiet("policy diff stick policy.toml --pin alice/common.pin", 0).contains("nothing changes"),
+        "the old policy is in force"
+    );
 }

@@ -14,7 +14,7 @@ use tabellion::core::common::Common;
 use tabellion::core::cose::{Envelope, PaperKind, Signer, sig_structure};
 use tabellion::core::ids::{Hash, Head, Party, Pid};
 use tabellion::core::need::Need;
-use tabellion::core::policy::{Group, Policy};
+use tabellion::core::policy::{Group, MemberKey, Policy};
 use tabellion::core::policy_text;
 use tabellion::core::proposal::{Expect, Operation, Proposal};
 use tabellion::core::quorum;
@@ -307,7 +307,14 @@ fn a_policy_that_counts_somebody_twice_never_comes_into_force_nor_ends_a_consume
         next
     };
     let cases: Vec<(&str, Policy)> = vec![
-        ("a key under two names", edited(&|next| next.members[1].keys = next.members[0].keys[..1].to_vec())),
+        ("alice's key under bob's name too", edited(&|next| next.members[1].keys = next.members[0].keys[..1].to_vec())),
+        (
+            "a new key under two names",
+            edited(&|next| {
+                let fresh = MemberKey { public: key("fresh").public_bytes(), active: true };
+                next.members[..2].iter_mut().for_each(|member| member.keys = vec![fresh]);
+            }),
+        ),
         ("a person twice by an inner group", edited(&|next| next.groups.push(group("a", &["dave"], &["field"])))),
         ("a group twice by another", edited(&|next| next.groups.push(group("a", &[], &["both", "field"])))),
         (

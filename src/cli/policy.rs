@@ -1,6 +1,6 @@
 //! `policy check|show|diff`: what a policy means, whether it is sound, and what changes, in words.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 use serde::Serialize;
@@ -220,15 +220,4 @@ pub fn change_lines(change: &PolicyChange) -> Vec<String> {
     }
     out.extend(change.warnings.iter().map(|warning| format!("warning  {}", warning_words(warning))));
     out
-}
-
-/// Reads a policy that is to be proposed.
-///
-/// # Errors
-/// `policy-unsound` with the first reason.
-pub fn read_to_propose(path: &Path) -> Outcomes<Policy> {
-    if path.is_dir() {
-        return Err(Problem::usage(format!("{} is a folder; a policy file expected", path.display())));
-    }
-    Ok(PolicySource::read(path, Path::new(""), None)?.policy)
 }

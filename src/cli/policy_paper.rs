@@ -7,19 +7,21 @@ use crate::core::cose::Envelope;
 use crate::core::ids::Kid;
 use crate::core::keyring::Keyring;
 use crate::core::meaning::meaning;
+use crate::core::need::Need;
 use crate::core::plan::PolicyPaper;
-use crate::core::policy::Policy;
+use crate::core::policy::{Policy, show_key};
 use crate::core::policy_change::compare;
 use crate::core::policy_words::{approval_words, side_words};
 use crate::core::proposal::Proposal;
 use crate::core::quorum::{Approval, Side, approval, approvals};
-use crate::core::rules::Rule;
+use crate::core::rules::{Fault, Rule};
 use crate::core::verify::valid_signatures;
 use crate::keys::derive::MemberKey;
 use crate::run::approve::{Approvable, Pending, read_for_approval};
 use crate::run::consumer::read_pin;
 use crate::run::folder::{CheckedFolder, Folder};
-use crate::run::problem::{Outcomes, Unchanged};
+use crate::run::policy_file::PolicySource;
+use crate::run::problem::{Outcomes, Problem, Unchanged};
 use crate::run::propose::{Proposed, Wish};
 use crate::run::propose_policy::propose_policy;
 
@@ -97,6 +99,32 @@ pub fn show_approvals(proposal: &Proposal, envelope: &Envelope, common: Option<&
     Ok(())
 }
 
+/// Sees that a key's signature would count for a policy, before it signs: the wrong key would be noticed at the witness only.
+///
+/// # Errors
+/// `key-mismatch` when it belongs to no governor in force and to none to come; without a Common only the latter are known, and it is allowed.
+pub fn check_key(papers: &[Pending], common: Option<&CheckedFolder>, key: &MemberKey) -> Outcomes<()> {
+    let Some(checked) = common else { return Ok(()) };
+    let in_force = checked.common.policy()?;
+    for next in papers.iter().filter_map(proposal_of).filter_map(Proposal::sets_policy) {
+        let governs = |policy: &Policy| {
+            let member = policy.keyring().active(&key.kid()).map(|key| key.member.clone());
+            member.is_some_and(|member| policy.expand(&policy.governors).contains(&member))
+        };
+        if !governs(in_force) && !governs(next) {
+            let people = [in_force, next].map(|policy| Need::of_group(policy, &policy.governors).to_string());
+            let found = format!(
+                "{} is an active key of no governor: {} are needed under the policy in force, {} under the new one",
+                show_key(&key.public_bytes()),
+                people[0],
+                people[1]
+            );
+            return Err(Fault::new(Rule::KeyMismatch, found)).unchanged(|| "nothing was signed, and no file was changed".into());
+        }
+    }
+    Ok(())
+}
+
 /// The keys by which signatures are shown as names: those of the policy in force, else those of the policy in the paper.
 pub fn keyring_of(proposal: &Proposal, common: Option<&CheckedFolder>) -> Keyring {
     let in_force = common.map(|checked| checked.common.keyring().clone());
@@ -148,4 +176,15 @@ pub fn propose(wish: &Wish<'_>, policy: Policy, key: &MemberKey) -> Outcomes<(Pr
     })?;
     let lines = change_lines(&made.change).into_iter().chain(approval_lines(&made.approvals)).collect();
     Ok((made.proposed, lines))
+}
+
+/// Reads a policy that is to be proposed.
+///
+/// # Errors
+/// `policy-unsound` with the first reason.
+pub fn read_to_propose(path: &Path) -> Outcomes<Policy> {
+    if path.is_dir() {
+        return Err(Problem::usage(format!("{} is a folder; a policy file expected", path.display())));
+    }
+    Ok(PolicySource::read(path, Path::new(""), None)?.policy)
 }

@@ -24,7 +24,6 @@ use crate::run::words;
 use super::argument;
 use super::output::{Output, narrate};
 use super::passphrase::PassphraseArgs;
-use super::policy::read_to_propose;
 use super::policy_paper;
 
 /// `tabellion propose …`
@@ -161,7 +160,7 @@ pub fn propose(command: ProposeCommand, out: &mut Output) -> Outcomes<Exit> {
             (puts.chain(remove.into_iter().map(Ask::Remove)).collect::<Vec<_>>(), None, wish)
         }
         ProposeCommand::Remove { names, wish } => (names.into_iter().map(Ask::Remove).collect(), None, wish),
-        ProposeCommand::Policy { file, wish } => (Vec::new(), Some(read_to_propose(&file)?), wish),
+        ProposeCommand::Policy { file, wish } => (Vec::new(), Some(policy_paper::read_to_propose(&file)?), wish),
     };
     let pin = read_pin(&args.pin)?;
     let folder = args.common.as_ref().or(args.media.as_ref()).ok_or_else(|| Problem::usage("--common DIR expected with --out"))?;
@@ -245,6 +244,7 @@ pub fn approve(args: ApproveArgs, out: &mut Output) -> Outcomes<Exit> {
         return Err(Fault::new(Rule::ConfirmationMissing, "the answer was not yes; yes expected")).unchanged(|| UNSIGNED.into());
     }
     let key = unlock(&args.key, &args.passphrase)?;
+    policy_paper::check_key(&to_approve.papers, common.as_ref(), &key)?;
     approving::approve(&to_approve, &key, &target)?;
     show_added(&to_approve.papers, common.as_ref(), &key, &target, out)?;
     out.line(format!("wrote    {}", target.display()));

@@ -285,16 +285,20 @@ impl Attendant<'_> {
             let found = format!("paper sha256:{pid} would put a new policy in force; --confirm sha256:{pid} expected");
             return Err(Fault::new(Rule::ConfirmationMissing, found));
         }
-        let expected = pid.tiny();
         let prompt =
             "A paper would put a new policy in force, as shown above. Type the first 8 digits of its id, as the governors read them to you";
         let typed = self.ask("the id of the policy's paper", prompt)?;
-        let typed = typed.strip_prefix("sha256:").unwrap_or(&typed);
-        if typed.len() >= expected.len() && pid.hex().starts_with(typed) {
+        if is_beginning(&typed, pid) {
             return Ok(format!("typed {typed} for sha256:{pid}"));
         }
-        Err(Fault::new(Rule::ConfirmationMissing, format!("{typed:?} typed; the first {} digits of sha256:{pid} expected", expected.len())))
+        Err(Fault::new(Rule::ConfirmationMissing, format!("{typed:?} typed; the first 8 digits of sha256:{pid} expected")))
     }
+}
+
+/// Whether what was typed is the beginning of an id, 8 digits at least.
+fn is_beginning(typed: &str, pid: &Pid) -> bool {
+    let digits = typed.strip_prefix("sha256:").unwrap_or(typed);
+    digits.len() >= 8 && pid.hex().starts_with(digits)
 }
 
 /// Whether a ruling puts a new policy in force.
@@ -438,6 +442,22 @@ fn status(ledger: &Path, fingerprint_only: bool, head_only: bool, out: &mut Outp
         Some(reason) => {
             out.line(format!("HALTED   {reason}"));
             Ok(Exit::Halted)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_policy_is_confirmed_by_eight_digits_of_its_id_and_by_no_yes() {
+        let pid = Hash([0xab; 32]);
+        for typed in ["abababab", "ababababab", "sha256:abababab"] {
+            assert!(is_beginning(typed, &pid), "{typed}");
+        }
+        for typed in ["", "yes", "abababa", "sha256:abababa", "abababac", "ABABABAB", &"ab".repeat(33)] {
+            assert!(!is_beginning(typed, &pid), "{typed}");
         }
     }
 }

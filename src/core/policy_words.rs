@@ -131,7 +131,7 @@ pub fn warning_words(warning: &Warning) -> String {
             under(prefix)
         ),
         Warning::NoSpare { group, without_key } => {
-            format!("group {group} needs every part that is left: {} {} no active key", names(without_key), has_have(without_key))
+            format!("group {group} can spare nobody: {} {} no active key", names(without_key), has_have(without_key))
         }
         Warning::CannotSign { member } => format!("{member} has no active key and can sign nothing"),
         Warning::NoQuota { member } => format!("{member} can approve, but with the quota 0 no paper of {member} is ever accepted"),
@@ -210,5 +210,186 @@ pub fn side_words(side: Side) -> &'static str {
     match side {
         Side::InForce => "the policy in force",
         Side::Coming => "the new policy",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::ids::Hash;
+    use crate::core::meaning::meaning;
+    use crate::core::policy::{Policy, show_key};
+    use crate::core::policy_change::compare;
+    use crate::core::policy_text::parse;
+    use crate::core::proposal::Entry;
+    use crate::core::state::State;
+
+    /// TOML in which `{a}` stands for a key of that letter.
+    fn policy(text: &str) -> Policy {
+        let key = |letter: u8| show_key(&ed25519_dalek::SigningKey::from_bytes(&[letter; 32]).verifying_key().to_bytes());
+        let text = (b'a'..=b'z').fold(text.to_owned(), |text, letter| text.replace(&format!("{{{}}}", char::from(letter)), &key(letter)));
+        parse(&text).expect("a sound policy")
+    }
+
+    const FIRST: &str = "governors = \"all\"
+[[member]]
+name = \"alice\"
+keys = [\"{a}\"]
+[[member]]
+name = \"bob\"
+keys = [\"{b}\", \"{c}\"]
+retired = [\"{o}\"]
+quota = 5
+[[member]]
+name = \"carol\"
+keys = [\"{d}\"]
+[[group]]
+name = \"all\"
+k = 2
+of = [\"alice\", \"bob\", \"carol\"]
+[[rule]]
+prefix = \"docs/\"
+propose = [\"alice\", \"carol\"]
+[[rule]]
+prefix = \"old/\"
+propose = [\"alice\"]
+[[rule]]
+prefix = \"tools/\"
+propose = [\"carol\"]
+approve = \"all\"
+size_max = 5000
+";
+
+    /// What changes from the first policy to one made of it by these replacements, without the keys' digits.
+    fn changes(edits: &[(&str, &str)], state: Option<&State>) -> Vec<String> {
+        let mut text = FIRST.to_owned();
+        for (from, to) in edits {
+            assert!(text.contains(from), "{from}");
+            text = text.replacen(from, to, 1);
+        }
+        let change = compare(&policy(FIRST), &policy(&text), state);
+        let words = change.consequences.iter().flat_map(consequence_words).chain(change.warnings.iter().map(warning_words));
+        let without_digits =
+            |text: String| text.split(' ').map(|word| if word.len() > 70 { "KEY" } else { word }).collect::<Vec<_>>().join(" ");
+        words.map(|text| without_digits(text.replace(':', ": ").replace("ed25519: ", "ed25519:").replace(":  ", ": "))).collect()
+    }
+
+    #[test]
+    fn consequences_are_told_not_fields() {
+        let said = |edits: &[(&str, &str)]| changes(edits, None).join("\n");
+        assert_eq!(said(&[]), "");
+        assert_eq!(
+            said(&[("propose = [\"alice\", \"carol\"]", "propose = [\"alice\"]")]),
+            "alice alone can publish under docs/ (before: alice and carol, each alone)\ncarol can no longer publish under docs/"
+        );
+        assert_eq!(said(&[("approve = \"all\"\n", "")]), "carol alone can publish under tools/ (before: carol with alice or bob)");
+        assert_eq!(
+            said(&[("k = 2", "k = 1")]),
+            "the policy can be changed by alice, bob or carol (before: any 2 of alice, bob, carol)\ncarol alone can publish under tools/ (before: carol with alice or bob)\nalice, bob and carol can each change the policy alone: whoever steals one of their keys governs"
+        );
+        assert_eq!(
+            said(&[("size_max = 5000\n", "size_max = 70\ncontent = \"required\"\n")]),
+            "content under tools/ is required (before: optional)\nat most 70 bytes an entry under tools/ (before: at most 5,000 bytes an entry)"
+        );
+        assert_eq!(
+            said(&[("quota = 5\n", "")]),
+            "bob may have as many accepted papers a session as there may be (before: at most 5 accepted papers a session)"
+        );
+        assert_eq!(
+            said(&[("quota = 5\n", "quota = 0\n")]),
+            "bob may have at most 0 accepted papers a session (before: at most 5 accepted papers a session)\nbob can approve, but with the quota 0 no paper of bob is ever accepted"
+        );
+        assert_eq!(
+            said(&[("governors", "base_lag_max = 7\nheld_numbers_max = 8\ngovernors")]),
+            "a paper's base may lie 7 numbers behind the head (before: 1,000)\na paper that waits lapses after 8 numbers (before: 1,000)"
+        );
+        let nobody = "nobody can publish under docs/ (before: alice and carol, each alone)\nnobody can publish under docs/: those who may propose have no active key or the quota 0, or there are none; what stands there stays";
+        assert_eq!(said(&[("propose = [\"alice\", \"carol\"]", "propose = []")]), nobody);
+    }
+
+    #[test]
+    fn what_becomes_of_keys_and_people_is_told() {
+        let said = |edits: &[(&str, &str)]| changes(edits, None).join("\n");
+        let gone = "it signs nothing any more, and papers of bob that are held and signed with no other key will be refused";
+        assert_eq!(said(&[("\"{b}\", \"{c}\"", "\"{b}\""), ("\"{o}\"", "\"{o}\", \"{c}\"")]), format!("key KEY of bob retires: {gone}"));
+        assert_eq!(said(&[("\"{b}\", \"{c}\"", "\"{b}\"")]), format!("key KEY of bob is listed no more: {gone}"));
+        assert_eq!(
+            said(&[("\"{b}\", \"{c}\"", "\"{b}\", \"{c}\", \"{o}\""), ("retired = [\"{o}\"]\n", "")]),
+            "key KEY of bob, which had been retired, may sign again"
+        );
+        let other = said(&[("\"{b}\", \"{c}\"", "\"{p}\"")]);
+        assert!(
+            other.contains("bob gets key KEY")
+                && other.ends_with("every active key of bob is another: make sure that it is the same person"),
+            "{other}"
+        );
+        let left = said(&[
+            ("[[member]]\nname = \"carol\"\nkeys = [\"{d}\"]\n", "[[member]]\nname = \"dave\"\nkeys = [\"{e}\"]\n"),
+            ("\"bob\", \"carol\"]", "\"bob\", \"dave\"]"),
+            ("\"alice\", \"carol\"]", "\"alice\"]"),
+            ("propose = [\"carol\"]", "propose = [\"dave\"]"),
+        ]);
+        for expected in [
+            "carol leaves: papers of carol that are held will be refused",
+            "dave joins, with key KEY",
+            "carol can no longer publish under tools/",
+        ] {
+            assert!(left.contains(expected), "{expected}: {left}");
+        }
+        let spare = said(&[("keys = [\"{d}\"]", "keys = []\nretired = [\"{d}\"]")]);
+        for expected in [
+            "the policy can be changed by alice and bob (before: any 2 of alice, bob, carol)",
+            "nobody can change the policy without all of alice and bob",
+            "group all can spare nobody: carol has no active key",
+            "carol has no active key and can sign nothing",
+        ] {
+            assert!(spare.contains(expected), "{expected}: {spare}");
+        }
+    }
+
+    #[test]
+    fn entries_that_a_change_strands_are_told() {
+        let mut state = State::default();
+        for name in ["old/a", "old/b", "tools/editor"] {
+            let entry = Entry { sha256: Hash([1; 32]), size: 1, media_type: "text/plain".parse().expect("a type"), source: None };
+            state.put(name.parse().expect("a name"), entry);
+        }
+        let without =
+            [("[[rule]]\nprefix = \"old/\"\npropose = [\"alice\"]\n", "[[rule]]\nprefix = \"tools/editor/\"\npropose = [\"alice\"]\n")];
+        let said = changes(&without, Some(&state)).join("\n");
+        assert_eq!(
+            said,
+            "no rule covers old/ any more: nobody can publish there (before: alice alone)\n\
+             alice alone can publish under tools/editor/ (before: carol with alice or bob)\n\
+             carol can no longer publish under tools/editor/\n\
+             entries of any size under tools/editor/ (before: at most 5,000 bytes an entry)\n\
+             tools/editor stands in Common and lies above the prefix tools/editor/: it stays and can be removed, but never be put again\n\
+             2 entries of Common, the first old/a, are covered by no rule any more: they stay, and nobody can change them"
+        );
+    }
+
+    #[test]
+    fn warnings_of_a_first_policy_are_told() {
+        let text = "governors = \"one\"\n[[member]]\nname = \"alice\"\nkeys = [\"{a}\"]\n[[group]]\nname = \"one\"\nk = 1\nof = [\"alice\"]\n[[group]]\nname = \"idle\"\nk = 1\nof = [\"alice\"]\n";
+        let warnings: Vec<String> = meaning(&policy(text)).warnings.iter().map(warning_words).collect();
+        assert_eq!(
+            warnings,
+            [
+                "alice alone can change the policy: whoever steals that one key governs",
+                "nobody can change the policy without alice: if the keys of alice are lost, it stays as it is for ever",
+                "there is no rule: nothing can be published",
+                "nothing names group idle",
+            ]
+        );
+        let (mut many, mut names) = (String::from("governors = \"all\"\n"), Vec::new());
+        for letter in b'a'..=b'q' {
+            let letter = char::from(letter);
+            many.push_str(&format!("[[member]]\nname = \"{letter}\"\nkeys = [\"{{{letter}}}\"]\n"));
+            names.push(letter.to_string());
+        }
+        many.push_str(&format!("[[group]]\nname = \"all\"\nk = 17\nof = {names:?}\n[[rule]]\nprefix = \"/\"\npropose = [\"all\"]\n"));
+        let warnings: Vec<String> = meaning(&policy(&many)).warnings.iter().map(warning_words).collect();
+        let expected = "the governors need 17 signatures; a charter takes 16 at most, so this policy cannot found a Common";
+        assert!(warnings.iter().any(|warning| warning == expected), "{warnings:?}");
     }
 }
