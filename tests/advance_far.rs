@@ -321,7 +321,7 @@ fn another_history_an_older_folder_or_another_key_moves_no_pin() {
     scene.refused("the empty tree", None, Rule::PinBehind, &["common@0 found"]);
 }
 
-/// SPEC 4.11, points 2 and 4: a rotation is never passed unseen, whichever of its two marks is left.
+/// SPEC 4.12, points 2 and 4: a rotation is never passed unseen, whichever of its two marks is left.
 #[test]
 fn a_rotation_or_a_strange_record_at_the_number_moves_no_pin() {
     for (flaw, rule, says) in [

@@ -297,7 +297,7 @@ fn false_pages_that_the_witness_signed_move_no_pin() {
     assert!(tree(&scene.folder()) == tree(&common()), "a forger who changes nothing makes the folder as it was");
 }
 
-/// SPEC 4.11: what takes the pages before the pin is for `verify`.
+/// SPEC 4.12: what takes the pages before the pin is for `verify`.
 #[test]
 fn a_false_state_root_passes_a_move_and_not_a_verification() {
     let scene = Scene::new(1);

@@ -22,10 +22,10 @@ use tabellion::core::proposal::Expect;
 use tabellion::core::rules::Rule;
 use tabellion::ledger::NewEvent;
 use tabellion::run::bag::Bag;
-use tabellion::run::consumer;
 use tabellion::run::desk::{Desk, DeskKeys, KEY_FILE};
 use tabellion::run::gossip::{self, Gossip, Reported};
 use tabellion::run::session;
+use tabellion::run::{advance, consumer};
 
 /// The log key of a label, which signs anything here: the product's own refuses.
 fn log_key(label: &str) -> (SigningKey, VerifierKey) {
@@ -389,12 +389,13 @@ fn a_consumer_who_saw_a_clones_head_brings_it_home_by_advancing() {
     fs::create_dir_all(at("mirror")).unwrap();
     support::copy_folder(&at("different/tabellion/common"), &at("mirror"));
     let before = tree(&at("mirror"));
-    let (pin, ..) = consumer::pin(&at("mirror"), &fingerprint, &at("consumer/common.pin")).unwrap_or_else(|problem| panic!("{problem}"));
+    let (pin, ..) =
+        consumer::pin(&at("mirror"), &fingerprint, None, &at("consumer/common.pin")).unwrap_or_else(|problem| panic!("{problem}"));
     assert_eq!(tree(&at("mirror")), before);
     // At home the desk's own stick is refused, and yet carries the news back.
     fs::create_dir_all(at("stick")).unwrap();
     session::export(&scene.desk.dir, &at("stick"), &mut |_, _| {}).unwrap_or_else(|problem| panic!("{problem}"));
-    let problem = consumer::advance(&at("stick"), &at("consumer/common.pin"), None).err().expect("another history");
+    let problem = advance::advance(&at("stick"), &at("consumer/common.pin"), None).err().expect("another history");
     assert_eq!(problem.fault.rule, Rule::ProofFails);
     assert!(problem.state.contains("left common@3"), "{problem}");
     assert_eq!(consumer::read_pin(&at("consumer/common.pin")).unwrap(), pin);
@@ -408,10 +409,10 @@ fn a_consumer_who_saw_a_clones_head_brings_it_home_by_advancing() {
     fs::remove_file(honest.dir.join("halt")).unwrap();
     fs::create_dir_all(at("stick2")).unwrap();
     session::export(&honest.dir, &at("stick2"), &mut |_, _| {}).unwrap_or_else(|problem| panic!("{problem}"));
-    consumer::pin(&at("stick2"), &fingerprint, &at("second/common.pin")).unwrap_or_else(|problem| panic!("{problem}"));
+    consumer::pin(&at("stick2"), &fingerprint, None, &at("second/common.pin")).unwrap_or_else(|problem| panic!("{problem}"));
     assert!(hears(&honest.desk(), &[at("stick2")]).evidence.is_empty());
-    consumer::advance(&at("mirror"), &at("second/common.pin"), None).err().expect("another history");
-    let advanced = consumer::advance(&at("stick2"), &at("second/common.pin"), None).unwrap_or_else(|problem| panic!("{problem}"));
+    advance::advance(&at("mirror"), &at("second/common.pin"), None).err().expect("another history");
+    let advanced = advance::advance(&at("stick2"), &at("second/common.pin"), None).unwrap_or_else(|problem| panic!("{problem}"));
     assert_eq!(advanced.carried.heads.len(), 1, "{:?}", advanced.carried);
     assert_eq!(hears(&honest.desk(), &[at("stick2")]).evidence.len(), 1);
 }
@@ -422,7 +423,7 @@ fn heads_on_a_medium_do_not_grow_without_end_and_nothing_there_is_fatal() {
     let at = |path: &str| scene.room.path().join(path);
     let (stick, pin_path) = (at("ours"), at("consumer/common.pin"));
     let fingerprint = scene.desk.desk().books().log().root_at(1).unwrap();
-    consumer::pin(&stick, &fingerprint, &pin_path).unwrap_or_else(|problem| panic!("{problem}"));
+    consumer::pin(&stick, &fingerprint, None, &pin_path).unwrap_or_else(|problem| panic!("{problem}"));
     let names = || tree(&stick.join("tabellion/heads")).into_keys().collect::<Vec<_>>();
     let first = names();
     assert_eq!(first.len(), 1);
@@ -431,7 +432,7 @@ fn heads_on_a_medium_do_not_grow_without_end_and_nothing_there_is_fatal() {
     scene.desk.judge(&stick, &[Paper::new("alice", 5, scene.desk.head()).put("open/e", b"e", Expect::Absent)]);
     support::write(&stick.join("tabellion/heads/somebody.txt"), b"else's");
     support::write(&stick.join("tabellion/heads/0000000000000000.checkpoint"), scene.said("different").checkpoint.as_bytes());
-    let advanced = || consumer::advance(&stick, &pin_path, None).unwrap_or_else(|problem| panic!("{problem}")).carried;
+    let advanced = || advance::advance(&stick, &pin_path, None).unwrap_or_else(|problem| panic!("{problem}")).carried;
     assert_eq!(advanced().heads, [scene.desk.head()]);
     let mut second = names();
     second.retain(|name| name != "somebody.txt" && name != "0000000000000000.checkpoint");

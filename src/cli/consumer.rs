@@ -15,6 +15,7 @@ use crate::run::compare::is_fork_proof;
 use crate::run::consumer::{self, Receipt, number_at, read_pin, state_at, verify_folder, verify_receipt};
 use crate::run::files;
 use crate::run::folder::{CheckedFolder, Folder};
+use crate::run::policy_file;
 use crate::run::problem::{Exit, Outcomes, Problem};
 use crate::run::words;
 
@@ -305,6 +306,7 @@ fn refused_receipt(path: &Path, fault: Fault) -> Problem {
 fn verify_dir(dir: &Path, pin: &Path, out: &mut Output) -> Outcomes<Exit> {
     let pin = read_pin(pin)?;
     let checked = verify_folder(dir, &pin)?;
+    let policies = policy_file::check_published(&checked)?;
     out.line(format!("verified {}", checked.folder.path().display()));
     out.line(format!("from     {} (your pin)", words::head(&pin.head)));
     out.line(format!("to       {}", words::head(&checked.head)));
@@ -312,6 +314,7 @@ fn verify_dir(dir: &Path, pin: &Path, out: &mut Output) -> Outcomes<Exit> {
         "checked  {} records and papers, their signatures and approvals, every state root, and the checkpoint of every number",
         checked.head.number
     ));
+    out.line(format!("policies {policies}, each as the records have it"));
     let content = consumer::verify_content(&checked)?;
     out.line(format!("content  {}, each compared with its hash", words::count(content.objects, "object")));
     for (name, entry) in &content.missing {

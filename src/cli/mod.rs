@@ -12,6 +12,9 @@ mod key;
 mod output;
 #[cfg(feature = "desk")]
 mod passphrase;
+mod policy;
+#[cfg(feature = "desk")]
+mod policy_paper;
 #[cfg(feature = "desk")]
 mod proposer;
 mod prove;
@@ -61,6 +64,9 @@ enum Command {
     #[cfg(feature = "desk")]
     #[command(subcommand)]
     Witness(witness::WitnessCommand),
+    /// Policies in words: who may change what, and what a new policy would change
+    #[command(subcommand)]
+    Policy(policy::PolicyCommand),
     /// Pin the newest number of a published folder, knowing the charter's fingerprint
     Pin(consumer::PinArgs),
     /// Move a pin forward, after verifying every step
@@ -130,6 +136,7 @@ fn dispatch(command: Command, out: &mut Output) -> Outcomes<Exit> {
         Command::Collect(args) => proposer::collect(args, out),
         #[cfg(feature = "desk")]
         Command::Witness(command) => witness::witness(command, out),
+        Command::Policy(command) => policy::policy(command, out),
         Command::Pin(args) => consumer::pin(args, out),
         Command::Advance(args) => consumer::advance(args, out),
         Command::Verify(args) => consumer::verify(*args, out),

@@ -7,7 +7,6 @@ use clap::{Args, Subcommand};
 
 use crate::core::charter::{self, Charter};
 use crate::core::ids::{Kid, MediaType, Name, Party, Pid, Text};
-use crate::core::keyring::Keyring;
 use crate::core::proposal::Operation;
 use crate::core::rules::{Fault, Outcome, Rule};
 use crate::keys::derive::MemberKey;
@@ -16,7 +15,7 @@ use crate::run::approve::{self as approving, Approvable, Pending, read_for_appro
 use crate::run::collect::{self as collecting, Collected};
 use crate::run::consumer::{Receipt, read_pin};
 use crate::run::files;
-use crate::run::folder::Folder;
+use crate::run::folder::{CheckedFolder, Folder};
 use crate::run::found::PAYLOAD_FILE;
 use crate::run::problem::{Exit, Outcomes, Problem, Unchanged};
 use crate::run::propose::{self as proposing, Ask, Proposed, Wish, check_target, export_to_file, export_to_medium};
@@ -25,6 +24,7 @@ use crate::run::words;
 use super::argument;
 use super::output::{Output, narrate};
 use super::passphrase::PassphraseArgs;
+use super::policy_paper;
 
 /// `tabellion propose …`
 #[derive(Subcommand)]
@@ -45,6 +45,13 @@ pub enum ProposeCommand {
         /// The names
         #[arg(required = true, value_name = "NAME", value_parser = argument::typed::<Name>)]
         names: Vec<Name>,
+        #[command(flatten)]
+        wish: WishArgs,
+    },
+    /// Put a new policy in force: alone in its paper, approved by the governors in force and by those to come
+    Policy {
+        /// The policy: TOML, or canonical CBOR
+        file: PathBuf,
         #[command(flatten)]
         wish: WishArgs,
     },
@@ -97,6 +104,12 @@ pub struct ApproveArgs {
     key: PathBuf,
     #[command(flatten)]
     passphrase: PassphraseArgs,
+    /// The published folder to compare a policy with
+    #[arg(long, value_name = "DIR")]
+    common: Option<PathBuf>,
+    /// Your pin, to check that folder from
+    #[arg(long, value_name = "FILE", default_value = "common.pin")]
+    pin: PathBuf,
     /// Where to write; without it the file itself, and for a charter's payload charter.cose beside it
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
@@ -141,12 +154,13 @@ fn home_of(pin: &Path) -> PathBuf {
 
 /// Proposes.
 pub fn propose(command: ProposeCommand, out: &mut Output) -> Outcomes<Exit> {
-    let (asks, args) = match command {
+    let (asks, policy, args) = match command {
         ProposeCommand::Put { puts, remove, wish } => {
             let puts = puts.into_iter().map(|(name, path)| Ask::Put(name, path));
-            (puts.chain(remove.into_iter().map(Ask::Remove)).collect::<Vec<_>>(), wish)
+            (puts.chain(remove.into_iter().map(Ask::Remove)).collect::<Vec<_>>(), None, wish)
         }
-        ProposeCommand::Remove { names, wish } => (names.into_iter().map(Ask::Remove).collect(), wish),
+        ProposeCommand::Remove { names, wish } => (names.into_iter().map(Ask::Remove).collect(), None, wish),
+        ProposeCommand::Policy { file, wish } => (Vec::new(), Some(policy_paper::read_to_propose(&file)?), wish),
     };
     let pin = read_pin(&args.pin)?;
     let folder = args.common.as_ref().or(args.media.as_ref()).ok_or_else(|| Problem::usage("--common DIR expected with --out"))?;
@@ -164,7 +178,10 @@ pub fn propose(command: ProposeCommand, out: &mut Output) -> Outcomes<Exit> {
         note: args.note.clone(),
         home: home_of(&args.pin),
     };
-    let proposed = proposing::propose(&wish, &key)?;
+    let (proposed, policy_lines) = match policy {
+        None => (proposing::propose(&wish, &key)?, Vec::new()),
+        Some(policy) => policy_paper::propose(&wish, policy, &key)?,
+    };
     let exported = match (&args.media, &args.out) {
         (Some(medium), _) => export_to_medium(&proposed, medium).map(|path| medium.join(path)),
         (None, Some(file)) => export_to_file(&proposed, file).map(|()| file.clone()),
@@ -178,18 +195,23 @@ pub fn propose(command: ProposeCommand, out: &mut Output) -> Outcomes<Exit> {
         .map_err(|problem| {
             problem.advising("propose again to another medium; should both papers arrive, the second is refused and harms nobody")
         })?;
-    show_proposed(&proposed, &path, out);
+    show_proposed(&proposed, &policy_lines, &path, out);
     Ok(Exit::Done)
 }
 
-fn show_proposed(proposed: &Proposed, path: &Path, out: &mut Output) {
+fn show_proposed(proposed: &Proposed, policy_lines: &[String], path: &Path, out: &mut Output) {
     let proposal = &proposed.proposal;
     out.line(format!("proposed {}, on {}", words::paper(&proposed.pid, proposal), words::head(&proposal.base)));
     for operation in &proposal.operations {
         out.line(format!("    {}", words::operation(operation)));
     }
+    policy_lines.iter().for_each(|line| out.line(line));
     out.line(format!("paper    sha256:{}", proposed.pid));
     out.line(format!("wrote    {}, with {} of content", path.display(), words::count(proposed.objects.len(), "file")));
+    if !policy_lines.is_empty() {
+        out.line("next     have those missing run: tabellion approve FILE --common DIR --pin FILE; then");
+        return out.line("         take it to the witness, who confirms it by the paper's id: read it to them");
+    }
     out.line("next     take it to the witness; tabellion collect tells you later what became of it");
 }
 
@@ -198,6 +220,7 @@ pub fn approve(args: ApproveArgs, out: &mut Output) -> Outcomes<Exit> {
     let to_approve = read_for_approval(&args.file)?;
     let beside = if args.file.ends_with(PAYLOAD_FILE) { args.file.with_file_name("charter.cose") } else { args.file.clone() };
     let target = args.out.clone().unwrap_or(beside);
+    let common = policy_paper::common_of(args.common.as_deref(), &args.pin)?;
     for pending in &to_approve.papers {
         match &pending.what {
             Approvable::Proposal(proposal) => {
@@ -210,18 +233,20 @@ pub fn approve(args: ApproveArgs, out: &mut Output) -> Outcomes<Exit> {
                 if let Some(note) = &proposal.note {
                     out.line(format!("    {} wrote: {}", proposal.author, note.as_str()));
                 }
+                policy_paper::show(proposal, pending.envelope(), common.as_ref(), out)?;
             }
             Approvable::Charter(charter) => show_charter(charter, out),
         }
-        out.line(format!("signed   so far by {}", signed_so_far(pending, &target)?));
+        out.line(format!("signed   so far by {}", signed_so_far(pending, common.as_ref(), &target)?));
     }
     out.flush();
     if !args.yes && !agreed()? {
         return Err(Fault::new(Rule::ConfirmationMissing, "the answer was not yes; yes expected")).unchanged(|| UNSIGNED.into());
     }
     let key = unlock(&args.key, &args.passphrase)?;
+    policy_paper::check_key(&to_approve.papers, common.as_ref(), &key)?;
     approving::approve(&to_approve, &key, &target)?;
-    show_added(&to_approve.papers, &key, &target, out)?;
+    show_added(&to_approve.papers, common.as_ref(), &key, &target, out)?;
     out.line(format!("wrote    {}", target.display()));
     match to_approve.papers.first().map(|pending| &pending.what) {
         Some(Approvable::Charter(_)) => {
@@ -233,10 +258,10 @@ pub fn approve(args: ApproveArgs, out: &mut Output) -> Outcomes<Exit> {
 }
 
 /// Whose signature was added; under a charter also how many of its governors' are there now, and whose are missing.
-fn show_added(papers: &[Pending], key: &MemberKey, target: &Path, out: &mut Output) -> Outcomes<()> {
+fn show_added(papers: &[Pending], common: Option<&CheckedFolder>, key: &MemberKey, target: &Path, out: &mut Output) -> Outcomes<()> {
     if !papers.iter().any(|pending| matches!(pending.what, Approvable::Charter(_))) {
-        out.line(format!("added    the signature of {}", key.kid().short()));
-        return Ok(());
+        out.line(format!("added    the signature of {}", policy_paper::signer_name(papers, common, &key.kid())));
+        return policy_paper::show_after_signing(papers, common, target, out);
     }
     let (charter, _, _, tally) = charter::tally(&files::read(target)?)?;
     let name = charter.policy.keyring().get(&key.kid()).map_or(key.kid().short(), |key| key.member.to_string());
@@ -247,11 +272,11 @@ fn show_added(papers: &[Pending], key: &MemberKey, target: &Path, out: &mut Outp
 }
 
 /// Who has signed, by name where a charter's policy names the key.
-fn signed_so_far(pending: &Pending, target: &Path) -> Outcomes<String> {
+fn signed_so_far(pending: &Pending, common: Option<&CheckedFolder>, target: &Path) -> Outcomes<String> {
     let signers = approving::existing_signers(pending, target)?;
     let keyring = match &pending.what {
         Approvable::Charter(charter) => charter.policy.keyring(),
-        Approvable::Proposal(_) => Keyring::default(),
+        Approvable::Proposal(proposal) => policy_paper::keyring_of(proposal, common),
     };
     let name = |kid: &Kid| keyring.get(kid).map_or(kid.short(), |key| key.member.to_string());
     let names: Vec<String> = signers.iter().map(|signer| name(&signer.kid)).collect();

@@ -28,6 +28,7 @@ use crate::run::words;
 use super::argument;
 use super::output::{Output, narrate};
 use super::passphrase::PassphraseArgs;
+use super::policy_paper::paper_lines;
 use super::proposer::{parse_pid, show_charter};
 
 /// `tabellion witness …`
@@ -245,10 +246,9 @@ impl Operator for Attendant<'_> {
             if let Ok(proposal) = Proposal::from_cbor(&ruling.envelope.payload) {
                 narrate(&format!("  {:9} {}", label(ruling), words::paper(&ruling.pid, &proposal)));
             }
-            let sets_policy = ruling.record.as_ref().is_some_and(|record| record.kind == RecordKind::Policy);
-            if sets_policy && !self.args.confirm.contains(&ruling.pid) {
-                return self.confirm_policy(&ruling.pid);
-            }
+            let is_refused = ruling.verdict.outcome() == Some(Outcome::Refused);
+            let policy = plan.policies().iter().filter(|paper| paper.pid == ruling.pid && !is_refused);
+            policy.flat_map(paper_lines).for_each(|line| narrate(&format!("            {line}")));
         }
         let (shown, left_out) = words::of_each_rule(bag.listed(), |listed| listed.fault.rule, self.args.verbose);
         for listed in shown {
@@ -257,24 +257,53 @@ impl Operator for Attendant<'_> {
         for (rule, count) in left_out {
             narrate(&format!("  listed    {count} more [{rule}]"));
         }
+        let policies = plan.rulings().iter().filter(|ruling| sets_policy(ruling));
+        let mut confirmed = policies.map(|ruling| self.confirm_policy(&ruling.pid)).collect::<Checked<Vec<String>>>()?;
         if self.args.yes {
-            return Ok("--yes".into());
+            confirmed.push("--yes".into());
+            return Ok(confirmed.join(", "));
         }
         let number = plan.after().number;
         let prompt = format!("Common would be at {}. Type that number to commit", words::head(&plan.after()));
         let typed = self.ask(&format!("the new number, {number}"), &prompt)?;
-        if parse_decimal(&typed) == Some(number) {
-            return Ok(format!("typed {number}"));
+        if parse_decimal(&typed) != Some(number) {
+            return Err(Fault::new(Rule::ConfirmationMissing, format!("{typed:?} typed; {number} expected")));
         }
-        Err(Fault::new(Rule::ConfirmationMissing, format!("{typed:?} typed; {number} expected")))
+        confirmed.push(format!("typed {number}"));
+        Ok(confirmed.join(", "))
     }
 }
 
 impl Attendant<'_> {
+    /// A policy is confirmed by its paper's id: given beforehand, or its first digits typed from what the governors read to the operator.
+    /// A habit of typing yes confirms nothing.
     fn confirm_policy(&self, pid: &Pid) -> Checked<String> {
-        let found = format!("paper sha256:{pid} would put a new policy in force; --confirm sha256:{pid} expected");
-        Err(Fault::new(Rule::ConfirmationMissing, found))
+        if self.args.confirm.contains(pid) {
+            return Ok(format!("--confirm sha256:{pid}"));
+        }
+        if self.args.yes || !std::io::stdin().is_terminal() {
+            let found = format!("paper sha256:{pid} would put a new policy in force; --confirm sha256:{pid} expected");
+            return Err(Fault::new(Rule::ConfirmationMissing, found));
+        }
+        let prompt =
+            "A paper would put a new policy in force, as shown above. Type the first 8 digits of its id, as the governors read them to you";
+        let typed = self.ask("the id of the policy's paper", prompt)?;
+        if is_beginning(&typed, pid) {
+            return Ok(format!("typed {typed} for sha256:{pid}"));
+        }
+        Err(Fault::new(Rule::ConfirmationMissing, format!("{typed:?} typed; the first 8 digits of sha256:{pid} expected")))
     }
+}
+
+/// Whether what was typed is the beginning of an id, 8 digits at least.
+fn is_beginning(typed: &str, pid: &Pid) -> bool {
+    let digits = typed.strip_prefix("sha256:").unwrap_or(typed);
+    digits.len() >= 8 && pid.hex().starts_with(digits)
+}
+
+/// Whether a ruling puts a new policy in force.
+fn sets_policy(ruling: &Ruling) -> bool {
+    ruling.record.as_ref().is_some_and(|record| record.kind == RecordKind::Policy)
 }
 
 fn label(ruling: &Ruling) -> String {
@@ -414,6 +443,22 @@ fn status(ledger: &Path, fingerprint_only: bool, head_only: bool, out: &mut Outp
         Some(reason) => {
             out.line(format!("HALTED   {reason}"));
             Ok(Exit::Halted)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_policy_is_confirmed_by_eight_digits_of_its_id_and_by_no_yes() {
+        let pid = Hash([0xab; 32]);
+        for typed in ["abababab", "ababababab", "sha256:abababab"] {
+            assert!(is_beginning(typed, &pid), "{typed}");
+        }
+        for typed in ["", "yes", "abababa", "sha256:abababa", "abababac", "ABABABAB", &"ab".repeat(33)] {
+            assert!(!is_beginning(typed, &pid), "{typed}");
         }
     }
 }

@@ -112,6 +112,26 @@ impl Common {
         self.policy.as_ref().ok_or_else(|| Fault::new(Rule::ProofFails, "no record found; the charter expected"))
     }
 
+    /// Each policy that was ever in force, with the number that put it in force; the charter's first.
+    pub fn policies(&self) -> impl DoubleEndedIterator<Item = (u64, &Policy)> {
+        let first = self.charter.iter().map(|charter| (1, &charter.policy));
+        first.chain(self.pages.iter().filter_map(|page| Some((page.record.number, page.proposal.as_ref()?.sets_policy()?))))
+    }
+
+    /// The policy in force after number `number`: the one that judges the papers of the next session.
+    ///
+    /// # Errors
+    /// As [`Common::charter`].
+    pub fn policy_at(&self, number: u64) -> Checked<&Policy> {
+        let last = self.policies().rev().find(|(since, _)| *since <= number).map(|(_, policy)| policy);
+        last.ok_or_else(|| Fault::new(Rule::ProofFails, "no record found; the charter expected"))
+    }
+
+    /// Every name and key that was ever given to somebody.
+    pub fn roll(&self) -> &Roll {
+        &self.roll
+    }
+
     /// Keys of the policy in force.
     pub fn keyring(&self) -> &Keyring {
         &self.keyring

@@ -10,7 +10,7 @@ use super::limits::HELD_PER_AUTHOR_MAX;
 use super::objects::Inside;
 use super::policy::{Content, Policy, check_size};
 use super::proposal::{Entry, Expect, Operation};
-use super::quorum;
+use super::quorum::{self, Approval, Side};
 use super::rules::{Fault, Rule};
 use super::state::State;
 use super::tree::Log;
@@ -278,15 +278,30 @@ fn plain_word(word: &str) -> &str {
 }
 
 fn threshold_not_met(desk: &Desk<'_>, paper: &Paper) -> Option<Detail> {
-    quorum::groups_of(desk.policy, &paper.proposal).into_iter().find_map(|(policy, group)| {
-        let coming = (!std::ptr::eq(policy, desk.policy)).then(|| policy.keyring());
-        let signed = quorum::signed_by(coming.as_ref().unwrap_or(desk.keyring), &paper.valid);
-        let tally = quorum::count(policy, group, &signed);
-        let (have, need) = (tally.have.to_string(), tally.need.to_string());
-        let mut words = vec!["group", group.as_str(), "have", &have, "need", &need, "missing"];
+    let approvals = quorum::approvals(desk.policy, desk.keyring, &paper.proposal, &paper.valid);
+    let open = approvals.iter().find(|approval| !approval.tally.is_met())?;
+    if let [old, new] = approvals.as_slice()
+        && new.by == Side::Coming
+    {
+        return Some(both_sides(old, new));
+    }
+    let (have, need) = (open.tally.have.to_string(), open.tally.need.to_string());
+    let mut words = vec!["group", open.group.as_str(), "have", &have, "need", &need, "missing"];
+    words.extend(open.tally.missing.iter().map(Party::as_str));
+    Some(Detail::of(&words))
+}
+
+/// A policy is counted twice, and both counts are told. The numbers stand before the names, which a detail may have no room for.
+fn both_sides(old: &Approval, new: &Approval) -> Detail {
+    let numbers = [old.tally.have, old.tally.need, new.tally.have, new.tally.need].map(|number| number.to_string());
+    let [old_have, old_need, new_have, new_need] = numbers.each_ref().map(String::as_str);
+    let mut words = vec!["old.group", old.group.as_str(), "old.have", old_have, "old.need", old_need];
+    words.extend(["new.group", new.group.as_str(), "new.have", new_have, "new.need", new_need]);
+    for (key, tally) in [("old.missing", &old.tally), ("new.missing", &new.tally)] {
+        words.extend((!tally.missing.is_empty()).then_some(key));
         words.extend(tally.missing.iter().map(Party::as_str));
-        (!tally.is_met()).then(|| Detail::of(&words))
-    })
+    }
+    Detail::of(&words)
 }
 
 fn base_ahead(desk: &Desk<'_>, paper: &Paper) -> Option<Detail> {

@@ -6,7 +6,7 @@ use ed25519_dalek::VerifyingKey;
 
 use super::cose::enrollable_key;
 use super::ids::{Kid, Party, kid_of};
-use super::policy::Policy;
+use super::policy::{Policy, show_key_short};
 use super::rules::{Checked, Fault, Rule};
 
 impl Policy {
@@ -76,7 +76,8 @@ impl Roll {
         }
     }
 
-    /// Checks that `next` gives no key to another member than before, and no name that left `current` to somebody new.
+    /// Checks that `next` gives no key to another member than before, no name that left `current` to somebody new, and no member's name to a
+    /// group.
     ///
     /// # Errors
     /// `policy-unsound` with the name or key.
@@ -84,7 +85,7 @@ impl Roll {
         for member in &next.members {
             for key in &member.keys {
                 if let Some(owner) = self.owners.get(&key.public).filter(|owner| **owner != member.name) {
-                    let reason = format!("key ed25519:{} belonged to {owner} and is given to {}", hex::encode(key.public), member.name);
+                    let reason = format!("key {} belonged to {owner} and is given to {}", show_key_short(&key.public), member.name);
                     return Err(Fault::new(Rule::PolicyUnsound, reason));
                 }
             }
@@ -93,6 +94,10 @@ impl Roll {
                 let reason = format!("the name {} left the policy and comes back with none of the keys it had", member.name);
                 return Err(Fault::new(Rule::PolicyUnsound, reason));
             }
+        }
+        if let Some(group) = next.groups.iter().find(|group| self.names.contains_key(&group.name)) {
+            let reason = format!("the name {} belonged to a member and is given to a group", group.name);
+            return Err(Fault::new(Rule::PolicyUnsound, reason));
         }
         Ok(())
     }

@@ -205,7 +205,7 @@ impl<'a> Note<'a> {
     /// How many lines bear this name, whatever their key id: a checkpoint of a log has one, at a rotation of its key two.
     ///
     /// # Source
-    /// SPEC 4.4, 4.11.
+    /// SPEC 4.4, 4.12.
     pub fn lines_of(&self, name: &Origin) -> usize {
         self.lines.iter().filter(|line| line.name == name.as_str()).count()
     }

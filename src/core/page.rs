@@ -76,12 +76,13 @@ pub(super) fn turn(record: Record, envelope: Envelope, origin: &Origin, policy: 
     if proposal.origin != *origin {
         return Err(fails(number, "paper for", &proposal.origin, origin));
     }
-    let signed_by = check_signatures(number, policy, keyring, &proposal, &envelope)?;
     let new_policy = proposal.sets_policy();
+    // Before its groups are counted: only those of a sound policy are known to end.
+    new_policy.map_or(Ok(()), Policy::check_sound)?;
+    let signed_by = check_signatures(number, policy, keyring, &proposal, &envelope)?;
     if record.new_policy != new_policy.map(Policy::hash) {
         return Err(fails(number, "new policy", "another", "the paper's"));
     }
-    new_policy.map_or(Ok(()), Policy::check_sound)?;
     Ok(Page { record, envelope, proposal: Some(proposal), signed_by })
 }
 
@@ -100,13 +101,9 @@ fn check_signatures(number: u64, policy: &Policy, keyring: &Keyring, proposal: &
     if !signed.contains(&proposal.author) {
         return Err(fails(number, "signatures without", &proposal.author, "the author's"));
     }
-    for (by, group) in quorum::groups_of(policy, proposal) {
-        let tally = match std::ptr::eq(by, policy) {
-            true => quorum::count(by, group, &signed),
-            false => quorum::count(by, group, &quorum::signed_by(&coming, &valid)),
-        };
-        if !tally.is_met() {
-            return Err(fails(number, "approvals", format_args!("{} of {group}", tally.have), tally.need));
+    for approval in quorum::approvals(policy, keyring, proposal, &valid) {
+        if !approval.tally.is_met() {
+            return Err(fails(number, "approvals", format_args!("{} of {}", approval.tally.have, approval.group), approval.tally.need));
         }
     }
     let all: BTreeSet<&Party> = signed.into_iter().chain(quorum::signed_by(&coming, &valid)).collect();

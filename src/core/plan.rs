@@ -5,6 +5,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use serde::Serialize;
+
 use super::batch::{Batch, Paper};
 use super::books::{Books, apply};
 use super::cbor::{Canonical, Writer};
@@ -14,6 +16,8 @@ use super::judge::{self, Desk};
 use super::objects::Rows;
 use super::payload::{Held, Opened, Ruling, judged_hash};
 use super::policy::Policy;
+use super::policy_change::{PolicyChange, compare};
+use super::quorum::{self, Approval};
 use super::record::{Record, RecordKind};
 use super::rules::{Checked, Rule};
 use super::state::State;
@@ -30,9 +34,27 @@ pub struct Plan {
     state: State,
     pack: Vec<Hash>,
     keep: Vec<Hash>,
+    policies: Vec<PolicyPaper>,
+}
+
+/// A paper of a session that would set a sound policy: what people compare before they confirm it. Nothing of it is signed or hashed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct PolicyPaper {
+    /// Its id.
+    #[serde(skip)]
+    pub pid: Pid,
+    /// How the governors in force and those to come stand.
+    pub approvals: Vec<Approval>,
+    /// What would change.
+    pub change: PolicyChange,
 }
 
 impl Plan {
+    /// The papers that would set a policy, in the order judged, whatever their verdict; one that is not sound is left out.
+    pub fn policies(&self) -> &[PolicyPaper] {
+        &self.policies
+    }
+
     /// What the session opens with.
     pub fn opened(&self) -> &Opened {
         &self.opened
@@ -237,7 +259,20 @@ impl<'a> Planner<'a> {
             plan_digest: digest(self.session, after, &self.desk.state, &self.rulings),
         };
         let (pack, keep) = (pack.into_iter().collect(), keep.into_iter().collect());
-        Ok(Plan { opened, rulings: self.rulings, after, state: self.desk.state, pack, keep })
+        let policies = self.policies();
+        Ok(Plan { opened, rulings: self.rulings, after, state: self.desk.state, pack, keep, policies })
+    }
+
+    fn policies(&self) -> Vec<PolicyPaper> {
+        let Desk { policy, keyring, state, .. } = &self.desk;
+        let mut out = Vec::new();
+        for paper in self.rulings.iter().filter_map(|ruling| self.batch.papers().get(&ruling.pid)) {
+            if let Some(next) = paper.proposal.sets_policy().filter(|next| next.check_sound().is_ok()) {
+                let approvals = quorum::approvals(policy, keyring, &paper.proposal, &paper.valid);
+                out.push(PolicyPaper { pid: paper.pid, approvals, change: compare(policy, next, Some(state)) });
+            }
+        }
+        out
     }
 }
 
@@ -292,5 +327,5 @@ pub fn found(charter: &super::charter::VerifiedCharter, time: Option<u64>) -> Ch
     let rulings = vec![ruling];
     let plan_digest = digest(0, after, &State::default(), &rulings);
     let opened = Opened { session: 0, before, policy, judged, time, plan_digest };
-    Ok(Plan { opened, rulings, after, state: State::default(), pack: Vec::new(), keep: Vec::new() })
+    Ok(Plan { opened, rulings, after, state: State::default(), pack: Vec::new(), keep: Vec::new(), policies: Vec::new() })
 }

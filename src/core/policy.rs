@@ -1,11 +1,10 @@
 //! The policy: who may change what, with whose approval (SPEC 3.9).
 //!
-//! Well-formed is what decodes; *sound* is what [`Policy::check_sound`] lets pass. Only a sound policy is ever in force.
+//! Well-formed is what decodes; *sound* is what [`Policy::check_sound`] lets pass ([`super::soundness`]). Only a sound policy is ever in force.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use super::cbor::{Canonical, Reader, Writer};
-use super::cose::enrollable_key;
 use super::ids::{Hash, Name, Party, Prefix};
 use super::limits::{
     GROUP_DEPTH_MAX, GROUPS_MAX, MEMBER_KEYS_MAX, MEMBERS_MAX, OBJECT_BYTES_MAX, POLICY_BYTES_MAX, POLICY_RULES_MAX, SESSION_PAPERS_MAX,
@@ -148,93 +147,6 @@ impl Policy {
     /// Whether `author` may propose under `rule`.
     pub fn may_propose(&self, rule: &PrefixRule, author: &Party) -> bool {
         rule.members.contains(author) || rule.groups.iter().any(|group| self.expand(group).contains(author))
-    }
-
-    /// SPEC 3.9: refuses a policy that contradicts itself, counts a person twice, or would lock everyone out.
-    ///
-    /// # Errors
-    /// `policy-unsound` with the first reason.
-    pub fn check_sound(&self) -> Checked<()> {
-        let unsound = |reason: String| Err(Fault::new(Rule::PolicyUnsound, reason));
-        if let Some(name) = self.groups.iter().map(|group| &group.name).find(|name| self.member(name).is_some()) {
-            return unsound(format!("{name} is the name of a member and of a group"));
-        }
-        let mut owners = BTreeMap::new();
-        for member in &self.members {
-            for key in &member.keys {
-                enrollable_key(&key.public).map_err(|fault| Fault::new(Rule::PolicyUnsound, fault.found))?;
-                if let Some(owner) = owners.insert(key.public, &member.name) {
-                    return unsound(format!("key ed25519:{} stands twice, with {owner} and with {}", hex::encode(key.public), member.name));
-                }
-            }
-        }
-        if let Some(name) = self.too_deep() {
-            return unsound(format!("group {name}: deeper than {GROUP_DEPTH_MAX}, or a cycle"));
-        }
-        for group in &self.groups {
-            self.check_group(group)?;
-        }
-        for rule in &self.rules {
-            let who = rule.members.iter().map(|name| (name, self.member(name).is_some()));
-            let groups = rule.groups.iter().chain(&rule.approve).map(|name| (name, self.group(name).is_some()));
-            if let Some((name, _)) = who.chain(groups).find(|(_, exists)| !exists) {
-                return unsound(format!("rule {} names {name}, which does not exist", rule.prefix));
-            }
-        }
-        if self.group(&self.governors).is_none() {
-            return unsound(format!("the governors' group {} does not exist", self.governors));
-        }
-        Ok(())
-    }
-
-    fn check_group(&self, group: &Group) -> Checked<()> {
-        let unsound = |reason: String| Err(Fault::new(Rule::PolicyUnsound, format!("group {}: {reason}", group.name)));
-        let inner = group.members.iter().map(|name| (name, self.member(name).is_some()));
-        let inner = inner.chain(group.groups.iter().map(|name| (name, self.group(name).is_some())));
-        for (name, exists) in inner {
-            if !exists {
-                return unsound(format!("{name} does not exist"));
-            }
-        }
-        if group.members.is_empty() && group.groups.is_empty() {
-            return unsound("it holds nobody".into());
-        }
-        if let Some(member) = self.first_twice(group) {
-            return unsound(format!("{member} stands in it twice"));
-        }
-        let able = |name: &&Party| self.member(name).is_some_and(|member| member.keys.iter().any(|key| key.active));
-        let (able, inner) = (group.members.iter().filter(able).count(), group.groups.len());
-        // Inner groups are sound too and share no member, so each part counted here can be satisfied together with all others.
-        if group.k == 0 || group.k > (able + inner) as u64 {
-            return unsound(format!("k is {}; it has {able} members with an active key, and {inner} groups", group.k));
-        }
-        Ok(())
-    }
-
-    /// A group that nests deeper than it may, or stands in itself. Each pass settles one more level, so the work is bounded whatever
-    /// a stranger wrote: 5 passes over at most 64 groups of 64.
-    fn too_deep(&self) -> Option<&Party> {
-        let mut depths: BTreeMap<&Party, usize> = self.groups.iter().map(|group| (&group.name, 1)).collect();
-        for _ in 0..=GROUP_DEPTH_MAX {
-            for group in &self.groups {
-                let below = group.groups.iter().filter_map(|inner| depths.get(inner)).max().copied().unwrap_or(0);
-                depths.insert(&group.name, (below + 1).min(GROUP_DEPTH_MAX + 1));
-            }
-        }
-        depths.into_iter().find(|(_, depth)| *depth > GROUP_DEPTH_MAX).map(|(name, _)| name)
-    }
-
-    /// A member or group that the expansion of a group reaches twice; a group reached twice brings its members twice. Call it when
-    /// [`Policy::too_deep`] found nothing: it ends at the first repetition, so it visits each member and group once at most.
-    fn first_twice<'a>(&'a self, group: &'a Group) -> Option<&'a Party> {
-        let (mut seen, mut open) = (BTreeSet::new(), vec![group]);
-        while let Some(group) = open.pop() {
-            if let Some(again) = group.members.iter().chain(&group.groups).find(|name| !seen.insert(*name)) {
-                return Some(again);
-            }
-            open.extend(group.groups.iter().filter_map(|inner| self.group(inner)));
-        }
-        None
     }
 }
 
@@ -404,6 +316,16 @@ impl Canonical for Policy {
         ascending(r, "rules", &policy.rules.iter().map(|rule| &rule.prefix).collect::<Vec<_>>())?;
         Ok(policy)
     }
+}
+
+/// A public key as people write it: `ed25519:` and 64 hex digits.
+pub fn show_key(public: &[u8; 32]) -> String {
+    format!("ed25519:{}", hex::encode(public))
+}
+
+/// A public key where there is little room: `ed25519:` and the first 16 hex digits.
+pub fn show_key_short(public: &[u8; 32]) -> String {
+    format!("ed25519:{}", hex::encode(&public[..8]))
 }
 
 /// Whether a policy's bytes fit its bound.

@@ -124,7 +124,7 @@ rules! {
     AuthorUnsigned "author-unsigned" Verify Listed "no valid signature by an active key of the author is in the envelope" "author found expected" "it binds nothing, the genuine paper can still come; the author signs with an active key: tabellion propose";
     SignatureInvalid "signature-invalid" Verify Listed "a signature does not verify over the bytes received" "kid" "the paper or the signature was changed on the way; bring the genuine one";
     SignatureStranger "signature-stranger" Verify Listed "a signature by a key that no member has active" "kid" "nothing to do; it was dropped and counts for nothing";
-    PolicyUnsound "policy-unsound" Policy Stop "the policy contradicts itself or would lock everyone out" "reason" "mend the policy file and check it again";
+    PolicyUnsound "policy-unsound" Policy Stop "the policy cannot be read, contradicts itself, or would lock everyone out" "reason" "mend the policy file and check it again";
     CharterUnsigned "charter-unsigned" Policy Stop "the charter does not carry the quorum of its own governors" "group have need missing" "have the missing governors run: tabellion approve charter.payload, and found again";
     AuthorNotActive "author-not-active" Judge Refused "none of the author's signatures is by a key active now" "author" "the author signs a new paper with an active key";
     SequenceTaken "sequence-taken" Judge Refused "another paper of this author bound this sequence number first" "sequence by" "propose again; tabellion takes the next free number";
@@ -141,7 +141,7 @@ rules! {
     ExpectationFailed "expectation-failed" Judge Refused "the entry is not what the author expected to find there" "name found expected" "advance the pin, look at what came in between, and propose again";
     NoEffect "no-effect" Judge Refused "an operation would change nothing" "name" "leave the operation out; Common already says so";
     PolicyFault "policy-fault" Judge Refused "the new policy is not sound or reuses a name or key" "reason" "mend the policy and propose it again";
-    ThresholdNotMet "threshold-not-met" Judge Pending "approvals are missing" "group have need missing" "have those named run: tabellion approve FILE, and bring the result to any later session";
+    ThresholdNotMet "threshold-not-met" Judge Pending "approvals are missing" "group have need missing | old.group old.have old.need new.group new.have new.need old.missing new.missing" "have those named run: tabellion approve FILE, and bring the result to any later session";
     BaseAhead "base-ahead" Judge Deferred "the author has seen a later number than this desk" "base head" "ask the author for that checkpoint and compare it before anything else";
     DependencyOpen "dependency-open" Judge Deferred "a paper it must follow has no verdict yet" "after" "bring that paper";
     ObjectMissing "object-missing" Judge Deferred "content that its rule requires was not on any medium" "name object" "bring a bundle with the content";

@@ -140,6 +140,12 @@ pub fn verify(parsed: Parsed, enrolment: &Enrolment<'_>) -> Checked<(Verified, V
     Ok((Verified { pid, payload: envelope.payload, proposal, valid }, dropped))
 }
 
+/// The signatures of an envelope that are valid by a key active in one of these, for showing how a paper stands before it is brought.
+pub fn valid_signatures(envelope: &Envelope, keyring: &Keyring, coming: &Keyring) -> Valid {
+    let valid = envelope.signers.iter().filter(|signer| check_signer(signer, envelope, keyring, coming).is_ok());
+    valid.map(|signer| (signer.kid, signer.signature)).collect()
+}
+
 fn check_signer(signer: &Signer, envelope: &Envelope, keyring: &Keyring, coming: &Keyring) -> Checked<()> {
     let Some(key) = keyring.active(&signer.kid).or_else(|| coming.active(&signer.kid)) else {
         return Err(Fault::new(Rule::SignatureStranger, format!("key id {}", signer.kid.short())));

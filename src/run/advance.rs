@@ -1,4 +1,4 @@
-//! Moving a pin forward over any distance (SPEC 4.11): never back, never past a step that was not verified.
+//! Moving a pin forward over any distance (SPEC 4.12): never back, never past a step that was not verified.
 //!
 //! The newest checkpoint must be signed by the pinned key, and a proof of consistency, made from a few tiles, must show that it continues the
 //! pin. How many pages lie between does not matter for that: from common@5 to common@1000000 it is a proof of some 20 hashes.
@@ -108,7 +108,7 @@ pub(super) fn signed_at(folder: &Folder, number: u64, newest: (&Head, String), p
     Ok((head, checkpoint))
 }
 
-/// SPEC 4.11: exactly one signature line bears the origin as its name.
+/// SPEC 4.12: exactly one signature line bears the origin as its name.
 fn check_one_key(checkpoint: &str, pin: &Pin, number: u64) -> Checked<()> {
     let found = Note::parse(checkpoint.as_bytes())?.lines_of(&pin.origin);
     if found == 1 {

@@ -38,6 +38,11 @@ pub struct Pending {
 }
 
 impl Pending {
+    /// The envelope as it was read.
+    pub fn envelope(&self) -> &Envelope {
+        &self.envelope
+    }
+
     /// The id of what would be signed.
     pub fn pid(&self) -> Pid {
         self.envelope.pid()

@@ -314,7 +314,7 @@ impl Folder {
         Ok(())
     }
 
-    /// The pages from a pin to `to`, checked without those before it (SPEC 4.11).
+    /// The pages from a pin to `to`, checked without those before it (SPEC 4.12).
     ///
     /// # Errors
     /// Those of [`Stretch::begin`] and [`Stretch::push`]; `proof-fails` when the pages do not lead to `to`; `folder-incomplete`.

@@ -34,9 +34,12 @@ pub mod home;
 #[cfg(feature = "desk")]
 pub mod objects;
 pub mod packs;
+pub mod policy_file;
 pub mod problem;
 #[cfg(feature = "desk")]
 pub mod propose;
+#[cfg(feature = "desk")]
+pub mod propose_policy;
 pub mod prove;
 #[cfg(feature = "desk")]
 pub mod session;

@@ -118,7 +118,7 @@ fn operation(ask: &Ask, wish: &Wish<'_>, state: &State, objects: &mut BTreeMap<H
 }
 
 /// The next free sequence number: above every number this author used in Common or in the papers kept here.
-fn next_sequence(wish: &Wish<'_>, author: &Party) -> Checked<u64> {
+pub(super) fn next_sequence(wish: &Wish<'_>, author: &Party) -> Checked<u64> {
     let published = wish.common.common.pages().iter().filter_map(|page| page.proposal.as_ref());
     let own = home::papers(&wish.home)?;
     let own = own.iter().map(|(_, parsed)| parsed.proposal());

@@ -86,6 +86,15 @@ fn sentence(rule: Rule, values: &BTreeMap<String, String>) -> Option<String> {
     let get = |key: &str| values.get(key).map(String::as_str);
     let is = |found: &str, expected: &str| format!("{found}; expected {expected}");
     Some(match rule {
+        Rule::ThresholdNotMet if get("old.group").is_some() => {
+            let side = |which: &str, key: &str| values.get(&format!("{which}.{key}")).map(String::as_str);
+            let stands = |which: &str| {
+                let (have, need, group) = (side(which, "have")?, side(which, "need")?, side(which, "group")?);
+                let missing = side(which, "missing").map(|names| format!("not signed by {}", names.replace(' ', ", ")));
+                Some(format!("{have} of {need} in {group}, {}", missing.unwrap_or("complete".into())))
+            };
+            format!("under the policy in force: {}; under the new policy: {}", stands("old")?, stands("new")?)
+        }
         Rule::ThresholdNotMet => {
             let missing = get("missing").filter(|missing| !missing.is_empty()).unwrap_or("nobody").replace(' ', ", ");
             format!("{} of the {} approvals that group {} needs; not signed by {missing}", get("have")?, get("need")?, get("group")?)
@@ -132,6 +141,9 @@ fn sentence(rule: Rule, values: &BTreeMap<String, String>) -> Option<String> {
         Rule::ExpectationFailed if get("found") == Some("absent") && get("name").is_some() => {
             format!("{} does not exist; the paper expected {}", get("name")?, get("expected")?)
         }
+        Rule::ExpectationFailed if get("name").is_none() => {
+            format!("the policy in force is {}; the paper expected {}", get("found")?, get("expected")?)
+        }
         _ => match get("name") {
             Some(name) => format!("{name} is {}", is(get("found")?, get("expected")?)),
             None => is(get("found")?, get("expected")?),
@@ -176,6 +188,14 @@ mod tests {
         assert_eq!(text, "tools/editor exists already, as sha256:5c0211aa00000000; the paper expected none");
         let text = found(Rule::ThresholdNotMet, "group release have 1 need 2 missing carol james");
         assert_eq!(text, "1 of the 2 approvals that group release needs; not signed by carol, james");
+        let text = found(
+            Rule::ThresholdNotMet,
+            "old.group board old.have 2 old.need 2 new.group council new.have 0 new.need 1 new.missing dave erin",
+        );
+        assert_eq!(
+            text,
+            "under the policy in force: 2 of 2 in board, complete; under the new policy: 0 of 1 in council, not signed by dave, erin"
+        );
         assert_eq!(found(Rule::NoRule, "name docs/a"), "docs/a, which begins with no prefix of the policy");
         let text = found(Rule::BaseRootMismatch, "base 3 found sha256:aa expected sha256:bb");
         assert_eq!(text, "root sha256:aa cited for common@3; ours is sha256:bb");

@@ -1,0 +1,223 @@
+//! `policy check|show|diff`: what a policy means, whether it is sound, and what changes, in words.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+use serde::Serialize;
+
+use crate::core::cbor::Canonical as _;
+use crate::core::meaning::{Meaning, Warning, meaning};
+use crate::core::need::Need;
+use crate::core::policy::Policy;
+use crate::core::policy_change::{PolicyChange, compare};
+use crate::core::policy_text;
+use crate::core::policy_words::{consequence_words, meaning_words, warning_words};
+use crate::core::rules::{Fault, Rule};
+use crate::run::policy_file::{From, PolicySource, read_file};
+use crate::run::problem::{Exit, Outcomes, Problem};
+
+use super::output::Output;
+
+/// `tabellion policy …`
+#[derive(Subcommand)]
+pub enum PolicyCommand {
+    /// Whether a policy is sound, with every reason if it is not
+    Check(CheckArgs),
+    /// A policy in words: who can publish where, who governs, and what to think about twice
+    Show(ShowArgs),
+    /// What changes when one policy follows another, in words
+    Diff(DiffArgs),
+}
+
+/// `tabellion policy check`
+#[derive(Args)]
+pub struct CheckArgs {
+    /// The policy: TOML, or canonical CBOR
+    file: PathBuf,
+    /// The policy before it, a file or a published folder: may this one follow it?
+    #[arg(long, value_name = "FILE|DIR")]
+    against: Option<PathBuf>,
+    /// The pin to check a published folder from
+    #[arg(long, value_name = "FILE", default_value = "common.pin")]
+    pin: PathBuf,
+}
+
+/// `tabellion policy show`
+#[derive(Args)]
+pub struct ShowArgs {
+    /// A policy, TOML or canonical CBOR, or a published folder
+    what: PathBuf,
+    /// Of a folder: the policy in force after this number, instead of the pinned one
+    #[arg(long, value_name = "N")]
+    at: Option<u64>,
+    /// The pin to check a published folder from
+    #[arg(long, value_name = "FILE", default_value = "common.pin")]
+    pin: PathBuf,
+    /// Print it as TOML; read again it is the same policy
+    #[arg(long)]
+    toml: bool,
+}
+
+/// `tabellion policy diff`
+#[derive(Args)]
+pub struct DiffArgs {
+    /// The policy before: a file, or a published folder
+    old: PathBuf,
+    /// The policy after: a file, or a published folder
+    new: PathBuf,
+    /// The pin to check a published folder from
+    #[arg(long, value_name = "FILE", default_value = "common.pin")]
+    pin: PathBuf,
+}
+
+/// Runs it.
+pub fn policy(command: PolicyCommand, out: &mut Output) -> Outcomes<Exit> {
+    match command {
+        PolicyCommand::Check(args) => check(&args, out),
+        PolicyCommand::Show(args) => show(&args, out),
+        PolicyCommand::Diff(args) => diff(&args, out),
+    }
+}
+
+/// What `policy check` found of a sound policy.
+#[derive(Serialize)]
+struct Checked {
+    file: String,
+    policy: String,
+    bytes: usize,
+    warnings: Vec<Warning>,
+    against: Option<Against>,
+}
+
+/// What it would take to put a policy in force after another.
+#[derive(Serialize)]
+struct Against {
+    before: String,
+    source: String,
+    unchanged: bool,
+    approval_in_force: Need,
+    approval_coming: Need,
+}
+
+impl Checked {
+    fn say(&self, out: &mut Output) {
+        out.line(format!("sound    {}: policy sha256:{}, {} bytes", self.file, self.policy, self.bytes));
+        self.warnings.iter().for_each(|warning| out.line(format!("warning  {}", warning_words(warning))));
+        let Some(against) = &self.against else { return };
+        out.line(format!("against  policy sha256:{} ({}): no name and no key is given to another", against.before, against.source));
+        if against.unchanged {
+            return out.line("same     it is that policy; proposing it would be refused [no-effect]");
+        }
+        out.line(format!("approval under that policy: {}", against.approval_in_force));
+        out.line(format!("         under this policy: {}", against.approval_coming));
+    }
+}
+
+fn check(args: &CheckArgs, out: &mut Output) -> Outcomes<Exit> {
+    let policy = match read_file(&args.file)? {
+        Ok(policy) => policy,
+        Err(reasons) => {
+            let found = match reasons.as_slice() {
+                [only] => only.text(),
+                many => {
+                    many.iter().for_each(|reason| out.line(format!("unsound  {}", reason.text())));
+                    format!("{} reasons, each in a line of its own", many.len())
+                }
+            };
+            return Err(Fault::new(Rule::PolicyUnsound, found).within(args.file.display()).into());
+        }
+    };
+    let mut checked = Checked {
+        file: args.file.display().to_string(),
+        policy: policy.hash().hex(),
+        bytes: policy.to_cbor().len(),
+        warnings: meaning(&policy).warnings,
+        against: None,
+    };
+    if let Some(against) = &args.against {
+        let before = PolicySource::read(against, &args.pin, None)?;
+        before.check_reuse(&policy).map_err(|fault| Problem::from(fault.within(args.file.display())).advising(KEEP_NAMES))?;
+        checked.against = Some(compare_approval(&before, &policy));
+    }
+    checked.say(out);
+    Ok(Exit::Done)
+}
+
+/// What to do about a name or key that was somebody's.
+pub const KEEP_NAMES: &str = "give newcomers names and keys that nobody had; a member who leaves may stay listed with every key retired";
+
+fn compare_approval(before: &PolicySource, policy: &Policy) -> Against {
+    let need = |policy: &Policy| Need::of_group(policy, &policy.governors);
+    Against {
+        before: before.policy.hash().hex(),
+        source: source(before),
+        unchanged: before.policy == *policy,
+        approval_in_force: need(&before.policy),
+        approval_coming: need(policy),
+    }
+}
+
+/// Where a policy came from, in words.
+pub fn source(source: &PolicySource) -> String {
+    match &source.from {
+        From::File => source.path.display().to_string(),
+        From::Folder { number, head, .. } if *number == head.number => {
+            format!("in force after common@{number} in {}", source.path.display())
+        }
+        From::Folder { number, head, .. } => {
+            format!("in force after common@{number} in {}, which goes up to common@{}", source.path.display(), head.number)
+        }
+    }
+}
+
+fn show(args: &ShowArgs, out: &mut Output) -> Outcomes<Exit> {
+    if args.at.is_some() && !args.what.is_dir() {
+        return Err(Problem::usage(format!("--at with {}, which is no published folder", args.what.display())));
+    }
+    let found = PolicySource::read(&args.what, &args.pin, args.at)?;
+    if args.toml {
+        policy_text::print(&found.policy).lines().for_each(|line| out.line(line));
+        return Ok(Exit::Done);
+    }
+    out.line(format!("policy   sha256:{}", found.policy.hash()));
+    out.line(format!("from     {}", source(&found)));
+    say_meaning(&meaning(&found.policy), out);
+    Ok(Exit::Done)
+}
+
+/// A policy in words.
+pub fn say_meaning(meaning: &Meaning, out: &mut Output) {
+    let words = meaning_words(meaning);
+    let width = words.iter().map(|(label, _)| label.len()).max().unwrap_or(0).clamp(8, 24);
+    for (label, sentence) in words {
+        out.line(format!("{label:width$} {sentence}"));
+    }
+}
+
+fn diff(args: &DiffArgs, out: &mut Output) -> Outcomes<Exit> {
+    let old = PolicySource::read(&args.old, &args.pin, None)?;
+    let new = PolicySource::read(&args.new, &args.pin, None)?;
+    out.line(format!("before   policy sha256:{} ({})", old.policy.hash(), source(&old)));
+    out.line(format!("after    policy sha256:{} ({})", new.policy.hash(), source(&new)));
+    if old.policy == new.policy {
+        out.line("same     nothing changes");
+        return Ok(Exit::Done);
+    }
+    change_lines(&compare(&old.policy, &new.policy, old.state())).iter().for_each(|line| out.line(line));
+    // Two folders, or an older number: what follows what is not ours to say.
+    if let Err(fault) = old.check_reuse(&new.policy) {
+        out.line(format!("refused  the second could not follow the first: {}", fault.shown()));
+    }
+    Ok(Exit::Differs)
+}
+
+/// A change of policy, line by line, for results and screens alike.
+pub fn change_lines(change: &PolicyChange) -> Vec<String> {
+    let sentences: Vec<String> = change.consequences.iter().flat_map(consequence_words).collect();
+    let mut out: Vec<String> = sentences.iter().map(|sentence| format!("change   {sentence}")).collect();
+    if out.is_empty() {
+        out.push("change   nothing that anybody would notice: groups or retired keys are written in another way".into());
+    }
+    out.extend(change.warnings.iter().map(|warning| format!("warning  {}", warning_words(warning))));
+    out
+}
