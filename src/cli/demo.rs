@@ -20,7 +20,7 @@ pub struct DemoArgs {
 /// Runs it.
 pub fn demo(args: &DemoArgs, out: &mut Output) -> Outcomes<Exit> {
     demo::demo(&args.dir, &mut |line| {
-        out.line(line);
+        out.text(line);
         out.flush();
     })?;
     Ok(Exit::Done)

@@ -38,7 +38,7 @@ impl Page {
 
     /// Adds a line of several lines of our own.
     pub fn text(&mut self, text: &str) {
-        text.lines().for_each(|line| self.line(line));
+        text.split('\n').for_each(|line| self.line(line));
     }
 
     /// Adds a line with a label in front, which is coloured on a terminal. The colour says nothing that the word does not say.
@@ -119,6 +119,11 @@ impl Output {
     /// Adds a line to the words.
     pub fn line(&mut self, line: impl AsRef<str>) {
         self.page.line(line);
+    }
+
+    /// Adds lines of our own to the words.
+    pub fn text(&mut self, text: &str) {
+        self.page.text(text);
     }
 
     /// Writes what there is in words, while a long story is told.

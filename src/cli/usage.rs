@@ -42,7 +42,7 @@ pub fn problem(error: &Error, command: &str, root: &Command) -> Problem {
     let mut next = help;
     for paragraph in paragraphs {
         if let Some(shown) = paragraph.trim().strip_prefix("Usage: ") {
-            next = format!("type {}; {next}", words(shown));
+            next = format!("type {}; {next}", shown.lines().map(words).collect::<Vec<_>>().join(" or "));
         } else if paragraph.trim_start().starts_with("tip: ") {
             found = format!("{found}; {}", words(paragraph));
         }
