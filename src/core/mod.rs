@@ -6,6 +6,7 @@
 //! In the order in which a paper meets them: [`cbor`] [`cose`] [`proposal`] [`verify`] [`batch`] [`plan`] [`judge`] [`verdict`] [`record`] [`tree`]
 //! [`event`] [`books`] [`publish`] [`common`].
 
+pub mod artifact;
 pub mod batch;
 pub mod books;
 pub mod bundle;
@@ -25,6 +26,7 @@ pub mod keyring;
 pub mod limits;
 mod lines;
 pub mod meaning;
+pub mod listing;
 pub mod merkle;
 pub mod name_proof;
 pub mod need;

@@ -8,6 +8,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::core::bundle::{BUNDLE_HEADER_BYTES_MAX, BundleHeader};
 use crate::core::ids::Hash;
+use crate::core::limits::PACK_OBJECTS_MAX;
 use crate::core::proposal::Entry;
 use crate::core::rules::{Checked, Fault, Rule};
 
@@ -15,8 +16,8 @@ use crate::core::rules::{Checked, Fault, Rule};
 const CHUNK_BYTES: usize = 131_072;
 /// Rows of an index: 32 bytes of hash, 8 of offset.
 pub(super) const INDEX_ROW: usize = 40;
-/// Most rows of an index: objects of 256 entries in each of 100,000 papers.
-pub(super) const INDEX_ROWS_MAX: u64 = 25_600_000;
+/// Most rows of an index.
+pub(super) const INDEX_ROWS_MAX: u64 = PACK_OBJECTS_MAX;
 
 fn fails(path: &Path, reason: impl std::fmt::Display) -> Fault {
     Fault::new(Rule::ProofFails, format!("{}: {reason}", path.display()))
