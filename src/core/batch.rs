@@ -182,14 +182,14 @@ impl Batch {
     fn note_news_of_held(&mut self, books: &Books, policy: &Policy) {
         let kept: BTreeSet<&Hash> = books.held().values().flat_map(|held| held.objects.keys()).chain(books.packed().keys()).collect();
         let lacks = |objects: &Sizes| objects.iter().any(|(hash, _)| !kept.contains(hash));
-        let new_trees: BTreeSet<&Hash> =
-            self.members.of_trees.iter().filter(|(_, members)| lacks(members)).map(|(tree, _)| tree).collect();
+        let new_trees: BTreeSet<&Hash> = self.members.of_trees.iter().filter(|(_, members)| lacks(members)).map(|(tree, _)| tree).collect();
         for (pid, held) in books.held() {
             let Some(paper) = self.papers.get(pid) else { continue };
             let counted = paper.envelope(policy, books.keyring());
             let signature = counted.signers.iter().any(|signer| !held.valid.contains_key(&signer.kid));
             let object = paper.objects.keys().any(|hash| !kept.contains(hash));
-            let member = trees_of(&paper.objects).any(|tree| new_trees.contains(tree)) || self.members.of_papers.get(pid).is_some_and(lacks);
+            let member =
+                trees_of(&paper.objects).any(|tree| new_trees.contains(tree)) || self.members.of_papers.get(pid).is_some_and(lacks);
             if signature || object || member {
                 self.news.insert(*pid);
             }

@@ -316,15 +316,13 @@ fn dependency_open(desk: &Desk<'_>, paper: &Paper) -> Option<Detail> {
 }
 
 fn object_missing(desk: &Desk<'_>, paper: &Paper) -> Option<Detail> {
-    puts(paper).filter(|(name, _)| desk.policy.requires_content(name)).find_map(
-        |(name, entry)| {
-            if !paper.objects.contains_key(&entry.sha256) {
-                return Some(Detail::of(&["name", name.as_str(), "object", &entry.sha256.short()]));
-            }
-            let (_, fault) = inside(desk, paper, name, entry)?.fault().filter(|(rule, _)| *rule == Rule::ObjectMissing)?;
-            Some(within(name, &fault))
-        },
-    )
+    puts(paper).filter(|(name, _)| desk.policy.requires_content(name)).find_map(|(name, entry)| {
+        if !paper.objects.contains_key(&entry.sha256) {
+            return Some(Detail::of(&["name", name.as_str(), "object", &entry.sha256.short()]));
+        }
+        let (_, fault) = inside(desk, paper, name, entry)?.fault().filter(|(rule, _)| *rule == Rule::ObjectMissing)?;
+        Some(within(name, &fault))
+    })
 }
 
 fn quota_used(desk: &Desk<'_>, paper: &Paper) -> Option<Detail> {

@@ -90,7 +90,7 @@ fn parse(what: &str, value: &str) -> Checked<()> {
 /// A tree artifact (SPEC 3.13): `paths` in the order given, each `[path, executable, size, content]`, or with a number behind it so many
 /// times, each with the number in place of `#`; or its `bytes`.
 pub fn artifact(input: &Value) -> Run {
-    let bytes = if input["paths"].is_array() { artifact_bytes(input) } else { pieces(&input["bytes"]) };
+    let bytes = if input["paths"].is_array() { artifact_bytes(&input["paths"]) } else { pieces(&input["bytes"]) };
     let seen = match Tree::parse(&bytes) {
         Ok(tree) => json!({ "paths": tree.members().len(), "bytes": tree.bytes() }),
         Err(fault) => {
@@ -107,9 +107,9 @@ pub fn artifact(input: &Value) -> Run {
 }
 
 /// The bytes of a tree, whether it is one or not.
-pub fn artifact_bytes(input: &Value) -> Vec<u8> {
+pub fn artifact_bytes(paths: &Value) -> Vec<u8> {
     let (mut w, mut count) = (Writer::new(), 0);
-    for path in list(input, "paths") {
+    for path in paths.as_array().expect("paths") {
         let (name, times) = (path[0].as_str().expect("a path"), path[4].as_u64().unwrap_or(1));
         let content = Hash::of(path[3].as_str().expect("content").as_bytes());
         for at in 0..times {
