@@ -45,4 +45,6 @@ pub mod prove;
 pub mod session;
 #[cfg(feature = "desk")]
 pub mod signing;
+#[cfg(feature = "desk")]
+pub mod trees;
 pub mod words;

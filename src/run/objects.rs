@@ -11,13 +11,15 @@ use std::path::{Path, PathBuf};
 use crate::core::books::Books;
 use crate::core::ids::Hash;
 use crate::core::plan::Plan;
+use crate::core::publish::pack_index;
 use crate::core::rules::{Checked, Fault, Rule};
 use crate::core::tile::session_stem;
-use crate::media::bundle_file::write_bundle;
+use crate::media::bundle_file::write_pack;
 use crate::media::publish::Observe;
 
 use super::bag::Bag;
 use super::files::{file_fault, hash_file, make_folder, write_whole};
+use super::packs::{INDEX_ROW, offset_of};
 
 /// The store below a desk's folder.
 pub struct Store {
@@ -37,6 +39,22 @@ impl Store {
     /// The pack of a session.
     pub fn pack(&self, session: u64) -> PathBuf {
         self.root.join(format!("{}.objects", session_stem(session)))
+    }
+
+    /// Where an object lies that the ledger keeps: the file, the offset of the content in it, and its length.
+    ///
+    /// # Errors
+    /// `internal-fault` when the ledger does not keep it.
+    pub fn place(&self, books: &Books, hash: &Hash) -> Checked<(PathBuf, u64, u64)> {
+        let held = books.held().values().find_map(|held| held.objects.get(hash));
+        if let Some(session) = books.sessions().iter().find(|session| session.pack.contains_key(hash)) {
+            let (index, at) = (pack_index(&session.pack), session.pack.keys().position(|packed| packed == hash).unwrap_or(0));
+            let row = index.chunks_exact(INDEX_ROW).nth(at).unwrap_or(&[0; INDEX_ROW]);
+            return Ok((self.pack(session.opened.session), offset_of(row), session.pack[hash]));
+        }
+        let size =
+            held.ok_or_else(|| Fault::new(Rule::InternalFault, format!("object {hash} found in no pack and under no held paper")))?;
+        Ok((self.loose(hash), 0, *size))
     }
 
     /// Keeps everything a plan wants: objects of held papers loose, those of accepted papers in the session's pack.
@@ -61,7 +79,7 @@ impl Store {
         let folder = path.parent().unwrap_or(&self.root);
         make_folder(folder)?;
         let objects: Vec<(Hash, PathBuf)> = plan.pack().iter().map(|hash| (*hash, self.loose(hash))).collect();
-        write_bundle(&path, &[], &objects)?;
+        write_pack(&path, &objects)?;
         hash_file(&path).map(Some)
     }
 

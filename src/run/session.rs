@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use crate::core::batch::Batch;
-use crate::core::holdings::Holdings;
 use crate::core::ids::{Head, Pid};
 use crate::core::plan::{Plan, plan};
 use crate::core::rules::{Checked, Fault, Rule};
@@ -20,6 +19,7 @@ use super::gossip::{self, Reported};
 use super::halt::halt;
 use super::objects::Store;
 use super::problem::{Outcomes, Problem, Unchanged};
+use super::trees;
 
 /// What a session is asked to do.
 pub struct Request {
@@ -103,14 +103,15 @@ pub fn session(request: &Request, operator: &mut dyn Operator, observe: &mut Obs
     let repaired = finish_last_session(&mut desk, &keys, observe).unchanged(|| committed(&desk))?;
 
     // The plan: every record, verdict and note, decided before any effect. A session exists only if something is here that the ledger lacks.
-    let batch = Batch::gather(desk.books(), bag.verified(), &Holdings::new(desk.books(), bag.object_sizes()))?;
+    let (papers, store) = (bag.verified(), Store::of(desk.dir()));
+    let holdings = trees::holdings(desk.books(), &bag, &papers, &store)?;
+    let batch = Batch::gather(desk.books(), papers, &holdings)?;
     let is_new = !batch.news().is_empty() || (request.held && !batch.papers().is_empty());
     if is_new {
         let plan = plan(desk.books(), &batch, request.time)?;
         let confirmation = operator
             .confirm(&plan, &bag)
             .unchanged(|| format!("common@{} stays the head; nothing was committed or written", before.number))?;
-        let store = Store::of(desk.dir());
         let pack =
             store.keep(&plan, &bag, observe).unchanged(|| format!("common@{} stays the head; nothing was committed", before.number))?;
         let events = events_of(&plan, closed(&plan, bag.inventory(), confirmation, pack)?);
