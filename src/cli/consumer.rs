@@ -349,7 +349,7 @@ fn verify_dir(dir: &Path, pin: &Path, out: &mut Output) -> Outcomes<Exit> {
     let content = content::verify_content(&checked)?;
     out.line(format!("content  {}, each compared with its hash", words::count(content.objects, "object")));
     if content.trees > 0 {
-        out.line(format!("trees    {} of {}", words::count(content.trees, "tree"), words::count(content.paths, "path")));
+        out.line(format!("trees    {} of {}", words::count(content.trees, "tree"), words::count(content.paths, "file")));
     }
     for missing in &content.missing {
         let need_not = if matches!(missing.why, Why::Absent) { ", and need not" } else { "" };

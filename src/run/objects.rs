@@ -69,7 +69,8 @@ impl Store {
         let wanted: BTreeSet<&Hash> = plan.keep().iter().chain(plan.pack()).collect();
         for hash in wanted.into_iter().filter(|hash| !is_kept(hash)) {
             observe("keep object", &hash.hex());
-            self.keep_one(hash, bag, observe)?;
+            // What only goes into the pack is synced with the pack, and hashed once more on its way.
+            self.keep_one(hash, bag, plan.keep().binary_search(hash).is_ok(), observe)?;
         }
         if plan.pack().is_empty() {
             return Ok(None);
@@ -83,17 +84,24 @@ impl Store {
         hash_file(&path).map(Some)
     }
 
-    fn keep_one(&self, hash: &Hash, bag: &Bag, observe: &mut Observe<'_>) -> Checked<()> {
+    fn keep_one(&self, hash: &Hash, bag: &Bag, lasting: bool, observe: &mut Observe<'_>) -> Checked<()> {
         let path = self.loose(hash);
         let fault = || {
             Fault::new(Rule::FileFault, format!("{}: damaged or gone, and no medium brings this content; bring it again", path.display()))
         };
         let (file, object) = bag.object(hash).ok_or_else(fault)?;
-        write_whole(&path, |out| {
+        let mut fill = |out: &mut fs::File| {
             object.copy_to(file, out)?;
             observe("rename object", &hash.hex());
             Ok(())
-        })
+        };
+        if lasting {
+            return write_whole(&path, fill);
+        }
+        make_folder(&self.root.join("loose"))?;
+        let mut temporary = tempfile::NamedTempFile::new_in(self.root.join("loose")).map_err(|error| file_fault(&path, &error))?;
+        fill(temporary.as_file_mut())?;
+        temporary.persist(&path).map(drop).map_err(|error| file_fault(&path, &error.error))
     }
 
     /// Removes what nothing in the ledger needs: loose objects that are in a pack by now or that no held paper refers to, the pack of a
