@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use crate::core::batch::Batch;
-use crate::core::ids::{Head, Pid};
+use crate::core::books::Books;
+use crate::core::ids::{Hash, Head, Pid};
 use crate::core::plan::{Plan, plan};
 use crate::core::rules::{Checked, Fault, Rule};
 use crate::keys::Passphrase;
@@ -71,6 +72,8 @@ pub struct Report {
     pub listed: Vec<Listed>,
     /// Texts of ours that are reported and did not halt.
     pub reported: Vec<Reported>,
+    /// Objects that were brought and are kept for no paper: they came before what names them, or are of no use here.
+    pub not_kept: Vec<Hash>,
     /// Each medium, and what became of writing to it.
     pub media: Vec<(PathBuf, Checked<()>)>,
     /// The desk, for looking at what was decided.
@@ -127,6 +130,7 @@ pub fn session(request: &Request, operator: &mut dyn Operator, observe: &mut Obs
 
     // Everything emitted is read from the ledger again, and every signature of it verified. A medium that fails is given up; the others go on.
     desk.read_again().unchanged(|| committed(&desk))?;
+    let not_kept = not_kept(&bag, desk.books());
     let media = emit_all(&desk, request, &bag, observe).unchanged(|| committed(&desk))?;
     let session = desk.books().sessions().last().map_or(0, |session| session.opened.session);
     let heads = (before, desk.books().head());
@@ -138,9 +142,16 @@ pub fn session(request: &Request, operator: &mut dyn Operator, observe: &mut Obs
         again: bag.again(),
         listed: bag.listed().to_vec(),
         reported: gossip.reported,
+        not_kept,
         media,
         desk,
     })
+}
+
+/// SPEC 11.6: an object that arrives before its paper, or a member before its tree, is not kept, and the report says so.
+fn not_kept(bag: &Bag, books: &Books) -> Vec<Hash> {
+    let held: BTreeSet<&Hash> = books.held().values().flat_map(|held| held.objects.keys()).collect();
+    bag.object_sizes().into_keys().filter(|hash| !held.contains(hash) && !books.packed().contains_key(hash)).collect()
 }
 
 /// What stands when something fails behind the commit point.
