@@ -8,11 +8,13 @@ use crate::core::common::Page;
 use crate::core::ids::{Hash, Name};
 use crate::core::note::VerifierKey;
 use crate::core::pin::Pin;
+use crate::core::proposal::Entry;
 use crate::core::rules::{Fault, Rule};
 use crate::core::words::{hash_of_words, words24};
 use crate::run::advance::{self, PAGES_MAX};
 use crate::run::compare::is_fork_proof;
 use crate::run::consumer::{self, Receipt, number_at, read_pin, state_at, verify_folder, verify_receipt};
+use crate::run::content::{self, Why};
 use crate::run::files;
 use crate::run::folder::{CheckedFolder, Folder};
 use crate::run::policy_file;
@@ -230,6 +232,9 @@ pub fn show(args: ShowArgs, out: &mut Output) -> Outcomes<Exit> {
     let mut exit = Exit::Done;
     for (name, entry) in state.entries().filter(|(name, _)| args.names.is_empty() || args.names.contains(name)) {
         out.line(format!("{name}  sha256:{}  {} bytes  {}", entry.sha256, entry.size, entry.media_type.as_str()));
+        if entry.is_tree() {
+            show_tree(&checked, name, entry, !args.names.is_empty(), out)?;
+        }
     }
     for name in args.names.iter().filter(|name| state.get(name).is_none()) {
         out.line(format!("{name}  stands for nothing at common@{number}"));
@@ -238,19 +243,45 @@ pub fn show(args: ShowArgs, out: &mut Output) -> Outcomes<Exit> {
     Ok(exit)
 }
 
+/// A tree's files, each with its own line when it was asked for by name.
+fn show_tree(checked: &CheckedFolder, name: &Name, entry: &Entry, each: bool, out: &mut Output) -> Outcomes<()> {
+    match content::tree_of(checked, name, entry) {
+        Ok(Some(tree)) => {
+            out.line(format!("    {}", words::tree(&tree)));
+            for member in tree.members().iter().filter(|_| each) {
+                out.line(format!("    {}", words::member(member)));
+            }
+        }
+        Ok(None) => out.line("    tree; the folder does not carry the list of its files"),
+        Err(fault) if fault.rule == Rule::TreeForm => out.line(format!("    signed as a tree, and is none: {}", fault.shown())),
+        Err(fault) => return Err(fault.into()),
+    }
+    Ok(())
+}
+
 /// Checks content out.
 pub fn checkout(args: CheckoutArgs, out: &mut Output) -> Outcomes<Exit> {
     let (_, checked, number) = open(&args.look)?;
-    let done = consumer::checkout(&checked, number, &args.out)?;
+    let done = content::checkout(&checked, number, &args.out)?;
+    let trees = if done.trees == 0 { String::new() } else { format!(", {} among them", words::count(done.trees, "tree")) };
     out.line(format!(
-        "wrote    {} of common@{number} to {}, each compared with its hash",
-        words::count(done.written.len(), "file"),
+        "wrote    {} of common@{number} to {}{trees}, each compared with its hash",
+        words::count(done.files, "file"),
         args.out.display()
     ));
-    for (name, entry) in &done.missing {
-        out.line(format!("missing  {name} sha256:{} [{}] the folder does not carry it", entry.sha256, Rule::ContentMissing));
+    for missing in &done.missing {
+        out.line(format!("missing  {} sha256:{} [{}] {}", missing.path, missing.sha256, Rule::ContentMissing, why(&missing.why)));
     }
     Ok(if done.missing.is_empty() { Exit::Done } else { Exit::Differs })
+}
+
+/// Why content cannot be had, in words.
+fn why(why: &Why) -> String {
+    match why {
+        Why::Absent => "the folder does not carry it".into(),
+        Why::Size { found, expected } => format!("it has {found} bytes; who signed it said {expected}"),
+        Why::NoTree(fault) => format!("it was signed as a tree and is none: {}", fault.shown()),
+    }
 }
 
 /// Verifies whatever is given.
@@ -315,10 +346,14 @@ fn verify_dir(dir: &Path, pin: &Path, out: &mut Output) -> Outcomes<Exit> {
         checked.head.number
     ));
     out.line(format!("policies {policies}, each as the records have it"));
-    let content = consumer::verify_content(&checked)?;
+    let content = content::verify_content(&checked)?;
     out.line(format!("content  {}, each compared with its hash", words::count(content.objects, "object")));
-    for (name, entry) in &content.missing {
-        out.line(format!("missing  {name} {}: the folder does not carry it, and need not", entry.sha256.short()));
+    if content.trees > 0 {
+        out.line(format!("trees    {} of {}", words::count(content.trees, "tree"), words::count(content.paths, "file")));
+    }
+    for missing in &content.missing {
+        let need_not = if matches!(missing.why, Why::Absent) { ", and need not" } else { "" };
+        out.line(format!("missing  {} {}: {}{need_not}", missing.path, missing.sha256.short(), why(&missing.why)));
     }
     Ok(Exit::Done)
 }

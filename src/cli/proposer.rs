@@ -11,7 +11,7 @@ use crate::core::proposal::Operation;
 use crate::core::rules::{Fault, Outcome, Rule};
 use crate::keys::derive::MemberKey;
 use crate::keys::file::{KeyFile, WorkFactor};
-use crate::run::approve::{self as approving, Approvable, Pending, read_for_approval};
+use crate::run::approve::{self as approving, Approvable, Pending, ToApprove, read_for_approval};
 use crate::run::collect::{self as collecting, Collected};
 use crate::run::consumer::{Receipt, read_pin};
 use crate::run::files;
@@ -29,9 +29,9 @@ use super::policy_paper;
 /// `tabellion propose …`
 #[derive(Subcommand)]
 pub enum ProposeCommand {
-    /// Let names stand for files
+    /// Let names stand for files or folders
     Put {
-        /// NAME=PATH, as tools/editor=./editor
+        /// NAME=PATH, as tools/editor=./editor; a folder becomes a tree
         #[arg(required = true, value_name = "NAME=PATH", value_parser = parse_put)]
         puts: Vec<(Name, PathBuf)>,
         /// Also let this name stand for nothing
@@ -204,6 +204,11 @@ fn show_proposed(proposed: &Proposed, policy_lines: &[String], path: &Path, out:
     out.line(format!("proposed {}, on {}", words::paper(&proposed.pid, proposal), words::head(&proposal.base)));
     for operation in &proposal.operations {
         out.line(format!("    {}", words::operation(operation)));
+        let tree = words::entry(operation).and_then(|entry| proposed.trees.get(&entry.sha256));
+        tree.into_iter().for_each(|tree| out.line(format!("      {}", words::tree(tree))));
+    }
+    for folder in &proposed.dropped {
+        out.line(format!("dropped  {folder:?}: an empty folder; a tree holds files"));
     }
     policy_lines.iter().for_each(|line| out.line(line));
     out.line(format!("paper    sha256:{}", proposed.pid));
@@ -229,6 +234,7 @@ pub fn approve(args: ApproveArgs, out: &mut Output) -> Outcomes<Exit> {
                 out.line(format!("on       {}", words::head(&proposal.base)));
                 for operation in &proposal.operations {
                     out.line(format!("    {}", words::operation(operation)));
+                    show_tree(&to_approve, operation, out);
                 }
                 if let Some(note) = &proposal.note {
                     out.line(format!("    {} wrote: {}", proposal.author, note.as_str()));
@@ -255,6 +261,16 @@ pub fn approve(args: ApproveArgs, out: &mut Output) -> Outcomes<Exit> {
         _ => out.line("next     put it into a medium's tabellion/inbox, and bring that to any later session"),
     }
     Ok(Exit::Done)
+}
+
+/// What a put of a tree would bring; an approver signs its hash, and should know what stands behind it.
+fn show_tree(to_approve: &ToApprove, operation: &Operation, out: &mut Output) {
+    let Some(entry) = words::entry(operation).filter(|entry| entry.is_tree()) else { return };
+    out.line(match to_approve.tree(entry) {
+        Ok(Some(tree)) => format!("      {}", words::tree(&tree)),
+        Ok(None) => "      tree; the list of its files is not in this bundle".into(),
+        Err(fault) => format!("      called a tree, and is none: {}", fault.shown()),
+    });
 }
 
 /// Whose signature was added; under a charter also how many of its governors' are there now, and whose are missing.

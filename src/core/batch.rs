@@ -2,13 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::books::{Books, HeldPaper};
+use super::books::Books;
 use super::cose::{Envelope, PaperKind, Signer};
-use super::holdings::Holdings;
-use super::ids::{Party, Pid};
+use super::holdings::{Holdings, looked_at};
+use super::ids::{Hash, Party, Pid};
 use super::keyring::Keyring;
 use super::limits::SESSION_PAPERS_MAX;
-use super::objects::Rows;
+use super::objects::{Rows, trees_of};
 use super::policy::Policy;
 use super::proposal::Proposal;
 use super::quorum::{self, Valid, groups_of};
@@ -50,7 +50,7 @@ pub struct Paper {
     pub valid: Valid,
     /// N of the head before the session in which it first came.
     pub first_number: u64,
-    /// What the desk holds of the objects it refers to.
+    /// What the desk holds of the objects that it puts; all of content that judging sees.
     pub objects: Rows,
     held_before: bool,
 }
@@ -85,7 +85,18 @@ impl Paper {
 /// Everything a session judges; made only by [`Batch::gather`] and [`Batch::of_rows`].
 pub struct Batch {
     papers: BTreeMap<Pid, Paper>,
+    members: Members,
     news: BTreeSet<Pid>,
+}
+
+/// Objects with their sizes.
+type Sizes = Vec<(Hash, u64)>;
+
+/// The members held of trees: by tree where they were read, by paper where a session left their rows.
+#[derive(Default)]
+struct Members {
+    of_trees: BTreeMap<Hash, Sizes>,
+    of_papers: BTreeMap<Pid, Sizes>,
 }
 
 impl Batch {
@@ -95,7 +106,15 @@ impl Batch {
     /// `papers-too-many` when more papers are to be judged than a session may.
     pub fn gather(books: &Books, brought: Vec<Verified>, holdings: &Holdings) -> Checked<Batch> {
         let policy = books.policy()?;
-        Batch::unite_all(books, brought, |paper| holdings.rows_of(policy, &paper.proposal))
+        let mut batch = Batch::unite_all(books, brought)?;
+        for paper in batch.papers.values_mut() {
+            paper.objects = holdings.rows_of(policy, &paper.proposal);
+            for tree in trees_of(&paper.objects) {
+                batch.members.of_trees.entry(*tree).or_insert_with(|| holdings.members_of(tree).collect());
+            }
+        }
+        batch.note_news_of_held(books, policy);
+        Ok(batch)
     }
 
     /// As [`Batch::gather`], from the rows that a session left of each paper: who has them needs no content to judge as it did.
@@ -103,12 +122,21 @@ impl Batch {
     /// # Errors
     /// As [`Batch::gather`].
     pub fn of_rows(books: &Books, brought: Vec<Verified>, mut rows: BTreeMap<Pid, Rows>) -> Checked<Batch> {
-        Batch::unite_all(books, brought, |paper| rows.remove(&paper.pid).unwrap_or_default())
+        let policy = books.policy()?;
+        let mut batch = Batch::unite_all(books, brought)?;
+        for paper in batch.papers.values_mut() {
+            let put: BTreeSet<Hash> = looked_at(policy, &paper.proposal).map(|(_, entry)| entry.sha256).collect();
+            let rows = rows.remove(&paper.pid).unwrap_or_default();
+            let (own, members): (Rows, Rows) = rows.into_iter().partition(|(hash, _)| put.contains(hash));
+            paper.objects = own;
+            batch.members.of_papers.insert(paper.pid, members.into_iter().map(|(hash, held)| (hash, held.size)).collect());
+        }
+        batch.note_news_of_held(books, policy);
+        Ok(batch)
     }
 
-    fn unite_all(books: &Books, brought: Vec<Verified>, mut rows_of: impl FnMut(&Paper) -> Rows) -> Checked<Batch> {
-        let policy = books.policy()?;
-        let mut batch = Batch { papers: BTreeMap::new(), news: BTreeSet::new() };
+    fn unite_all(books: &Books, brought: Vec<Verified>) -> Checked<Batch> {
+        let mut batch = Batch { papers: BTreeMap::new(), members: Members::default(), news: BTreeSet::new() };
         for (pid, held) in books.held() {
             let (payload, proposal, valid) = (held.payload.clone(), held.proposal.clone(), held.valid.clone());
             let (first_number, objects) = (held.first_number, Rows::new());
@@ -122,12 +150,6 @@ impl Batch {
                 Rule::PapersTooMany,
                 format!("{} papers found, {SESSION_PAPERS_MAX} a session at most", batch.papers.len()),
             ));
-        }
-        for paper in batch.papers.values_mut() {
-            paper.objects = rows_of(paper);
-        }
-        for (pid, held) in books.held() {
-            batch.note_news_of_held(books, policy, pid, held);
         }
         Ok(batch)
     }
@@ -157,14 +179,31 @@ impl Batch {
     }
 
     /// A held paper is news when a signature now counts, or an object is here, that the ledger lacks.
-    fn note_news_of_held(&mut self, books: &Books, policy: &Policy, pid: &Pid, held: &HeldPaper) {
-        let Some(paper) = self.papers.get(pid) else { return };
-        let counted = paper.envelope(policy, books.keyring());
-        let signature = counted.signers.iter().any(|signer| !held.valid.contains_key(&signer.kid));
-        let object = paper.objects.keys().any(|hash| !held.objects.contains_key(hash) && !books.packed().contains_key(hash));
-        if signature || object {
-            self.news.insert(*pid);
+    fn note_news_of_held(&mut self, books: &Books, policy: &Policy) {
+        let kept: BTreeSet<&Hash> = books.held().values().flat_map(|held| held.objects.keys()).chain(books.packed().keys()).collect();
+        let lacks = |objects: &Sizes| objects.iter().any(|(hash, _)| !kept.contains(hash));
+        let new_trees: BTreeSet<&Hash> = self.members.of_trees.iter().filter(|(_, members)| lacks(members)).map(|(tree, _)| tree).collect();
+        for (pid, held) in books.held() {
+            let Some(paper) = self.papers.get(pid) else { continue };
+            let counted = paper.envelope(policy, books.keyring());
+            let signature = counted.signers.iter().any(|signer| !held.valid.contains_key(&signer.kid));
+            let object = paper.objects.keys().any(|hash| !kept.contains(hash));
+            let member =
+                trees_of(&paper.objects).any(|tree| new_trees.contains(tree)) || self.members.of_papers.get(pid).is_some_and(lacks);
+            if signature || object || member {
+                self.news.insert(*pid);
+            }
         }
+    }
+
+    /// The members held of this tree, with their sizes.
+    pub fn members_of_tree(&self, tree: &Hash) -> &[(Hash, u64)] {
+        self.members.of_trees.get(tree).map_or(&[], Vec::as_slice)
+    }
+
+    /// The members that a session left rows of under this paper.
+    pub fn members_of_paper(&self, pid: &Pid) -> &[(Hash, u64)] {
+        self.members.of_papers.get(pid).map_or(&[], Vec::as_slice)
     }
 
     /// Papers for which something is here that the ledger lacks: without any, no session exists (SPEC 6.10).

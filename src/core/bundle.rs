@@ -4,7 +4,7 @@
 
 use super::cbor::{Reader, Writer, item_len};
 use super::ids::{Origin, parse_decimal};
-use super::limits::{BUNDLE_OBJECTS_MAX, SESSION_PAPERS_MAX};
+use super::limits::{PACK_OBJECTS_MAX, SESSION_PAPERS_MAX};
 use super::rules::{Checked, Fault, Rule};
 
 /// The text in a bundle's header, which holds its version.
@@ -39,7 +39,7 @@ pub const RECOGNISE_BYTES: usize = 256;
 pub struct BundleHeader {
     /// Number of envelopes, at most 100,000.
     pub papers: u64,
-    /// Number of objects, at most 100,000.
+    /// Number of objects: at most 100,000 in a bundle that is brought, which its reader holds, and what a pack may hold else.
     pub objects: u64,
     /// Sum of the lengths of the objects, in bytes, without their CBOR heads.
     pub object_bytes: u64,
@@ -80,7 +80,7 @@ impl BundleHeader {
             return Err(Fault::new(rule, format!("{:?} found, {MARK:?} expected", mark.chars().take(40).collect::<String>())));
         }
         let papers = r.uint_in(0..=SESSION_PAPERS_MAX).map_err(as_header)?;
-        let objects = r.uint_in(0..=BUNDLE_OBJECTS_MAX).map_err(as_header)?;
+        let objects = r.uint_in(0..=PACK_OBJECTS_MAX).map_err(as_header)?;
         let object_bytes = r.uint().map_err(as_header)?;
         Ok(BundleHeader { papers, objects, object_bytes })
     }
@@ -198,11 +198,11 @@ mod tests {
 
     #[test]
     fn header_at_its_bounds_is_read_and_one_above_is_refused() {
-        let most = BundleHeader { papers: 100_000, objects: 100_000, object_bytes: (1 << 53) - 1 };
+        let most = BundleHeader { papers: 100_000, objects: 25_600_000, object_bytes: (1 << 53) - 1 };
         assert_eq!(BundleHeader::parse(&most.to_bytes()).map(|(h, _)| h), Ok(most));
         for over in [
             BundleHeader { papers: 100_001, ..most },
-            BundleHeader { objects: 100_001, ..most },
+            BundleHeader { objects: 25_600_001, ..most },
             BundleHeader { object_bytes: 1 << 53, ..most },
         ] {
             assert_eq!(BundleHeader::parse(&over.to_bytes()).map_err(|f| f.rule), Err(Rule::BundleHeader), "{over:?}");

@@ -350,11 +350,14 @@ mod tests {
     }
 
     #[test]
-    fn spec_names_the_unicode_version_that_is_compiled_in() {
+    fn spec_names_the_unicode_versions_that_are_compiled_in() {
         let (major, minor, _) = unicode_normalization::UNICODE_VERSION;
         let spec = include_str!("../../proposals-schema/SPEC.md");
         assert_eq!(spec.matches(&format!("Unicode {major}.{minor}")).count(), 2);
-        assert_eq!(spec.matches("Unicode ").count(), 2);
+        // Lower-casing is the toolchain's: another version of it needs a new look at SPEC 3.13.
+        let (major, minor, _) = char::UNICODE_VERSION;
+        assert_eq!(spec.matches(&format!("lower-casing of Unicode {major}.{minor}")).count(), 1);
+        assert_eq!(spec.matches("Unicode ").count(), 3);
     }
 
     #[test]

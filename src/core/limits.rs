@@ -30,6 +30,16 @@ pub const HELD_PER_AUTHOR_MAX: usize = 32;
 pub const BUNDLE_OBJECTS_MAX: u64 = 100_000;
 /// Largest object, in bytes.
 pub const OBJECT_BYTES_MAX: u64 = 17_179_869_184;
+/// Most objects in a pack of the published folder: trees and members of all papers of a session.
+pub const PACK_OBJECTS_MAX: u64 = 25_600_000;
+/// Most paths in a tree.
+pub const TREE_PATHS_MAX: usize = 100_000;
+/// Longest path in a tree, in bytes.
+pub const TREE_PATH_BYTES_MAX: usize = 1_024;
+/// Most segments of a path in a tree.
+pub const TREE_DEPTH_MAX: usize = 32;
+/// Largest tree artifact, in bytes: what the bounds on paths come to.
+pub const TREE_BYTES_MAX: u64 = 107_200_005;
 /// Most files looked at on one medium.
 pub const MEDIUM_FILES_MAX: usize = 100_000;
 /// Deepest folder looked into on a medium.

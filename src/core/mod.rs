@@ -6,6 +6,7 @@
 //! In the order in which a paper meets them: [`cbor`] [`cose`] [`proposal`] [`verify`] [`batch`] [`plan`] [`judge`] [`verdict`] [`record`] [`tree`]
 //! [`event`] [`books`] [`publish`] [`common`].
 
+pub mod artifact;
 pub mod batch;
 pub mod books;
 pub mod bundle;
@@ -24,6 +25,7 @@ pub mod judge;
 pub mod keyring;
 pub mod limits;
 mod lines;
+pub mod listing;
 pub mod meaning;
 pub mod merkle;
 pub mod name_proof;

@@ -66,6 +66,11 @@ impl MemberFault {
     }
 }
 
+/// The objects among these that were read as trees.
+pub fn trees_of(rows: &Rows) -> impl Iterator<Item = &Hash> {
+    rows.iter().filter(|(_, held)| matches!(held.inside, Inside::Tree { .. })).map(|(hash, _)| hash)
+}
+
 /// Writes `[* [sha256, size, fault, ? bytes]]`.
 pub fn write_rows(w: &mut Writer, rows: &Rows) {
     w.array(rows.len());

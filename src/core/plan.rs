@@ -13,6 +13,7 @@ use super::cbor::{Canonical, Writer};
 use super::cose::Envelope;
 use super::ids::{Hash, Head, Pid};
 use super::judge::{self, Desk};
+use super::listing::{Fate, Listing};
 use super::objects::Rows;
 use super::payload::{Held, Opened, Ruling, judged_hash};
 use super::policy::Policy;
@@ -104,6 +105,7 @@ pub fn plan(books: &Books, batch: &Batch, time: Option<u64>) -> Checked<Plan> {
         judged: judged_hash(&judged),
         policy_hash: policy.hash(),
         rulings: Vec::new(),
+        listing: Listing::default(),
     };
     planner.run()?.finish(judged)
 }
@@ -140,6 +142,7 @@ struct Planner<'a> {
     judged: Hash,
     policy_hash: Hash,
     rulings: Vec<Ruling>,
+    listing: Listing,
 }
 
 impl<'a> Planner<'a> {
@@ -198,6 +201,12 @@ impl<'a> Planner<'a> {
     fn answer(&mut self, paper: &Paper, verdict: Verdict) -> Checked<()> {
         let record = if verdict == Verdict::Accepted { Some(self.accept(paper)?) } else { None };
         let kept = verdict.rule() != Some(Rule::HeldFull);
+        let fate = match (record.is_some(), verdict.is_final()) {
+            (true, _) => Fate::Packed,
+            (false, false) if kept => Fate::Kept,
+            _ => Fate::Dropped,
+        };
+        let objects = self.listing.rows(self.desk.books, self.batch, paper, fate);
         let held = (!verdict.is_final()).then_some(Held { first_number: paper.first_number, kept });
         let count = self.desk.held.entry(paper.proposal.author.clone()).or_insert(0);
         match (paper.is_held(), held.is_some_and(|held| held.kept)) {
@@ -207,7 +216,7 @@ impl<'a> Planner<'a> {
         }
         self.desk.answers.insert(paper.pid, verdict.clone());
         let envelope = self.envelopes[&paper.pid].clone();
-        self.rulings.push(Ruling { pid: paper.pid, verdict, envelope, objects: paper.objects.clone(), record, held });
+        self.rulings.push(Ruling { pid: paper.pid, verdict, envelope, objects, record, held });
         Ok(())
     }
 

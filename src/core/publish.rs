@@ -263,7 +263,7 @@ pub fn pack_index(objects: &BTreeMap<super::ids::Hash, u64>) -> Vec<u8> {
 }
 
 /// Length of the head of a byte string of `size` bytes.
-fn head_len(size: u64) -> u64 {
+pub fn head_len(size: u64) -> u64 {
     match size {
         0..=23 => 1,
         24..=0xff => 2,

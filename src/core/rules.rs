@@ -137,7 +137,7 @@ rules! {
     NameShadowsRule "name-shadows-rule" Judge Refused "the name is an ancestor of a rule's prefix and can hold no entry" "name prefix" "choose another name";
     NameCollides "name-collides" Judge Refused "the name lies below or above an entry that stays" "name other" "remove the other entry in the same paper, or choose another name";
     EntryTooLarge "entry-too-large" Judge Refused "the entry is larger than its rule allows" "name found most" "make the content smaller, or have the governors raise the bound";
-    ObjectFault "object-fault" Judge Refused "the content does not have the size the entry says" "name found expected" "propose again with the true size";
+    ObjectFault "object-fault" Judge Refused "content that its rule requires does not have the size the entry says or is not the tree it says" "name found expected | name object found expected | name tree-form" "propose again with the true size";
     ExpectationFailed "expectation-failed" Judge Refused "the entry is not what the author expected to find there" "name found expected" "advance the pin, look at what came in between, and propose again";
     NoEffect "no-effect" Judge Refused "an operation would change nothing" "name" "leave the operation out; Common already says so";
     PolicyFault "policy-fault" Judge Refused "the new policy is not sound or reuses a name or key" "reason" "mend the policy and propose it again";
@@ -167,6 +167,7 @@ rules! {
     Halted "halted" Desk Stop "the desk is halted" "reason" "only a resume order of the custodians ends it; reading and export still work";
     InternalFault "internal-fault" Desk Stop "tabellion contradicted itself: a bug of ours" "found expected" "keep the files as they are and report this text";
     Usage "usage" Desk Stop "the command line says something that cannot be done" "reason" "see the command's --help";
+    TreeForm "tree-form" Desk Stop "the folder or tree is not of the form a tree must have" "reason" "rename or remove what is named; a tree holds plain files with plain paths";
     PinForm "pin-form" Consumer Stop "the pin file is not whole" "reason" "take it from version control again, or pin anew from the charter's fingerprint";
     FingerprintMismatch "fingerprint-mismatch" Consumer Stop "the folder's charter is not the one you were told" "found expected" "compare the fingerprint with the people who founded this Common; do not use the folder";
     CheckpointForm "checkpoint-form" Consumer Stop "the checkpoint or note is not of the form it must have" "reason" "get the folder again from another copy";

@@ -16,7 +16,7 @@ use crate::core::bundle::{BUNDLE_HEADER_BYTES_MAX, BundleHeader, FileKind};
 use crate::core::cbor::item_len;
 use crate::core::cose::refuse_sign1;
 use crate::core::ids::Hash;
-use crate::core::limits::{BUNDLE_OBJECTS_MAX, ENVELOPE_BYTES_MAX, OBJECT_BYTES_MAX, SESSION_PAPERS_MAX};
+use crate::core::limits::{BUNDLE_OBJECTS_MAX, ENVELOPE_BYTES_MAX, OBJECT_BYTES_MAX, PACK_OBJECTS_MAX, SESSION_PAPERS_MAX};
 use crate::core::rules::{Checked, Fault, Rule};
 
 /// One item of a bundle.
@@ -96,6 +96,10 @@ fn read_items(file: &RawFile, sink: &mut dyn FnMut(BundleItem) -> Checked<()>) -
         FileKind::Bundle => {
             let (header, len) = BundleHeader::parse(stream.peek(BUNDLE_HEADER_BYTES_MAX)?).map_err(Trouble::Listed)?;
             stream.consume(len);
+            if header.objects > BUNDLE_OBJECTS_MAX {
+                let found = format!("{} objects found, at most {BUNDLE_OBJECTS_MAX} in a bundle that is brought", header.objects);
+                return listed(Rule::BundleHeader, found);
+            }
             header
         }
         // SPEC 3.12: a file that begins with an envelope is a bundle of one paper and nothing follows.
@@ -306,13 +310,25 @@ impl<'a> Stream<'a> {
 /// `envelope-too-large`, `object-too-large`; `usage` for more items than a bundle may hold; `file-fault` with path and error, also when a
 /// content no longer has its hash.
 pub fn write_bundle(out: &Path, papers: &[Vec<u8>], objects: &[(Hash, PathBuf)]) -> Checked<()> {
+    write(out, papers, objects, BUNDLE_OBJECTS_MAX)
+}
+
+/// Writes a pack of the published folder: a bundle without papers, of as many objects as a pack may hold.
+///
+/// # Errors
+/// As [`write_bundle`].
+pub fn write_pack(out: &Path, objects: &[(Hash, PathBuf)]) -> Checked<()> {
+    write(out, &[], objects, PACK_OBJECTS_MAX)
+}
+
+fn write(out: &Path, papers: &[Vec<u8>], objects: &[(Hash, PathBuf)], objects_max: u64) -> Checked<()> {
     let mut papers: Vec<&[u8]> = papers.iter().map(Vec::as_slice).collect();
     papers.sort_unstable();
     papers.dedup();
     let mut objects: Vec<(Hash, &Path)> = objects.iter().map(|(hash, path)| (*hash, path.as_path())).collect();
     objects.sort_unstable();
     objects.dedup_by_key(|(hash, _)| *hash);
-    let (header, lens) = plan(&papers, &objects)?;
+    let (header, lens) = plan(&papers, &objects, objects_max)?;
 
     let fault = |error: io::Error| file_fault(out, &error);
     let mut builder = tempfile::Builder::new();
@@ -335,8 +351,8 @@ pub fn write_bundle(out: &Path, papers: &[Vec<u8>], objects: &[(Hash, PathBuf)])
 }
 
 /// The header, and the length of each object, after the bounds were held.
-fn plan(papers: &[&[u8]], objects: &[(Hash, &Path)]) -> Checked<(BundleHeader, Vec<u64>)> {
-    for (found, most, what) in [(papers.len(), SESSION_PAPERS_MAX, "papers"), (objects.len(), BUNDLE_OBJECTS_MAX, "objects")] {
+fn plan(papers: &[&[u8]], objects: &[(Hash, &Path)], objects_max: u64) -> Checked<(BundleHeader, Vec<u64>)> {
+    for (found, most, what) in [(papers.len(), SESSION_PAPERS_MAX, "papers"), (objects.len(), objects_max, "objects")] {
         if found as u64 > most {
             return Err(Fault::new(Rule::Usage, format!("{found} {what} found, a bundle holds at most {most}")));
         }
@@ -536,6 +552,14 @@ mod tests {
         // A head that promises more than there is: refused by what is there, without taking memory for it.
         let promise = [paper(12, 0)[..5].to_vec(), vec![0x5b, 0, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff], vec![0; 70_000]].concat();
         assert_eq!(read(&promise).2.map(|f| f.rule), Some(Rule::EnvelopeTooLarge));
+    }
+
+    #[test]
+    fn a_bundle_that_is_brought_has_fewer_objects_than_a_pack_may_have() {
+        assert_eq!(fault(&header(0, 100_000, 0)).rule, Rule::BundleCut);
+        let over = fault(&header(0, 100_001, 0));
+        assert_eq!(over.rule, Rule::BundleHeader);
+        assert!(over.found.contains("100001 objects found, at most 100000"), "{over}");
     }
 
     #[test]

@@ -3,13 +3,14 @@
 use std::fs;
 use std::path::Path;
 
+use crate::core::artifact::{Tree, TreeFault};
 use crate::core::bundle::FileKind;
 use crate::core::cbor::Canonical;
 use crate::core::charter::Charter;
 use crate::core::cose::{Envelope, PaperKind, Signer};
 use crate::core::ids::Pid;
-use crate::core::limits::ENVELOPE_BYTES_MAX;
-use crate::core::proposal::Proposal;
+use crate::core::limits::{ENVELOPE_BYTES_MAX, TREE_BYTES_MAX};
+use crate::core::proposal::{Entry, Proposal};
 use crate::core::rules::{Checked, Fault, Rule};
 use crate::keys::derive::MemberKey;
 use crate::media::bundle_file::{BundleItem, read_bundle, write_bundle};
@@ -56,6 +57,23 @@ pub struct ToApprove {
     file: Option<RawFile>,
     objects: Vec<crate::media::bundle_file::ObjectAt>,
     _staging: tempfile::TempDir,
+}
+
+impl ToApprove {
+    /// The tree that an entry stands for, when the file brings it.
+    ///
+    /// # Errors
+    /// `tree-form` when what is brought is none; `file-fault`.
+    pub fn tree(&self, entry: &Entry) -> Checked<Option<Tree>> {
+        let object = self.objects.iter().find(|object| object.sha256 == entry.sha256);
+        let (Some(object), Some(file)) = (object, &self.file) else { return Ok(None) };
+        if object.len > TREE_BYTES_MAX {
+            return Err(TreeFault::too_large(object.len).fault());
+        }
+        let mut bytes = Vec::new();
+        object.copy_to(file, &mut bytes)?;
+        Tree::parse(&bytes).map(Some).map_err(|fault| fault.fault())
+    }
 }
 
 /// Reads what could be approved in a file: a bundle, a paper, a charter, or a charter's bare payload.

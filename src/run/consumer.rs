@@ -1,24 +1,22 @@
-//! What a consumer does: pin, verify, look, and write content to a folder. Offline, trusting neither medium nor mirror nor clock.
+//! What a consumer does: pin, verify and look. Offline, trusting neither medium nor mirror nor clock.
 
-use std::fs;
 use std::path::Path;
 
 use crate::core::books::apply;
 use crate::core::cbor::Canonical;
 use crate::core::common::Common;
-use crate::core::ids::{Hash, Head, Name};
+use crate::core::ids::{Hash, Head};
 use crate::core::limits::NOTE_BYTES_MAX;
 use crate::core::note::{InclusionProof, Note, VerdictNote};
 use crate::core::pin::Pin;
-use crate::core::proposal::Entry;
 use crate::core::record::Record;
 use crate::core::rules::{Checked, Fault, Rule};
 use crate::core::state::State;
 
-use super::files::{self, make_folder, write_bytes, write_whole};
+use super::files::{self, write_bytes};
 use super::folder::{CheckedFolder, Folder};
 use super::heads::{self, Carried};
-use super::problem::{Outcomes, Problem, Unchanged};
+use super::problem::{Outcomes, Problem};
 
 /// Reads a pin.
 ///
@@ -81,27 +79,8 @@ pub fn verify_folder(dir: &Path, pin: &Pin) -> Outcomes<CheckedFolder> {
     Ok(checked)
 }
 
-/// What content a folder carries.
-pub struct Content {
-    /// Objects in its packs, each compared with its hash.
-    pub objects: usize,
-    /// Entries of the state at the head whose content is in no pack.
-    pub missing: Vec<(Name, Entry)>,
-}
-
-/// Reads every pack of a folder, and sees which entries' content is there.
-///
-/// # Errors
-/// `proof-fails` when an object does not have its hash; `folder-incomplete`.
-pub fn verify_content(checked: &CheckedFolder) -> Outcomes<Content> {
-    let objects = checked.folder.check_packs(sessions_of(&checked.common).into_iter())?;
-    let state = state_at(&checked.common, checked.head.number);
-    let missing = state.entries().filter(|(_, entry)| !objects.contains(&entry.sha256));
-    Ok(Content { objects: objects.len(), missing: missing.map(|(name, entry)| (name.clone(), entry.clone())).collect() })
-}
-
 /// The sessions that made pages, ascending.
-fn sessions_of(common: &Common) -> Vec<u64> {
+pub fn sessions_of(common: &Common) -> Vec<u64> {
     let mut sessions: Vec<u64> = common.pages().iter().map(|page| page.record.session).collect();
     sessions.dedup();
     sessions
@@ -162,40 +141,4 @@ pub fn state_at(common: &Common, number: u64) -> State {
     let mut state = State::default();
     common.pages()[..number as usize].iter().filter_map(|page| page.proposal.as_ref()).for_each(|proposal| apply(&mut state, proposal));
     state
-}
-
-/// What a checkout wrote, and what it could not.
-pub struct Checkout {
-    /// Files written.
-    pub written: Vec<(Name, Entry)>,
-    /// Entries whose content the folder does not carry.
-    pub missing: Vec<(Name, Entry)>,
-}
-
-/// Writes the content of Common at a number into a new folder, each file checked by its hash.
-///
-/// # Errors
-/// `exists` when `out` is there and not empty; `proof-fails`; `file-fault`.
-pub fn checkout(checked: &CheckedFolder, number: u64, out: &Path) -> Outcomes<Checkout> {
-    let occupied = fs::read_dir(out).is_ok_and(|mut entries| entries.next().is_some());
-    if occupied {
-        return Err(Fault::new(Rule::Exists, format!("{} is there and not empty", out.display())))
-            .unchanged(|| format!("{} unchanged", out.display()));
-    }
-    let state = state_at(&checked.common, number);
-    let sessions = sessions_of(&checked.common);
-    let mut done = Checkout { written: Vec::new(), missing: Vec::new() };
-    make_folder(out)?;
-    for (name, entry) in state.entries() {
-        let count = done.written.len();
-        let begun = || format!("{count} files were written to {} before this one, each compared with its hash", out.display());
-        match checked.folder.find_object(sessions.iter().copied(), &entry.sha256).unchanged(begun)? {
-            None => done.missing.push((name.clone(), entry.clone())),
-            Some(packed) => {
-                write_whole(&out.join(name.as_str()), |file| packed.copy_to(entry, file)).unchanged(begun)?;
-                done.written.push((name.clone(), entry.clone()));
-            }
-        }
-    }
-    Ok(done)
 }

@@ -5,7 +5,7 @@
 //! proof of consistency needs, and the pages behind the pin.
 
 use std::cell::{Cell, RefCell};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -24,7 +24,7 @@ use crate::core::stretch::Stretch;
 use crate::core::tile::{TileReader, TileRef, consistency, decode_bundle, entries_path, inclusion, numbered_path, root, session_stem};
 use crate::core::tree::{verify_consistency, verify_inclusion};
 
-use super::packs::{INDEX_ROW, INDEX_ROWS_MAX, PackedAt, check_pack, offset_of};
+use super::packs::{Packs, check_pack};
 
 /// Largest file of 256 papers that is read: each paper united, 512 signatures of 110 bytes at most.
 const PAPERS_BYTES_MAX: u64 = 256 * 200_000;
@@ -390,35 +390,24 @@ impl Folder {
         consistency(&self.tiles(size), old, new)
     }
 
-    /// Checks the packs of these sessions that the folder carries; answers the hashes of their objects.
+    /// Checks the packs of these sessions that the folder carries; answers how many objects they have.
     ///
     /// # Errors
     /// As [`check_pack`].
-    pub fn check_packs(&self, sessions: impl Iterator<Item = u64>) -> Checked<BTreeSet<Hash>> {
-        let mut out = BTreeSet::new();
-        for stem in sessions.map(|session| self.root.join(format!("objects/{}", session_stem(session)))) {
-            if PathBuf::from(format!("{}.index", stem.display())).is_file() {
-                out.extend(check_pack(&stem)?);
-            }
-        }
-        Ok(out)
+    pub fn check_packs(&self, sessions: impl Iterator<Item = u64>) -> Checked<usize> {
+        let carried = self.stems(sessions).filter(|stem| PathBuf::from(format!("{}.index", stem.display())).is_file());
+        carried.map(|stem| check_pack(&stem)).sum()
     }
 
-    /// Where the packs of these sessions hold an object, by their indexes; `None` when the folder does not carry it.
+    /// The packs of these sessions that the folder carries.
     ///
     /// # Errors
-    /// `folder-incomplete`.
-    pub fn find_object(&self, sessions: impl Iterator<Item = u64>, hash: &Hash) -> Checked<Option<PackedAt>> {
-        for stem in sessions.map(|session| format!("objects/{}", session_stem(session))) {
-            if !self.root.join(format!("{stem}.index")).is_file() {
-                continue;
-            }
-            let index = self.read(&format!("{stem}.index"), INDEX_ROW as u64 * INDEX_ROWS_MAX)?;
-            let rows: Vec<&[u8]> = index.chunks_exact(INDEX_ROW).collect();
-            if let Ok(at) = rows.binary_search_by(|row| row[..32].cmp(&hash.0)) {
-                return Ok(Some(PackedAt { pack: self.root.join(format!("{stem}.objects")), offset: offset_of(rows[at]) }));
-            }
-        }
-        Ok(None)
+    /// As [`Packs::open`].
+    pub fn packs(&self, sessions: impl Iterator<Item = u64>) -> Checked<Packs> {
+        Packs::open(self.stems(sessions))
+    }
+
+    fn stems(&self, sessions: impl Iterator<Item = u64>) -> impl Iterator<Item = PathBuf> {
+        sessions.map(|session| self.root.join(format!("objects/{}", session_stem(session))))
     }
 }

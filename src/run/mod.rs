@@ -9,6 +9,7 @@ pub mod bag;
 pub mod collect;
 pub mod compare;
 pub mod consumer;
+pub mod content;
 #[cfg(feature = "desk")]
 pub mod demo;
 #[cfg(feature = "desk")]
@@ -45,4 +46,8 @@ pub mod prove;
 pub mod session;
 #[cfg(feature = "desk")]
 pub mod signing;
+#[cfg(feature = "desk")]
+pub mod source;
+#[cfg(feature = "desk")]
+pub mod trees;
 pub mod words;

@@ -11,13 +11,15 @@ use std::path::{Path, PathBuf};
 use crate::core::books::Books;
 use crate::core::ids::Hash;
 use crate::core::plan::Plan;
+use crate::core::publish::pack_index;
 use crate::core::rules::{Checked, Fault, Rule};
 use crate::core::tile::session_stem;
-use crate::media::bundle_file::write_bundle;
+use crate::media::bundle_file::write_pack;
 use crate::media::publish::Observe;
 
 use super::bag::Bag;
 use super::files::{file_fault, hash_file, make_folder, write_whole};
+use super::packs::{INDEX_ROW, offset_of};
 
 /// The store below a desk's folder.
 pub struct Store {
@@ -39,6 +41,22 @@ impl Store {
         self.root.join(format!("{}.objects", session_stem(session)))
     }
 
+    /// Where an object lies that the ledger keeps: the file, the offset of the content in it, and its length.
+    ///
+    /// # Errors
+    /// `internal-fault` when the ledger does not keep it.
+    pub fn place(&self, books: &Books, hash: &Hash) -> Checked<(PathBuf, u64, u64)> {
+        let held = books.held().values().find_map(|held| held.objects.get(hash));
+        if let Some(session) = books.sessions().iter().find(|session| session.pack.contains_key(hash)) {
+            let (index, at) = (pack_index(&session.pack), session.pack.keys().position(|packed| packed == hash).unwrap_or(0));
+            let row = index.chunks_exact(INDEX_ROW).nth(at).unwrap_or(&[0; INDEX_ROW]);
+            return Ok((self.pack(session.opened.session), offset_of(row), session.pack[hash]));
+        }
+        let size =
+            held.ok_or_else(|| Fault::new(Rule::InternalFault, format!("object {hash} found in no pack and under no held paper")))?;
+        Ok((self.loose(hash), 0, *size))
+    }
+
     /// Keeps everything a plan wants: objects of held papers loose, those of accepted papers in the session's pack.
     ///
     /// Answers with SHA-256 and length of the pack, if there is one.
@@ -51,7 +69,8 @@ impl Store {
         let wanted: BTreeSet<&Hash> = plan.keep().iter().chain(plan.pack()).collect();
         for hash in wanted.into_iter().filter(|hash| !is_kept(hash)) {
             observe("keep object", &hash.hex());
-            self.keep_one(hash, bag, observe)?;
+            // What only goes into the pack is synced with the pack, and hashed once more on its way.
+            self.keep_one(hash, bag, plan.keep().binary_search(hash).is_ok(), observe)?;
         }
         if plan.pack().is_empty() {
             return Ok(None);
@@ -61,21 +80,28 @@ impl Store {
         let folder = path.parent().unwrap_or(&self.root);
         make_folder(folder)?;
         let objects: Vec<(Hash, PathBuf)> = plan.pack().iter().map(|hash| (*hash, self.loose(hash))).collect();
-        write_bundle(&path, &[], &objects)?;
+        write_pack(&path, &objects)?;
         hash_file(&path).map(Some)
     }
 
-    fn keep_one(&self, hash: &Hash, bag: &Bag, observe: &mut Observe<'_>) -> Checked<()> {
+    fn keep_one(&self, hash: &Hash, bag: &Bag, lasting: bool, observe: &mut Observe<'_>) -> Checked<()> {
         let path = self.loose(hash);
         let fault = || {
             Fault::new(Rule::FileFault, format!("{}: damaged or gone, and no medium brings this content; bring it again", path.display()))
         };
         let (file, object) = bag.object(hash).ok_or_else(fault)?;
-        write_whole(&path, |out| {
+        let mut fill = |out: &mut fs::File| {
             object.copy_to(file, out)?;
             observe("rename object", &hash.hex());
             Ok(())
-        })
+        };
+        if lasting {
+            return write_whole(&path, fill);
+        }
+        make_folder(&self.root.join("loose"))?;
+        let mut temporary = tempfile::NamedTempFile::new_in(self.root.join("loose")).map_err(|error| file_fault(&path, &error))?;
+        fill(temporary.as_file_mut())?;
+        temporary.persist(&path).map(drop).map_err(|error| file_fault(&path, &error.error))
     }
 
     /// Removes what nothing in the ledger needs: loose objects that are in a pack by now or that no held paper refers to, the pack of a

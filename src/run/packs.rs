@@ -8,15 +8,16 @@ use sha2::{Digest as _, Sha256};
 
 use crate::core::bundle::{BUNDLE_HEADER_BYTES_MAX, BundleHeader};
 use crate::core::ids::Hash;
-use crate::core::proposal::Entry;
+use crate::core::limits::PACK_OBJECTS_MAX;
+use crate::core::publish::head_len;
 use crate::core::rules::{Checked, Fault, Rule};
 
 /// Bytes read at a time.
 const CHUNK_BYTES: usize = 131_072;
 /// Rows of an index: 32 bytes of hash, 8 of offset.
 pub(super) const INDEX_ROW: usize = 40;
-/// Most rows of an index: objects of 256 entries in each of 100,000 papers.
-pub(super) const INDEX_ROWS_MAX: u64 = 25_600_000;
+/// Most rows of an index.
+pub(super) const INDEX_ROWS_MAX: u64 = PACK_OBJECTS_MAX;
 
 fn fails(path: &Path, reason: impl std::fmt::Display) -> Fault {
     Fault::new(Rule::ProofFails, format!("{}: {reason}", path.display()))
@@ -26,11 +27,11 @@ fn unreadable(path: &Path, error: &std::io::Error) -> Fault {
     Fault::new(Rule::FolderIncomplete, format!("{}: {error}", path.display()))
 }
 
-/// Checks every object of the pack at `stem` (without its ending) against the index beside it; answers their hashes, ascending.
+/// Checks every object of the pack at `stem` (without its ending) against the index beside it; answers how many there are.
 ///
 /// # Errors
 /// `proof-fails` with path and both values; `folder-incomplete` when index or pack cannot be read.
-pub fn check_pack(stem: &Path) -> Checked<Vec<Hash>> {
+pub fn check_pack(stem: &Path) -> Checked<usize> {
     let (index, pack) = (PathBuf::from(format!("{}.index", stem.display())), PathBuf::from(format!("{}.objects", stem.display())));
     let rows = read_index(&index)?;
     let (file, length) = open(&pack)?;
@@ -64,7 +65,7 @@ pub fn check_pack(stem: &Path) -> Checked<Vec<Hash>> {
     if at != length {
         return Err(fails(&pack, format_args!("{length} bytes found; its objects end at byte {at}")));
     }
-    Ok(rows.into_iter().map(|(hash, _)| hash).collect())
+    Ok(rows.len())
 }
 
 /// Opens a plain file, and answers its length; a pipe is not even opened.
@@ -77,28 +78,81 @@ fn open(path: &Path) -> Checked<(File, u64)> {
     Ok((file, metadata.len()))
 }
 
-/// Where an object's content begins in a pack.
+/// The packs of a folder, by their indexes.
+pub struct Packs(Vec<Pack>);
+
+struct Pack {
+    path: PathBuf,
+    /// Hash, offset and size of each object, ascending.
+    rows: Vec<(Hash, u64, u64)>,
+}
+
+impl Packs {
+    /// Reads the indexes at these stems, once; a pack whose index is not there is passed over.
+    ///
+    /// # Errors
+    /// `folder-incomplete`; `proof-fails` when an index is not of its form.
+    pub fn open(stems: impl Iterator<Item = PathBuf>) -> Checked<Packs> {
+        let mut packs = Vec::new();
+        for stem in stems {
+            let (index, path) = (PathBuf::from(format!("{}.index", stem.display())), PathBuf::from(format!("{}.objects", stem.display())));
+            if index.is_file() {
+                let (rows, (_, length)) = (read_index(&index)?, open(&path)?);
+                let rows =
+                    with_sizes(rows, length).ok_or_else(|| fails(&index, format_args!("its rows do not fit a pack of {length} bytes")))?;
+                packs.push(Pack { path, rows });
+            }
+        }
+        Ok(Packs(packs))
+    }
+
+    /// Where an object lies; `None` when no pack carries it.
+    pub fn find(&self, hash: &Hash) -> Option<PackedAt> {
+        self.0.iter().find_map(|pack| {
+            let at = pack.rows.binary_search_by(|(row, _, _)| row.cmp(hash)).ok()?;
+            Some(PackedAt { pack: pack.path.clone(), offset: pack.rows[at].1, size: pack.rows[at].2 })
+        })
+    }
+}
+
+/// Each object ends where the head of the next one begins, and a head is as long as its size makes it: sizes follow from the end of the pack.
+fn with_sizes(rows: Vec<(Hash, u64)>, length: u64) -> Option<Vec<(Hash, u64, u64)>> {
+    let mut end = length;
+    let sized = rows.into_iter().rev().map(|(hash, offset)| {
+        let size = end.checked_sub(offset)?;
+        end = offset.checked_sub(head_len(size))?;
+        Some((hash, offset, size))
+    });
+    let mut sized = sized.collect::<Option<Vec<_>>>()?;
+    sized.reverse();
+    Some(sized)
+}
+
+/// Where an object's content lies in a pack.
 pub struct PackedAt {
-    pub(super) pack: PathBuf,
-    pub(super) offset: u64,
+    pack: PathBuf,
+    offset: u64,
+    size: u64,
 }
 
 impl PackedAt {
-    /// Copies an entry's content to `out`, hashing it. Its length is the entry's, which is signed: a pack is not asked for it.
+    /// Its size in bytes.
+    pub fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// Copies the content to `out`, hashing it.
     ///
     /// # Errors
     /// `proof-fails` when the content has another hash or the pack ends before; `folder-incomplete`; `file-fault` when `out` fails.
-    pub fn copy_to(&self, entry: &Entry, out: &mut dyn Write) -> Checked<()> {
-        let (PackedAt { pack, offset }, expected) = (self, entry.sha256);
+    pub fn copy_to(&self, expected: &Hash, out: &mut dyn Write) -> Checked<()> {
+        let PackedAt { pack, offset, size } = self;
         let (mut file, length) = open(pack)?;
-        if entry.size > length.saturating_sub(*offset) {
-            return Err(fails(
-                pack,
-                format_args!("{length} bytes found; {} bytes of object {expected} expected at byte {offset}", entry.size),
-            ));
+        if *size > length.saturating_sub(*offset) {
+            return Err(fails(pack, format_args!("{length} bytes found; {size} bytes of object {expected} expected at byte {offset}")));
         }
         file.seek(SeekFrom::Start(*offset)).map_err(|error| unreadable(pack, &error))?;
-        let (mut hasher, mut left, mut chunk) = (Sha256::new(), entry.size, vec![0; CHUNK_BYTES]);
+        let (mut hasher, mut left, mut chunk) = (Sha256::new(), *size, vec![0; CHUNK_BYTES]);
         while left > 0 {
             let want = usize::try_from(left).map_or(chunk.len(), |left| left.min(chunk.len()));
             file.read_exact(&mut chunk[..want]).map_err(|error| unreadable(pack, &error))?;
@@ -107,7 +161,7 @@ impl PackedAt {
             left -= want as u64;
         }
         let found = Hash(hasher.finalize().into());
-        if found == expected {
+        if found == *expected {
             return Ok(());
         }
         Err(fails(pack, format_args!("content with sha256 {found} found at byte {offset}; {expected} expected")))

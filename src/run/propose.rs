@@ -3,11 +3,13 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use crate::core::artifact::Tree;
 use crate::core::cbor::Canonical;
 use crate::core::cose::PaperKind;
 use crate::core::ids::{Hash, MediaType, Name, Party, Pid, Text};
+use crate::core::limits::BUNDLE_OBJECTS_MAX;
 use crate::core::pin::Pin;
-use crate::core::proposal::{Entry, Expect, Operation, Proposal};
+use crate::core::proposal::{Entry, Expect, Operation, Proposal, TREE_MEDIA_TYPE};
 use crate::core::rules::{Checked, Fault, Rule};
 use crate::core::state::State;
 use crate::keys::derive::MemberKey;
@@ -15,15 +17,16 @@ use crate::media::bundle_file::write_bundle;
 use crate::media::publish::copy_file;
 
 use super::consumer::state_at;
-use super::files::{hash_file, staging};
+use super::files::{file_fault, hash_file, staging};
 use super::folder::CheckedFolder;
 use super::home::{self, INBOX};
 use super::problem::{Outcomes, Problem};
 use super::signing::{member_of, sign};
+use super::source::read_folder;
 
 /// One change a proposer asks for, as typed.
 pub enum Ask {
-    /// `NAME=PATH`: the name shall stand for this file.
+    /// `NAME=PATH`: the name shall stand for this file, or for the tree that this folder becomes.
     Put(Name, PathBuf),
     /// `NAME`: the name shall stand for nothing.
     Remove(Name),
@@ -61,17 +64,43 @@ pub struct Proposed {
     pub pid: Pid,
     /// The content it refers to.
     pub objects: BTreeMap<Hash, PathBuf>,
+    /// The trees among it.
+    pub trees: BTreeMap<Hash, Tree>,
+    /// Empty folders, which no tree holds.
+    pub dropped: Vec<PathBuf>,
+    _staging: Option<tempfile::TempDir>,
+}
+
+impl Proposed {
+    /// A paper that refers to no content.
+    pub fn bare(envelope: Vec<u8>, proposal: Proposal, pid: Pid) -> Proposed {
+        let (objects, trees) = (BTreeMap::new(), BTreeMap::new());
+        Proposed { envelope, proposal, pid, objects, trees, dropped: Vec::new(), _staging: None }
+    }
+}
+
+/// The content of a paper, gathered while its operations are made.
+struct Gathered {
+    objects: BTreeMap<Hash, PathBuf>,
+    trees: BTreeMap<Hash, Tree>,
+    dropped: Vec<PathBuf>,
+    staging: tempfile::TempDir,
 }
 
 /// Makes a paper, signs it, and keeps a copy beside the pin.
 ///
 /// # Errors
-/// `key-mismatch`, `not-found`, `file-fault`, `payload-shape`.
+/// `key-mismatch`, `not-found`, `file-fault`, `payload-shape`; `tree-form` for a folder that can be no tree; `usage` for more content than a
+/// bundle holds.
 pub fn propose(wish: &Wish<'_>, key: &MemberKey) -> Outcomes<Proposed> {
     let author = member_of(wish.common.common.policy()?, &key.public_bytes())?;
     let state = state_at(&wish.common.common, wish.pin.head.number);
-    let mut objects = BTreeMap::new();
-    let mut operations = wish.asks.iter().map(|ask| operation(ask, wish, &state, &mut objects)).collect::<Checked<Vec<_>>>()?;
+    let mut content = Gathered { objects: BTreeMap::new(), trees: BTreeMap::new(), dropped: Vec::new(), staging: staging()? };
+    let mut operations = wish.asks.iter().map(|ask| operation(ask, wish, &state, &mut content)).collect::<Checked<Vec<_>>>()?;
+    if content.objects.len() as u64 > BUNDLE_OBJECTS_MAX {
+        let found = format!("{} contents found; a bundle holds {BUNDLE_OBJECTS_MAX}, trees counted", content.objects.len());
+        return Err(Problem::usage(found));
+    }
     operations.sort_by(|a, b| a.name().cmp(&b.name()));
     if let Some(name) = operations.windows(2).find(|pair| pair[0].name() == pair[1].name()).and_then(|pair| pair[0].name()) {
         return Err(Problem::usage(format!("{name} stands twice; one change for each name expected")));
@@ -94,26 +123,48 @@ pub fn propose(wish: &Wish<'_>, key: &MemberKey) -> Outcomes<Proposed> {
     let envelope = sign(PaperKind::Proposal, payload, Vec::new(), key)?;
     let (bytes, pid) = (envelope.to_cbor(), envelope.pid());
     home::keep(&wish.home, &pid, &bytes)?;
-    Ok(Proposed { envelope: bytes, proposal, pid, objects })
+    let Gathered { objects, trees, dropped, staging } = content;
+    Ok(Proposed { envelope: bytes, proposal, pid, objects, trees, dropped, _staging: Some(staging) })
 }
 
-fn operation(ask: &Ask, wish: &Wish<'_>, state: &State, objects: &mut BTreeMap<Hash, PathBuf>) -> Checked<Operation> {
+fn operation(ask: &Ask, wish: &Wish<'_>, state: &State, content: &mut Gathered) -> Checked<Operation> {
     match ask {
         Ask::Remove(name) => {
             let expect = state.get(name).map(|entry| entry.sha256).filter(|_| !wish.overwrite);
             Ok(Operation::Remove { name: name.clone(), expect })
         }
         Ask::Put(name, path) => {
-            let (sha256, size) = hash_file(path)?;
-            objects.insert(sha256, path.clone());
+            let (sha256, size, media_type) = if path.is_dir() {
+                let (sha256, size) = content.folder(path)?;
+                (sha256, size, TREE_MEDIA_TYPE.parse()?)
+            } else {
+                let (sha256, size) = hash_file(path)?;
+                content.objects.insert(sha256, path.clone());
+                (sha256, size, wish.media_type.clone())
+            };
             let expect = match state.get(name) {
                 _ if wish.overwrite => Expect::Anything,
                 None => Expect::Absent,
                 Some(entry) => Expect::Content(entry.sha256),
             };
-            let entry = Entry { sha256, size, media_type: wish.media_type.clone(), source: None };
+            let entry = Entry { sha256, size, media_type, source: None };
             Ok(Operation::Put { name: name.clone(), entry, expect })
         }
+    }
+}
+
+impl Gathered {
+    /// Takes a folder in as a tree, with its files; answers with the artifact's hash and size.
+    fn folder(&mut self, path: &Path) -> Checked<(Hash, u64)> {
+        let source = read_folder(path)?;
+        let bytes = source.tree.to_cbor();
+        let (sha256, at) = (Hash::of(&bytes), self.staging.path().join(Hash::of(&bytes).hex()));
+        std::fs::write(&at, &bytes).map_err(|error| file_fault(&at, &error))?;
+        self.objects.extend(source.files);
+        self.objects.insert(sha256, at);
+        self.trees.insert(sha256, source.tree);
+        self.dropped.extend(source.dropped.into_iter().map(|below| path.join(below)));
+        Ok((sha256, bytes.len() as u64))
     }
 }
 

@@ -58,7 +58,7 @@ pub fn propose_policy(wish: &Wish<'_>, policy: Policy, key: &MemberKey) -> Outco
     let approvals = approvals(in_force, common.keyring(), &proposal, &valid_signatures(&envelope, common.keyring(), &coming));
     let (bytes, pid) = (envelope.to_cbor(), envelope.pid());
     home::keep(&wish.home, &pid, &bytes)?;
-    let proposed = Proposed { envelope: bytes, proposal, pid, objects: Default::default() };
+    let proposed = Proposed::bare(bytes, proposal, pid);
     Ok(ProposedPolicy { proposed, change, approvals })
 }
 

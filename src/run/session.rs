@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use crate::core::batch::Batch;
-use crate::core::holdings::Holdings;
-use crate::core::ids::{Head, Pid};
+use crate::core::books::Books;
+use crate::core::ids::{Hash, Head, Pid};
 use crate::core::plan::{Plan, plan};
 use crate::core::rules::{Checked, Fault, Rule};
 use crate::keys::Passphrase;
@@ -20,6 +20,7 @@ use super::gossip::{self, Reported};
 use super::halt::halt;
 use super::objects::Store;
 use super::problem::{Outcomes, Problem, Unchanged};
+use super::trees;
 
 /// What a session is asked to do.
 pub struct Request {
@@ -71,6 +72,8 @@ pub struct Report {
     pub listed: Vec<Listed>,
     /// Texts of ours that are reported and did not halt.
     pub reported: Vec<Reported>,
+    /// Objects that were brought and are kept for no paper: they came before what names them, or are of no use here.
+    pub not_kept: Vec<Hash>,
     /// Each medium, and what became of writing to it.
     pub media: Vec<(PathBuf, Checked<()>)>,
     /// The desk, for looking at what was decided.
@@ -103,14 +106,15 @@ pub fn session(request: &Request, operator: &mut dyn Operator, observe: &mut Obs
     let repaired = finish_last_session(&mut desk, &keys, observe).unchanged(|| committed(&desk))?;
 
     // The plan: every record, verdict and note, decided before any effect. A session exists only if something is here that the ledger lacks.
-    let batch = Batch::gather(desk.books(), bag.verified(), &Holdings::new(desk.books(), bag.object_sizes()))?;
+    let (papers, store) = (bag.verified(), Store::of(desk.dir()));
+    let holdings = trees::holdings(desk.books(), &bag, &papers, &store)?;
+    let batch = Batch::gather(desk.books(), papers, &holdings)?;
     let is_new = !batch.news().is_empty() || (request.held && !batch.papers().is_empty());
     if is_new {
         let plan = plan(desk.books(), &batch, request.time)?;
         let confirmation = operator
             .confirm(&plan, &bag)
             .unchanged(|| format!("common@{} stays the head; nothing was committed or written", before.number))?;
-        let store = Store::of(desk.dir());
         let pack =
             store.keep(&plan, &bag, observe).unchanged(|| format!("common@{} stays the head; nothing was committed", before.number))?;
         let events = events_of(&plan, closed(&plan, bag.inventory(), confirmation, pack)?);
@@ -126,6 +130,7 @@ pub fn session(request: &Request, operator: &mut dyn Operator, observe: &mut Obs
 
     // Everything emitted is read from the ledger again, and every signature of it verified. A medium that fails is given up; the others go on.
     desk.read_again().unchanged(|| committed(&desk))?;
+    let not_kept = not_kept(&bag, desk.books());
     let media = emit_all(&desk, request, &bag, observe).unchanged(|| committed(&desk))?;
     let session = desk.books().sessions().last().map_or(0, |session| session.opened.session);
     let heads = (before, desk.books().head());
@@ -137,9 +142,16 @@ pub fn session(request: &Request, operator: &mut dyn Operator, observe: &mut Obs
         again: bag.again(),
         listed: bag.listed().to_vec(),
         reported: gossip.reported,
+        not_kept,
         media,
         desk,
     })
+}
+
+/// SPEC 11.6: an object that arrives before its paper, or a member before its tree, is not kept, and the report says so.
+fn not_kept(bag: &Bag, books: &Books) -> Vec<Hash> {
+    let held: BTreeSet<&Hash> = books.held().values().flat_map(|held| held.objects.keys()).collect();
+    bag.object_sizes().into_keys().filter(|hash| !held.contains(hash) && !books.packed().contains_key(hash)).collect()
 }
 
 /// What stands when something fails behind the commit point.

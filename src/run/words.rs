@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use crate::core::artifact::{Member, Tree};
 use crate::core::ids::{Head, Pid};
-use crate::core::proposal::{Expect, Operation, Proposal};
+use crate::core::proposal::{Entry, Expect, Operation, Proposal};
 use crate::core::rules::{Outcome, Rule};
 use crate::core::words::head_words;
 #[cfg(feature = "desk")]
@@ -34,6 +35,40 @@ pub fn operation(operation: &Operation) -> String {
         Operation::Remove { name, expect: Some(hash) } => format!("remove {name}, which is {}", hash.short()),
         Operation::SetPolicy { policy, .. } => format!("put policy {} in force", policy.hash().short()),
     }
+}
+
+/// The entry that an operation puts.
+#[cfg(feature = "desk")]
+pub fn entry(operation: &Operation) -> Option<&Entry> {
+    match operation {
+        Operation::Put { entry, .. } => Some(entry),
+        _ => None,
+    }
+}
+
+/// A tree, in one line: `tree of 12 files, 34,567 bytes`.
+pub fn tree(tree: &Tree) -> String {
+    format!("tree of {}, {} bytes", count(tree.members().len(), "file"), thousands(tree.bytes()))
+}
+
+/// A file of a tree. Its path is its author's text: what could move or hide other text is escaped.
+pub fn member(member: &Member) -> String {
+    let shown: String = member.path.escape_debug().collect();
+    let path = if shown == member.path { shown } else { format!("{:?}", member.path) };
+    format!("{} {}  {} bytes  {path}", if member.executable { "executable" } else { "file      " }, member.sha256.short(), member.size)
+}
+
+/// A number with commas between its thousands.
+pub fn thousands(number: u64) -> String {
+    let digits = number.to_string();
+    let mut out = String::new();
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
 }
 
 /// Most things listed for one rule, so that a medium full of them does not push the answers off the screen.
@@ -129,6 +164,10 @@ fn sentence(rule: Rule, values: &BTreeMap<String, String>) -> Option<String> {
         Rule::NameShadowsRule => format!("{} lies above the prefix {}", get("name")?, get("prefix")?),
         Rule::NameCollides => format!("{} is asked for, and {} stays an entry", get("name")?, get("other")?),
         Rule::EntryTooLarge => format!("{} has {} bytes; at most {} allowed", get("name")?, get("found")?, get("most")?),
+        Rule::ObjectFault if get("tree-form").is_some() => format!("{} shall be a tree, and its {}", get("name")?, get("tree-form")?),
+        Rule::ObjectFault if get("object").is_some() => {
+            format!("{} in the tree {} has {} bytes; the tree says {}", get("object")?, get("name")?, get("found")?, get("expected")?)
+        }
         Rule::ObjectFault => format!("the content of {} has {} bytes; the paper says {}", get("name")?, get("found")?, get("expected")?),
         Rule::NoEffect => format!("{} is already as the paper asks", get("name")?),
         Rule::ObjectMissing => format!("the content of {}, {}, was brought by no medium", get("name")?, get("object")?),
@@ -202,6 +241,7 @@ mod tests {
         assert_eq!(found(Rule::Lapsed, "number 4 last 3"), "it would be common@4; its last number is 3");
         let text = found(Rule::Lapsed, "held since 3 head 9 most 5");
         assert_eq!(text, "held since common@3, and the head is common@9; at most 5 numbers are waited");
+        assert_eq!([0, 999, 1_000, 34_567, 1_234_567].map(thousands), ["0", "999", "1,000", "34,567", "1,234,567"]);
         // What has no sentence, or lost a value to the bound of a detail, is shown as it stands.
         for detail in ["k is 4; it has 3 parts", "name docs/a"] {
             assert_eq!(found(Rule::PolicyFault, detail), detail);

@@ -1,7 +1,8 @@
 //! Cases that are bytes put together by hand, and cases that are texts with a form.
 
 use serde_json::{Value, json};
-use tabellion::core::cbor::{self, Canonical as _};
+use tabellion::core::artifact::Tree;
+use tabellion::core::cbor::{self, Canonical as _, Writer};
 use tabellion::core::cose::Envelope;
 use tabellion::core::ids::{Hash, MediaType, Name, Origin, Party, Prefix, Text, parse_decimal};
 use tabellion::core::proposal::Proposal;
@@ -84,4 +85,40 @@ fn parse(what: &str, value: &str) -> Checked<()> {
         "number" => parse_decimal(value).map(drop).ok_or_else(|| Fault::new(Rule::PayloadShape, value)),
         other => panic!("unknown form {other:?}"),
     }
+}
+
+/// A tree artifact (SPEC 3.13): `paths` in the order given, each `[path, executable, size, content]`, or with a number behind it so many
+/// times, each with the number in place of `#`; or its `bytes`.
+pub fn artifact(input: &Value) -> Run {
+    let bytes = if input["paths"].is_array() { artifact_bytes(&input["paths"]) } else { pieces(&input["bytes"]) };
+    let seen = match Tree::parse(&bytes) {
+        Ok(tree) => json!({ "paths": tree.members().len(), "bytes": tree.bytes() }),
+        Err(fault) => {
+            let mut seen = refused(&fault.fault());
+            seen["detail"] = json!(fault.detail().as_str());
+            seen
+        }
+    };
+    let mut made = json!({ "length": bytes.len(), "sha256": Hash::of(&bytes).hex() });
+    if bytes.len() <= 2048 {
+        made["hex"] = json!(hex::encode(&bytes));
+    }
+    Run { seen, made }
+}
+
+/// The bytes of a tree, whether it is one or not.
+pub fn artifact_bytes(paths: &Value) -> Vec<u8> {
+    let (mut w, mut count) = (Writer::new(), 0);
+    for path in paths.as_array().expect("paths") {
+        let (name, times) = (path[0].as_str().expect("a path"), path[4].as_u64().unwrap_or(1));
+        let content = Hash::of(path[3].as_str().expect("content").as_bytes());
+        for at in 0..times {
+            let name = name.replace('#', &format!("{at:06}"));
+            w.array(4).text(&name).bool(path[1] == true).uint(path[2].as_u64().expect("a size")).bytes(&content.0);
+            count += 1;
+        }
+    }
+    let (mut head, members) = (Writer::new(), w.finish());
+    head.array(count);
+    [head.finish(), members].concat()
 }

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use ed25519_dalek::Signer as _;
 use serde_json::{Value, json};
+use tabellion::core::artifact::Tree;
 use tabellion::core::batch::{Admitted, Batch, admit};
 use tabellion::core::books::Books;
 use tabellion::core::cbor::{Canonical as _, Reader, Writer};
@@ -18,12 +19,13 @@ use tabellion::core::objects::write_rows;
 use tabellion::core::payload::{Closed, Ruling, Sealed};
 use tabellion::core::plan::{Plan, found, plan};
 use tabellion::core::policy::Policy;
-use tabellion::core::proposal::{Entry, Expect, Operation, Proposal};
+use tabellion::core::proposal::{Entry, Expect, Operation, Proposal, TREE_MEDIA_TYPE};
 use tabellion::core::publish;
 use tabellion::core::rules::{Checked, Fault};
 use tabellion::core::verify::Verified;
 use tabellion::core::{policy_text, turns};
 
+use super::bytes::artifact_bytes;
 use super::{Run, key, lines, list, map, number, refused, text};
 
 const LOG_SEED: u64 = 0x70;
@@ -253,16 +255,37 @@ impl<'a> World<'a> {
 
     fn content(&mut self, content: &Value) -> Hash {
         let content = content.as_str().expect("content");
-        let hash = Hash::of(content.as_bytes());
+        let hash = Hash::of(&self.bytes_of(content));
         self.contents.insert(hash, content.to_owned());
         hash
+    }
+
+    /// The bytes of a content; `{t}` is the tree `trees.t`.
+    fn bytes_of(&self, content: &str) -> Vec<u8> {
+        let tree = content.strip_prefix('{').and_then(|rest| rest.strip_suffix('}'));
+        tree.map_or(content.into(), |tree| artifact_bytes(&self.input["trees"][tree]))
+    }
+
+    /// What the desk can read in a session.
+    fn holdings(&mut self, books: &Books, session: &Value, brought: &[Verified]) -> Holdings {
+        let each = list(session, "objects")
+            .iter()
+            .map(|content| (self.content(content), self.bytes_of(content.as_str().expect("content")).len() as u64));
+        let mut holdings = Holdings::new(books, each.collect());
+        let policy = books.policy().expect("a policy");
+        let papers = brought.iter().map(Verified::proposal).chain(books.held().values().map(|held| &held.proposal));
+        for hash in holdings.unread_trees(policy, papers).keys() {
+            holdings.note_tree(*hash, &Tree::parse(&self.bytes_of(&self.contents[hash])));
+        }
+        holdings
     }
 
     fn operation(&mut self, op: &Value) -> Operation {
         if let Some(name) = op["put"].as_str() {
             let sha256 = self.content(&op["content"]);
-            let size = op["size"].as_u64().unwrap_or(text(op, "content").len() as u64);
-            let media_type = op["type"].as_str().unwrap_or("text/plain").parse().expect("a media type");
+            let size = op["size"].as_u64().unwrap_or(self.bytes_of(text(op, "content")).len() as u64);
+            let usual = if text(op, "content").starts_with('{') { TREE_MEDIA_TYPE } else { "text/plain" };
+            let media_type = op["type"].as_str().unwrap_or(usual).parse().expect("a media type");
             let expect = match &op["expect"] {
                 Value::Null => Expect::Anything,
                 Value::Bool(false) => Expect::Absent,
@@ -413,9 +436,7 @@ pub fn sessions(input: &Value) -> Run {
 fn one_session(world: &mut World<'_>, ledger: &mut Ledger, session: &Value) -> Checked<Run> {
     let mut papers = json!([]);
     let (brought, listed) = world.bring(&ledger.books, session, &mut papers);
-    let objects: BTreeMap<Hash, u64> =
-        list(session, "objects").iter().map(|content| (world.content(content), content.as_str().expect("content").len() as u64)).collect();
-    let holdings = Holdings::new(&ledger.books, objects);
+    let holdings = world.holdings(&ledger.books, session, &brought);
     let batch = Batch::gather(&ledger.books, brought.clone(), &holdings)?;
     let again = std::mem::take(&mut world.again);
     let exists = !batch.news().is_empty() || session["asked"] == json!(true);

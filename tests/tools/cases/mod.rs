@@ -52,6 +52,7 @@ pub fn run(case: &Case) -> Run {
     match text(input, "kind") {
         "cbor" | "envelope" | "proposal" | "state-proof" => bytes::run(input),
         "text" => bytes::texts(input),
+        "artifact" => bytes::artifact(input),
         "policy" => desk::policy(input),
         "charter" => desk::charter(input),
         "session" => desk::sessions(input),
