@@ -229,3 +229,22 @@ fn a_policy_does_not_admit_itself_whatever_it_says_of_its_governors() {
         "the old policy is in force"
     );
 }
+
+#[test]
+fn json_tells_the_facts_that_the_words_are_made_of() {
+    let case = Case::grown("not-a-golden-either");
+    case.write("second.toml", second());
+    let json = |arguments: &str, code: i32| serde_json::from_str::<serde_json::Value>(&case.quiet(arguments, code)).unwrap();
+    let diff = json("policy diff stick second.toml --pin alice/common.pin --json", 1);
+    let consequences = diff["answer"]["consequences"].as_array().unwrap();
+    let tools = consequences.iter().find(|fact| fact["change"] == "publish" && fact["prefix"] == "tools/").unwrap();
+    assert_eq!(tools["after"], serde_json::json!([{ "with": null, "who": ["alice"] }]));
+    assert_eq!(tools["lost"], serde_json::json!(["james"]));
+    let shown = json("policy show second.toml --json", 0);
+    assert_eq!(shown["answer"]["governors"]["need"], serde_json::json!({ "k": 2, "of": ["carol", "erin"] }));
+    let checked = json("policy check second.toml --against stick --pin alice/common.pin --json", 0);
+    assert_eq!(checked["answer"]["against"]["unchanged"], serde_json::json!(false));
+    case.write("bad.toml", policy().replace("k = 2", "k = 4").replace("[\"alice\", \"james\"]", "[\"dave\"]"));
+    let found = json("policy check bad.toml --json", 2)["problem"]["found"].to_string();
+    assert!(found.contains("k is 4") && found.contains("dave"), "every reason: {found}");
+}

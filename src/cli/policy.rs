@@ -10,13 +10,13 @@ use crate::core::meaning::{Meaning, Warning, meaning};
 use crate::core::need::Need;
 use crate::core::policy::Policy;
 use crate::core::policy_change::{PolicyChange, compare};
-use crate::core::policy_text;
+use crate::core::policy_text::{self, Reason};
 use crate::core::policy_words::{consequence_words, meaning_words, warning_words};
 use crate::core::rules::{Fault, Rule};
 use crate::run::policy_file::{From, PolicySource, read_file};
 use crate::run::problem::{Exit, Outcomes, Problem};
 
-use super::output::Output;
+use super::output::{Answer, Output, Page};
 
 /// `tabellion policy …`
 #[derive(Subcommand)]
@@ -99,8 +99,8 @@ struct Against {
     approval_coming: Need,
 }
 
-impl Checked {
-    fn say(&self, out: &mut Output) {
+impl Answer for Checked {
+    fn say(&self, out: &mut Page) {
         out.line(format!("sound    {}: policy sha256:{}, {} bytes", self.file, self.policy, self.bytes));
         self.warnings.iter().for_each(|warning| out.line(format!("warning  {}", warning_words(warning))));
         let Some(against) = &self.against else { return };
@@ -117,13 +117,7 @@ fn check(args: &CheckArgs, out: &mut Output) -> Outcomes<Exit> {
     let policy = match read_file(&args.file)? {
         Ok(policy) => policy,
         Err(reasons) => {
-            let found = match reasons.as_slice() {
-                [only] => only.text(),
-                many => {
-                    many.iter().for_each(|reason| out.line(format!("unsound  {}", reason.text())));
-                    format!("{} reasons, each in a line of its own", many.len())
-                }
-            };
+            let found = reasons.iter().map(Reason::text).collect::<Vec<_>>().join("; ");
             return Err(Fault::new(Rule::PolicyUnsound, found).within(args.file.display()).into());
         }
     };
@@ -139,7 +133,7 @@ fn check(args: &CheckArgs, out: &mut Output) -> Outcomes<Exit> {
         before.check_reuse(&policy).map_err(|fault| Problem::from(fault.within(args.file.display())).advising(KEEP_NAMES))?;
         checked.against = Some(compare_approval(&before, &policy));
     }
-    checked.say(out);
+    out.give(&checked);
     Ok(Exit::Done)
 }
 
@@ -175,40 +169,75 @@ fn show(args: &ShowArgs, out: &mut Output) -> Outcomes<Exit> {
         return Err(Problem::usage(format!("--at with {}, which is no published folder", args.what.display())));
     }
     let found = PolicySource::read(&args.what, &args.pin, args.at)?;
-    if args.toml {
-        policy_text::print(&found.policy).lines().for_each(|line| out.line(line));
-        return Ok(Exit::Done);
-    }
-    out.line(format!("policy   sha256:{}", found.policy.hash()));
-    out.line(format!("from     {}", source(&found)));
-    say_meaning(&meaning(&found.policy), out);
+    let toml = args.toml.then(|| policy_text::print(&found.policy));
+    out.give(&Shown { from: source(&found), meaning: meaning(&found.policy), toml });
     Ok(Exit::Done)
 }
 
-/// A policy in words.
-pub fn say_meaning(meaning: &Meaning, out: &mut Output) {
+/// What `policy show` tells.
+#[derive(Serialize)]
+struct Shown {
+    from: String,
+    #[serde(flatten)]
+    meaning: Meaning,
+    toml: Option<String>,
+}
+
+impl Answer for Shown {
+    fn say(&self, out: &mut Page) {
+        if let Some(toml) = &self.toml {
+            return out.text(toml);
+        }
+        out.line(format!("policy   sha256:{}", self.meaning.policy));
+        out.line(format!("from     {}", self.from));
+        meaning_lines(&self.meaning).iter().for_each(|line| out.line(line));
+    }
+}
+
+/// A policy in words, line by line.
+pub fn meaning_lines(meaning: &Meaning) -> Vec<String> {
     let words = meaning_words(meaning);
     let width = words.iter().map(|(label, _)| label.len()).max().unwrap_or(0).clamp(8, 24);
-    for (label, sentence) in words {
-        out.line(format!("{label:width$} {sentence}"));
+    words.into_iter().map(|(label, sentence)| format!("{label:width$} {sentence}")).collect()
+}
+
+/// What `policy diff` tells.
+#[derive(Serialize)]
+struct Compared {
+    before_from: String,
+    after_from: String,
+    same: bool,
+    #[serde(flatten)]
+    change: PolicyChange,
+    could_not_follow: Option<String>,
+}
+
+impl Answer for Compared {
+    fn say(&self, out: &mut Page) {
+        out.line(format!("before   policy sha256:{} ({})", self.change.before, self.before_from));
+        out.line(format!("after    policy sha256:{} ({})", self.change.after, self.after_from));
+        if self.same {
+            return out.line("same     nothing changes");
+        }
+        change_lines(&self.change).iter().for_each(|line| out.line(line));
+        if let Some(reason) = &self.could_not_follow {
+            out.line(format!("refused  the second could not follow the first: {reason}"));
+        }
     }
 }
 
 fn diff(args: &DiffArgs, out: &mut Output) -> Outcomes<Exit> {
     let old = PolicySource::read(&args.old, &args.pin, None)?;
     let new = PolicySource::read(&args.new, &args.pin, None)?;
-    out.line(format!("before   policy sha256:{} ({})", old.policy.hash(), source(&old)));
-    out.line(format!("after    policy sha256:{} ({})", new.policy.hash(), source(&new)));
-    if old.policy == new.policy {
-        out.line("same     nothing changes");
-        return Ok(Exit::Done);
-    }
-    change_lines(&compare(&old.policy, &new.policy, old.state())).iter().for_each(|line| out.line(line));
-    // Two folders, or an older number: what follows what is not ours to say.
-    if let Err(fault) = old.check_reuse(&new.policy) {
-        out.line(format!("refused  the second could not follow the first: {}", fault.shown()));
-    }
-    Ok(Exit::Differs)
+    let same = old.policy == new.policy;
+    out.give(&Compared {
+        before_from: source(&old),
+        after_from: source(&new),
+        same,
+        change: compare(&old.policy, &new.policy, old.state()),
+        could_not_follow: old.check_reuse(&new.policy).err().map(|fault| fault.shown().to_owned()),
+    });
+    Ok(if same { Exit::Done } else { Exit::Differs })
 }
 
 /// A change of policy, line by line, for results and screens alike.

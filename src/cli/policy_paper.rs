@@ -26,7 +26,7 @@ use crate::run::propose::{Proposed, Wish};
 use crate::run::propose_policy::propose_policy;
 
 use super::output::Output;
-use super::policy::{KEEP_NAMES, change_lines, say_meaning};
+use super::policy::{KEEP_NAMES, change_lines, meaning_lines};
 
 /// How each side stands, line by line: have, need, from whom.
 pub fn approval_lines(approvals: &[Approval]) -> Vec<String> {
@@ -69,7 +69,7 @@ pub fn show(proposal: &Proposal, envelope: &Envelope, common: Option<&CheckedFol
             change_lines(&change).iter().for_each(|line| out.line(line));
         }
         None => {
-            say_meaning(&meaning(next), out);
+            meaning_lines(&meaning(next)).iter().for_each(|line| out.line(line));
             out.line("warning  it was not compared with the policy in force: name a published folder with --common DIR and your pin with --pin FILE");
         }
     }
