@@ -298,26 +298,36 @@ fn an_old_disk_meets_its_own_newer_checkpoint_and_halts() {
     case.finish();
 }
 
-#[test]
-fn two_copies_of_a_desk_are_found_out_by_a_consumers_stick() {
-    let mut case = Case::grown("fork");
+/// A disk that was copied, and both copies went on: two different common@4 under one key, on `stick` and on `other`.
+fn parted(name: &'static str) -> Case {
+    let mut case = Case::grown(name);
     let pin = case.pin("alice");
     let vkey = pin.vkey.to_string();
     case.set("KEY", &vkey);
-    case.say("The disk is copied, and both copies go on: two different common@4 under one key.");
     copy_tree(&case.path("witness"), &case.path("copy"));
-    case.write("stick/tabellion/inbox/p.cose", Forge::put("alice", 9, &pin, "docs/x", b"x").bytes());
-    case.write("other/tabellion/inbox/p.cose", Forge::put("alice", 9, &pin, "docs/x", b"y").bytes());
-    case.session(&["stick"], 0);
-    let head = case.quiet("witness status --ledger copy --head", 0);
-    case.set("COPY", head.trim());
-    case.run("witness session --ledger copy --media other --expect-head $COPY --yes --time none", 0);
+    case.remember_head();
+    for (ledger, stick, content) in [("witness", "stick", b"x"), ("copy", "other", b"y")] {
+        case.write(&format!("{stick}/tabellion/inbox/p.cose"), Forge::put("alice", 9, &pin, "docs/x", content).bytes());
+        case.quiet(&format!("witness session --ledger {ledger} --media {stick} --expect-head $HEAD --yes --time none"), 0);
+    }
+    case
+}
+
+#[test]
+fn two_copies_of_a_desk_are_found_out_by_a_consumers_stick() {
+    let mut case = parted("fork");
     case.say("A consumer advances from the copy's stick, then reads the desk's own: it is refused, and carries the news home.");
     case.run("advance other --pin consumer/common.pin", 0);
     case.run("advance stick --pin consumer/common.pin", 5);
     case.remember_head();
     case.run("witness session --ledger witness --media stick --expect-head $HEAD --yes --time none", 5);
     case.run("witness status --ledger witness", 5);
+    case.finish();
+}
+
+#[test]
+fn two_histories_are_told_from_one_and_the_proof_stands_alone() {
+    let mut case = parted("fork-proof");
     case.say("Anyone can compare two copies, and pass the proof on.");
     case.run("verify stick other --pin consumer/common.pin", 1);
     case.run("verify fork-4.proof --vkey $KEY", 1);

@@ -217,6 +217,20 @@ fn what_the_log_key_must_never_sign_is_evidence_too() {
     }
 }
 
+#[test]
+fn another_answer_to_a_paper_we_answered_is_evidence() {
+    let scene = Scene::new();
+    let desk = scene.desk.desk();
+    let ours = scene.said("ours").note;
+    let text = Note::parse(ours.as_bytes()).unwrap().text;
+    let other = text.replacen("detail ", "detail other ", 1);
+    let gossip = scene.hears(&desk, "x", signed(&other, "witness").as_bytes());
+    assert_eq!(gossip.evidence.len(), 1);
+    assert!(gossip.evidence[0].evidence.expected.starts_with("our answer was refused expectation-failed on common@2 "));
+    assert_eq!(gossip.evidence[0].evidence.ours.as_deref(), Some(ours.as_str()));
+    assert!(scene.hears(&desk, "x", signed(text, "witness").as_bytes()).evidence.is_empty());
+}
+
 /// A desk with one more event: an order that settled these texts.
 fn settled(scene: &Scene, name: &str, texts: &[&str]) -> Desk {
     let dir = scene.desk.copied_to(&scene.room.path().join(name)).dir;
