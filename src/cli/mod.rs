@@ -18,6 +18,7 @@ mod policy_paper;
 #[cfg(feature = "desk")]
 mod proposer;
 mod prove;
+mod replay;
 mod usage;
 #[cfg(feature = "desk")]
 mod witness;
@@ -73,6 +74,8 @@ enum Command {
     Advance(consumer::AdvanceArgs),
     /// Verify a published folder, a receipt, a proof or a pin, offline; or compare two
     Verify(Box<consumer::VerifyArgs>),
+    /// Derive every verdict, order, record and root anew from the published papers, and compare
+    Replay(replay::ReplayArgs),
     /// List the pages of Common
     Log(consumer::LogArgs),
     /// Show what names stand for
@@ -140,6 +143,7 @@ fn dispatch(command: Command, out: &mut Output) -> Outcomes<Exit> {
         Command::Pin(args) => consumer::pin(args, out),
         Command::Advance(args) => consumer::advance(args, out),
         Command::Verify(args) => consumer::verify(*args, out),
+        Command::Replay(args) => replay::replay(&args, out),
         Command::Log(args) => consumer::log(args, out),
         Command::Show(args) => consumer::show(args, out),
         Command::Diff(args) => diff::diff(args, out),

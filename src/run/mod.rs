@@ -41,6 +41,7 @@ pub mod propose;
 #[cfg(feature = "desk")]
 pub mod propose_policy;
 pub mod prove;
+pub mod replay;
 #[cfg(feature = "desk")]
 pub mod session;
 #[cfg(feature = "desk")]
