@@ -8,6 +8,8 @@ mod diff;
 mod facts;
 mod fork;
 #[cfg(feature = "desk")]
+mod foreseen;
+#[cfg(feature = "desk")]
 mod key;
 mod output;
 #[cfg(feature = "desk")]
@@ -15,6 +17,8 @@ mod passphrase;
 mod policy;
 #[cfg(feature = "desk")]
 mod policy_paper;
+#[cfg(feature = "desk")]
+mod preview;
 #[cfg(feature = "desk")]
 mod proposer;
 mod prove;
@@ -58,6 +62,9 @@ enum Command {
     /// Show what would be signed, then add a signature
     #[cfg(feature = "desk")]
     Approve(proposer::ApproveArgs),
+    /// Show the verdicts that papers would get, with the code that the witness runs
+    #[cfg(feature = "desk")]
+    Preview(preview::PreviewArgs),
     /// Take receipts home from a medium, and learn what became of each paper
     #[cfg(feature = "desk")]
     Collect(proposer::CollectArgs),
@@ -135,6 +142,8 @@ fn dispatch(command: Command, out: &mut Output) -> Outcomes<Exit> {
         Command::Propose(command) => proposer::propose(command, out),
         #[cfg(feature = "desk")]
         Command::Approve(args) => proposer::approve(args, out),
+        #[cfg(feature = "desk")]
+        Command::Preview(args) => preview::preview(&args, out),
         #[cfg(feature = "desk")]
         Command::Collect(args) => proposer::collect(args, out),
         #[cfg(feature = "desk")]

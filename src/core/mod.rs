@@ -17,6 +17,7 @@ pub mod event;
 pub mod fork;
 pub mod gossip;
 pub mod halt;
+pub mod expected;
 pub mod head;
 pub mod holdings;
 pub mod ids;

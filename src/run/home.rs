@@ -1,12 +1,13 @@
 //! A proposer's home: the folder of the pin. Beside the pin lies `papers/`: a copy of each paper that was proposed from here (`<pid>.cose`),
-//! and the receipt that came back (`<pid>.receipt`).
+//! what may be expected of it (`<pid>.expected`), and the receipt that came back (`<pid>.receipt`).
 
 use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
+use crate::core::expected::Expected;
 use crate::core::ids::Pid;
-use crate::core::rules::Checked;
+use crate::core::rules::{Checked, Fault, Rule};
 use crate::core::verify::{self, Parsed};
 
 use super::files::{self, file_fault, write_bytes};
@@ -47,10 +48,32 @@ pub fn keep(home: &Path, pid: &Pid, bytes: &[u8]) -> Checked<()> {
     write_bytes(&folder.join(format!("{pid}.cose")), bytes)
 }
 
+/// Keeps what may be expected of a paper.
+///
+/// # Errors
+/// `file-fault`.
+pub fn keep_expected(home: &Path, pid: &Pid, expected: &Expected) -> Checked<()> {
+    write_bytes(&home.join(PAPERS).join(format!("{pid}.expected")), expected.text().as_bytes())
+}
+
+/// What was expected of a paper, if anything was.
+///
+/// # Errors
+/// `file-fault`, also with the line that is not of its form.
+pub fn expected(home: &Path, pid: &Pid) -> Checked<Option<Expected>> {
+    let path = home.join(PAPERS).join(format!("{pid}.expected"));
+    let bytes = match files::read(&path) {
+        Ok(bytes) => bytes,
+        Err(fault) if fault.rule == Rule::NotFound => return Ok(None),
+        Err(fault) => return Err(fault),
+    };
+    let text = String::from_utf8(bytes).map_err(|_| Fault::new(Rule::FileFault, format!("{}: not UTF-8", path.display())))?;
+    Expected::parse(&text).map(Some).map_err(|fault| fault.within(path.display()))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::rules::Rule;
 
     // Papers that cannot be seen are not none: the next sequence number would be one that is used.
     #[test]

@@ -23,6 +23,8 @@ pub mod events;
 pub mod files;
 pub mod folder;
 #[cfg(feature = "desk")]
+pub mod foreseen;
+#[cfg(feature = "desk")]
 pub mod found;
 #[cfg(feature = "desk")]
 pub mod gossip;
@@ -35,6 +37,8 @@ pub mod home;
 pub mod objects;
 pub mod packs;
 pub mod policy_file;
+#[cfg(feature = "desk")]
+pub mod preview;
 pub mod problem;
 #[cfg(feature = "desk")]
 pub mod propose;
