@@ -33,6 +33,10 @@ pub fn line(foreseen: &Foreseen, receipt: &Receipt) -> String {
             format!("expected {hoped}, {} [{}]{so_far} because {why}", note.outcome.word(), note.rule)
         }
     };
+    // What waited for something was not overtaken by anybody.
+    if expected.becomes.is_none() && matches!(receipt, Receipt::Accepted(..)) {
+        return came;
+    }
     match foreseen.between.as_deref() {
         Ok(between) => came + &named(between),
         Err(fault) => came + &untold(fault),

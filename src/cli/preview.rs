@@ -10,7 +10,7 @@ use crate::core::expected::Expected;
 use crate::core::payload::Ruling;
 use crate::core::plan::Plan;
 use crate::core::proposal::Proposal;
-use crate::core::rules::Outcome;
+use crate::core::rules::{Outcome, Rule};
 use crate::core::verdict::Verdict;
 use crate::run::consumer::read_pin;
 use crate::run::preview::{Preview, common_above, preview as foresee};
@@ -113,7 +113,10 @@ fn becomes(expected: &Expected) -> String {
 pub fn expected_line(expected: &Expected) -> String {
     match expected.becomes {
         Some(_) => format!("expected accepted in session {}, as {}, if nothing else comes before", expected.session, becomes(expected)),
-        None => format!("expected {} in session {}, if nothing else comes before", bracketed(&expected.verdict), expected.session),
+        None => {
+            let says = expected.verdict.split_once(' ').and_then(|(_, rule)| Rule::from_id(rule)).map_or("", Rule::says);
+            format!("expected {} in session {}, if nothing else comes before: {says}", bracketed(&expected.verdict), expected.session)
+        }
     }
 }
 

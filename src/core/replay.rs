@@ -27,6 +27,8 @@ use super::verify::{Verified, parse_envelope};
 
 /// Most differences that are kept; all are counted.
 pub const DIFFERENCES_MAX: usize = 20;
+/// Most characters of a value that are shown.
+const VALUE_CHARS_MAX: usize = 300;
 /// What stands in the books for the signatures under notes, which are in receipts and not in the folder.
 const NOT_PUBLISHED: &str = "-";
 
@@ -61,7 +63,8 @@ impl Differences {
         }
         self.count += 1;
         if self.kept.len() < DIFFERENCES_MAX {
-            self.kept.push(Difference { session, paper, what: what.to_owned(), published, derived });
+            let (what, published, derived) = (plain(what), plain(&published), plain(&derived));
+            self.kept.push(Difference { session, paper, what, published, derived });
         }
     }
 
@@ -74,6 +77,16 @@ impl Differences {
     pub fn count(&self) -> u64 {
         self.count
     }
+}
+
+/// A value as it is shown: it may come from a folder that nobody vouches for, and must not move a terminal's cursor.
+fn plain(value: &str) -> String {
+    let shown = value.chars().take(VALUE_CHARS_MAX).flat_map(|c| match c {
+        ' '..='~' => vec![c],
+        other => other.escape_default().collect(),
+    });
+    let cut = if value.chars().nth(VALUE_CHARS_MAX).is_some() { "…" } else { "" };
+    shown.collect::<String>() + cut
 }
 
 /// What was published of one session.
@@ -385,4 +398,26 @@ fn sealed(published: &Published<'_>, plan: &Plan) -> Sealed {
     notes.sort();
     let checkpoints = numbers.map(|number| (number, line(number).cloned().unwrap_or_else(|| NOT_PUBLISHED.to_owned()))).collect();
     Sealed { session: published.session, checkpoints, notes }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_of_a_strange_folder_are_shown_in_plain_characters_and_cut() {
+        let mut differences = Differences::default();
+        differences.compare(None, None, "a\nb", "\u{1b}[2Jaccepted", "x".repeat(301));
+        let found = &differences.first()[0];
+        assert_eq!((found.what.as_str(), found.published.as_str()), ("a\\nb", "\\u{1b}[2Jaccepted"));
+        assert_eq!(found.derived, "x".repeat(300) + "…");
+    }
+
+    #[test]
+    fn twenty_differences_are_kept_and_all_are_counted() {
+        let mut differences = Differences::default();
+        (0..25).for_each(|value| differences.compare(Some(value), None, "verdict", value, 7));
+        assert_eq!((differences.first().len(), differences.count()), (20, 24));
+        assert_eq!(differences.first()[7].session, Some(8));
+    }
 }

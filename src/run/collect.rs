@@ -83,7 +83,7 @@ pub fn collect(medium: &Path, pin: &Pin, home: &Path) -> Outcomes<Collection> {
             write_bytes(&kept_at, bytes)?;
         }
         let receipt = best.map(|bytes| verify_receipt(&bytes, pin)).transpose().map_err(|fault| fault.within(kept_at.display()))?;
-        let foreseen = receipt.as_ref().map_or(Ok(None), |receipt| foreseen(home, &pid, receipt, &mut asked));
+        let foreseen = receipt.as_ref().map_or(Ok(None), |receipt| foreseen(home, parsed, receipt, &mut asked));
         let proposal = parsed.proposal().clone();
         papers.push(Collected { pid, sequence: proposal.sequence, proposal, receipt, foreseen, is_new, kept: kept_at });
     }

@@ -1,11 +1,15 @@
 //! Whether a preview came true: what was expected of a paper, beside its receipt, and which papers came in between.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
+use crate::core::common::Page;
 use crate::core::expected::Expected;
-use crate::core::ids::{Party, Pid};
+use crate::core::ids::{Name, Party, Pid};
 use crate::core::pin::Pin;
+use crate::core::proposal::{Operation, Proposal};
 use crate::core::rules::{Checked, Fault};
+use crate::core::verify::Parsed;
 
 use super::consumer::Receipt;
 use super::folder::{CheckedFolder, Folder};
@@ -54,27 +58,30 @@ impl<'a> Asked<'a> {
 ///
 /// # Errors
 /// `file-fault` when the file at home is not whole.
-pub fn foreseen(home: &Path, pid: &Pid, receipt: &Receipt, asked: &mut Asked<'_>) -> Checked<Option<Foreseen>> {
-    let Some(expected) = home::expected(home, pid)? else { return Ok(None) };
+pub fn foreseen(home: &Path, paper: &Parsed, receipt: &Receipt, asked: &mut Asked<'_>) -> Checked<Option<Foreseen>> {
+    let Some(expected) = home::expected(home, &paper.pid())? else { return Ok(None) };
     let came_true = match receipt {
         Receipt::Accepted(record, _) => expected.becomes == Some((record.number, record.state_root)),
         Receipt::Answered(note) => expected.verdict == format!("{} {}", note.outcome.word(), note.rule),
     };
     let between = match came_true {
         true => Ok(Vec::new()),
-        false => asked.folder().map_err(Clone::clone).map(|checked| between(checked, &expected, receipt)),
+        false => asked.folder().map_err(Clone::clone).map(|checked| between(checked, &expected, paper.proposal(), receipt)),
     };
     Ok(Some(Foreseen { expected, came_true, between }))
 }
 
-/// Papers accepted after the head that the preview saw and before the receipt, but those that the preview saw too.
-fn between(checked: &CheckedFolder, expected: &Expected, receipt: &Receipt) -> Vec<Between> {
-    let is_before = |number: u64, session: u64| match receipt {
-        Receipt::Accepted(record, _) => number < record.number,
-        Receipt::Answered(note) => session <= note.session,
+/// Papers accepted after the head that the preview saw and before the receipt, but those that the preview saw too; of a paper that was not
+/// accepted, those that changed a name it asks for, or the policy.
+fn between(checked: &CheckedFolder, expected: &Expected, ours: &Proposal, receipt: &Receipt) -> Vec<Between> {
+    let names: BTreeSet<&Name> = ours.operations.iter().filter_map(Operation::name).collect();
+    let is_touched = |theirs: &Proposal| theirs.operations.iter().any(|operation| operation.name().is_none_or(|name| names.contains(name)));
+    let matters = |page: &Page, theirs: &Proposal| match receipt {
+        Receipt::Accepted(record, _) => page.record.number < record.number,
+        Receipt::Answered(note) => page.record.session <= note.session && is_touched(theirs),
     };
     let pages = checked.common.pages().iter().skip(expected.base.number as usize);
-    let pages = pages.filter(|page| is_before(page.record.number, page.record.session) && !expected.ahead.contains(&page.record.pid));
-    let of = |author: &Party, number, pid| Between { number, pid, author: author.clone() };
-    pages.filter_map(|page| Some(of(&page.proposal.as_ref()?.author, page.record.number, page.record.pid))).collect()
+    let pages = pages.filter(|page| !expected.ahead.contains(&page.record.pid));
+    let of = |page: &Page, theirs: &Proposal| Between { number: page.record.number, pid: page.record.pid, author: theirs.author.clone() };
+    pages.filter_map(|page| page.proposal.as_ref().filter(|theirs| matters(page, theirs)).map(|theirs| of(page, theirs))).collect()
 }

@@ -1,12 +1,12 @@
 //! Eleven sessions of one Common, in which every sort of answer is given.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use tabellion::core::ids::{Hash, Head, Pid};
 use tabellion::core::proposal::{Expect, Operation};
 use tempfile::TempDir;
 
-use crate::support::{Notary, Paper, copy_folder, policy, policy_toml, room};
+use crate::support::{Notary, Paper, bundle, copy_folder, policy, policy_toml, room, write};
 
 /// Answers that the story must give, so that it cannot become poorer unseen.
 pub const KINDS: [&str; 20] = [
@@ -74,6 +74,11 @@ fn sets_policy(author: &str, sequence: u64, base: Head, toml: &str) -> Paper {
 impl Story {
     /// Plays it.
     pub fn play() -> Story {
+        Story::watched(&mut |_, _, _| {}, &mut |_, _, _| {})
+    }
+
+    /// Plays it; `before` each session is shown the desk, the session and the stick as the witness will read it, and `after` it too.
+    pub fn watched(before: &mut dyn FnMut(&Notary, u64, &Path), after: &mut dyn FnMut(&Notary, u64, &Path)) -> Story {
         let room = room();
         let notary = Notary::found(&room.path().join("witness"), &policy_toml(2));
         let base = notary.head();
@@ -130,8 +135,13 @@ impl Story {
             vec![named.behind.clone(), named.last.clone()],
         ];
         let story = Story { room, notary, named };
+        let stick = story.room.path().join("stick");
         for (number, papers) in (1..).zip(&sessions) {
-            drop(story.notary.judge(&story.room.path().join("stick"), papers));
+            let (envelopes, contents) = (papers.iter().map(Paper::envelope), papers.iter().flat_map(|paper| paper.contents.clone()));
+            write(&stick.join("bundle"), &bundle(&envelopes.collect::<Vec<_>>(), &contents.collect::<Vec<_>>()));
+            before(&story.notary, number, &stick);
+            drop(story.notary.session(std::slice::from_ref(&stick), Some(1_700_000_100)));
+            after(&story.notary, number, &stick);
             copy_folder(&story.folder(), &story.folder_after(number));
         }
         story
