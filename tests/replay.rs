@@ -12,6 +12,8 @@ use std::path::Path;
 
 use forger::{Lie, forge};
 use story::Story;
+use tabellion::core::cbor::Canonical;
+use tabellion::core::cose::Envelope;
 use tabellion::core::ids::{Hash, Head, Pid};
 use tabellion::core::pin::Pin;
 use tabellion::core::rules::Rule;
@@ -168,6 +170,64 @@ const FORGERIES: &[Forgery] = &[
         follows: "JUDGED",
     },
     Forgery {
+        name: "an approval that was left out",
+        session: 8,
+        tell: |story, lie| {
+            let bob = support::key("bob").kid();
+            lie.answer(story.named.late.pid()).envelope.signers.retain(|signer| signer.kid != bob);
+        },
+        verify: Ok(()),
+        paper: |story| Some(story.named.late.pid()),
+        what: "detail",
+        published: "group board have 2 need 3 missing alice",
+        follows: "group board have 1 need 3 missing alice bob",
+    },
+    Forgery {
+        name: "a signature that does not count",
+        session: 8,
+        tell: |story, lie| {
+            let answer = lie.answer(story.named.late.pid());
+            let more = support::also_signed(&answer.envelope.to_cbor(), "erin");
+            answer.envelope = Envelope::from_cbor(&more).unwrap();
+        },
+        verify: Ok(()),
+        paper: |story| Some(story.named.late.pid()),
+        what: "envelope as counted",
+        published: "ENV WITH ERIN",
+        follows: "ENV",
+    },
+    Forgery {
+        name: "a paper whose author has no key any more",
+        session: 11,
+        tell: |story, lie| {
+            let frank = support::Paper::new("frank", 99, story.notary.head()).remove("open/x", None);
+            let envelope = Envelope::from_cbor(&frank.envelope()).unwrap();
+            let mut answer = lie.rulings[0].clone();
+            (answer.pid, answer.envelope, answer.objects) = (envelope.pid(), envelope, Default::default());
+            lie.rulings.push(answer);
+            lie.refuse(frank.pid(), Rule::NoRule, "name open/x");
+        },
+        verify: Ok(()),
+        paper: |story| Some(support::Paper::new("frank", 99, story.notary.head()).remove("open/x", None).pid()),
+        what: "judged",
+        published: "refused no-rule",
+        follows: "not judged: [author-unknown] author frank",
+    },
+    Forgery {
+        name: "a paper that was decided before",
+        session: 11,
+        tell: |story, lie| {
+            let desk = story.notary.desk();
+            let idle = desk.books().final_ruling(&story.named.idle.pid()).unwrap().clone();
+            lie.rulings.push(idle);
+        },
+        verify: Ok(()),
+        paper: |story| Some(story.named.idle.pid()),
+        what: "judged",
+        published: "refused no-effect",
+        follows: "not judged: it was decided in session 2",
+    },
+    Forgery {
         name: "content that one paper had and the other not",
         session: 11,
         tell: |story, lie| lie.answer(story.named.behind.pid()).objects.clear(),
@@ -189,6 +249,8 @@ fn value(story: &Story, text: &str) -> String {
         "ERIN" => tiny(2),
         "OLD POLICY" => support::policy(&support::policy_toml(2)).hash().hex(),
         "NEW POLICY" => support::policy(&story::later_policy()).hash().hex(),
+        "ENV" => desk.books().sessions()[8].rulings.iter().find(|r| r.pid == story.named.late.pid()).unwrap().envelope.env().hex(),
+        "ENV WITH ERIN" => Hash::of(&story.named.late.envelope_by(&["carol", "bob", "erin"])).hex(),
         "STATE ROOT" => record(13).state_root.hex(),
         "JUDGED" => record(13).judged.hex(),
         text => text.replace("sha256:OPEN/X", &Hash::of(b"open/x").short()),
