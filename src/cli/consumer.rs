@@ -129,7 +129,8 @@ fn open(look: &LookArgs) -> Outcomes<(Pin, CheckedFolder, u64)> {
     Ok((pin, checked, number))
 }
 
-fn fingerprint(text: &str) -> Outcomes<Hash> {
+/// A fingerprint as typed: hex digits or words.
+pub fn fingerprint(text: &str) -> Outcomes<Hash> {
     let hash = Hash::from_hex(text.trim()).or_else(|| hash_of_words(text));
     hash.ok_or_else(|| Problem::usage(format!("{text:?} found as fingerprint; 64 lower-case hex digits or 24 words expected")))
 }

@@ -6,6 +6,8 @@ mod consumer;
 mod demo;
 mod diff;
 mod facts;
+#[cfg(feature = "desk")]
+mod foreseen;
 mod fork;
 #[cfg(feature = "desk")]
 mod key;
@@ -16,8 +18,11 @@ mod policy;
 #[cfg(feature = "desk")]
 mod policy_paper;
 #[cfg(feature = "desk")]
+mod preview;
+#[cfg(feature = "desk")]
 mod proposer;
 mod prove;
+mod replay;
 mod usage;
 #[cfg(feature = "desk")]
 mod witness;
@@ -57,6 +62,9 @@ enum Command {
     /// Show what would be signed, then add a signature
     #[cfg(feature = "desk")]
     Approve(proposer::ApproveArgs),
+    /// Show the verdicts that papers would get, with the code that the witness runs
+    #[cfg(feature = "desk")]
+    Preview(preview::PreviewArgs),
     /// Take receipts home from a medium, and learn what became of each paper
     #[cfg(feature = "desk")]
     Collect(proposer::CollectArgs),
@@ -73,6 +81,8 @@ enum Command {
     Advance(consumer::AdvanceArgs),
     /// Verify a published folder, a receipt, a proof or a pin, offline; or compare two
     Verify(Box<consumer::VerifyArgs>),
+    /// Derive every verdict, order, record and root anew from the published papers, and compare
+    Replay(replay::ReplayArgs),
     /// List the pages of Common
     Log(consumer::LogArgs),
     /// Show what names stand for
@@ -133,6 +143,8 @@ fn dispatch(command: Command, out: &mut Output) -> Outcomes<Exit> {
         #[cfg(feature = "desk")]
         Command::Approve(args) => proposer::approve(args, out),
         #[cfg(feature = "desk")]
+        Command::Preview(args) => preview::preview(&args, out),
+        #[cfg(feature = "desk")]
         Command::Collect(args) => proposer::collect(args, out),
         #[cfg(feature = "desk")]
         Command::Witness(command) => witness::witness(command, out),
@@ -140,6 +152,7 @@ fn dispatch(command: Command, out: &mut Output) -> Outcomes<Exit> {
         Command::Pin(args) => consumer::pin(args, out),
         Command::Advance(args) => consumer::advance(args, out),
         Command::Verify(args) => consumer::verify(*args, out),
+        Command::Replay(args) => replay::replay(&args, out),
         Command::Log(args) => consumer::log(args, out),
         Command::Show(args) => consumer::show(args, out),
         Command::Diff(args) => diff::diff(args, out),

@@ -17,14 +17,17 @@ use crate::run::consumer::{Receipt, read_pin};
 use crate::run::files;
 use crate::run::folder::{CheckedFolder, Folder};
 use crate::run::found::PAYLOAD_FILE;
+use crate::run::preview::expect;
 use crate::run::problem::{Exit, Outcomes, Problem, Unchanged};
 use crate::run::propose::{self as proposing, Ask, Proposed, Wish, check_target, export_to_file, export_to_medium};
 use crate::run::words;
 
 use super::argument;
+use super::foreseen;
 use super::output::{Output, narrate};
 use super::passphrase::PassphraseArgs;
 use super::policy_paper;
+use super::preview::{expected_line, not_foreseen, progress};
 
 /// `tabellion propose …`
 #[derive(Subcommand)]
@@ -89,6 +92,9 @@ pub struct WishArgs {
     /// A paper that must be decided first
     #[arg(long, value_name = "sha256:ID", value_parser = parse_pid)]
     after: Vec<Pid>,
+    /// Do not derive the folder anew to say what may be expected of the paper
+    #[arg(long)]
+    no_preview: bool,
     /// Your words, for people
     #[arg(long, value_name = "TEXT", value_parser = argument::typed::<Text>)]
     note: Option<Text>,
@@ -196,6 +202,17 @@ pub fn propose(command: ProposeCommand, out: &mut Output) -> Outcomes<Exit> {
             problem.advising("propose again to another medium; should both papers arrive, the second is refused and harms nobody")
         })?;
     show_proposed(&proposed, &policy_lines, &path, out);
+    if !args.no_preview {
+        let expected = expect(&path, folder, &pin, &wish.home, &proposed.pid, &mut progress);
+        // The paper is on its way whatever can be foreseen of it.
+        out.line(expected.map_or_else(|problem| not_foreseen(&problem), |expected| expected_line(&expected)));
+    }
+    if policy_lines.is_empty() {
+        out.line("next     take it to the witness; tabellion collect tells you later what became of it");
+    } else {
+        out.line("next     have those missing run: tabellion approve FILE --common DIR --pin FILE; then");
+        out.line("         take it to the witness, who confirms it by the paper's id: read it to them");
+    }
     Ok(Exit::Done)
 }
 
@@ -213,11 +230,6 @@ fn show_proposed(proposed: &Proposed, policy_lines: &[String], path: &Path, out:
     policy_lines.iter().for_each(|line| out.line(line));
     out.line(format!("paper    sha256:{}", proposed.pid));
     out.line(format!("wrote    {}, with {} of content", path.display(), words::count(proposed.objects.len(), "file")));
-    if !policy_lines.is_empty() {
-        out.line("next     have those missing run: tabellion approve FILE --common DIR --pin FILE; then");
-        return out.line("         take it to the witness, who confirms it by the paper's id: read it to them");
-    }
-    out.line("next     take it to the witness; tabellion collect tells you later what became of it");
 }
 
 /// Shows what would be signed, then signs.
@@ -388,6 +400,11 @@ fn show_collected(paper: &Collected, out: &mut Output) {
             ));
             out.line(format!("  next   {}", note.rule.next()));
         }
+    }
+    match (&paper.foreseen, &paper.receipt) {
+        (Ok(Some(foreseen)), Some(receipt)) => out.line(format!("  {}", foreseen::line(foreseen, receipt))),
+        (Err(fault), _) => out.line(format!("  expected unknown [{}] {}", fault.rule, fault.shown())),
+        _ => {}
     }
     if paper.is_new {
         out.line(format!("  kept   {}", paper.kept.display()));

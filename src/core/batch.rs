@@ -13,7 +13,7 @@ use super::policy::Policy;
 use super::proposal::Proposal;
 use super::quorum::{self, Valid, groups_of};
 use super::rules::{Checked, Fault, Rule};
-use super::verify::{self, Enrolment, Verified};
+use super::verify::{self, Enrolment, Parsed, Verified};
 
 /// What a paper as brought turned out to be.
 pub enum Admitted {
@@ -28,7 +28,14 @@ pub enum Admitted {
 /// # Errors
 /// Every rule of stages parse and verify; the caller lists the paper with it.
 pub fn admit(books: &Books, bytes: &[u8]) -> Checked<Admitted> {
-    let parsed = verify::parse(bytes)?;
+    admit_parsed(books, verify::parse(bytes)?)
+}
+
+/// As [`admit`], for a paper that was parsed already.
+///
+/// # Errors
+/// Every rule of stage verify.
+pub fn admit_parsed(books: &Books, parsed: Parsed) -> Checked<Admitted> {
     if books.final_ruling(&parsed.pid()).is_some() {
         return Ok(Admitted::Again(parsed.pid()));
     }

@@ -4,7 +4,7 @@
 //! determinism is promised of this module.
 //!
 //! In the order in which a paper meets them: [`cbor`] [`cose`] [`proposal`] [`verify`] [`batch`] [`plan`] [`judge`] [`verdict`] [`record`] [`tree`]
-//! [`event`] [`books`] [`publish`] [`common`].
+//! [`event`] [`books`] [`publish`] [`common`] [`replay`].
 
 pub mod artifact;
 pub mod batch;
@@ -15,6 +15,7 @@ pub mod charter;
 pub mod common;
 pub mod cose;
 pub mod event;
+pub mod expected;
 pub mod fork;
 pub mod gossip;
 pub mod halt;
@@ -44,7 +45,9 @@ pub mod proposal;
 pub mod publish;
 pub mod quorum;
 pub mod record;
+pub mod replay;
 pub mod rules;
+pub mod session_file;
 pub mod soundness;
 pub mod state;
 pub mod stretch;

@@ -10,10 +10,10 @@ use super::cbor::{Canonical, Writer};
 use super::ids::Pid;
 use super::limits::TILE_WIDTH;
 use super::note::{Checkpoint, InclusionProof, Note, VerdictNote, assemble};
-use super::objects::write_rows;
 use super::payload::Ruling;
 use super::policy_text;
 use super::rules::{Checked, Fault, Rule};
+use super::session_file::Row;
 use super::tile::{TileRef, encode_bundle, entries_path, numbered_path, session_stem, tile_path, tiles_for};
 
 /// A published file: path below the folder, and bytes.
@@ -211,10 +211,7 @@ fn accepted_envelopes(books: &Books) -> Vec<Vec<u8>> {
 fn put_session(books: &Books, files: &mut BTreeMap<String, Vec<u8>>, session: &Session) -> Checked<()> {
     let mut w = Writer::new();
     for ruling in &session.rulings {
-        w.array(4);
-        ruling.envelope.write(&mut w);
-        w.text(&ruling.verdict.line()).text(ruling.verdict.detail());
-        write_rows(&mut w, &ruling.objects);
+        Row::of(ruling).write(&mut w);
     }
     files.insert(format!("sessions/{}.papers", session_stem(session.opened.session)), w.finish());
     if session.opened.session == 0 {

@@ -189,6 +189,28 @@ impl Record {
         }
     }
 
+    /// Every field with its name, as they are shown when two records are compared; `-` where a field does not stand.
+    pub fn fields(&self) -> [(&'static str, String); 14] {
+        let maybe = |value: Option<String>| value.unwrap_or_else(|| "-".into());
+        let keys = self.keys.as_ref().map(|keys| format!("{} {}", keys.log, hex::encode(keys.ledger_public)));
+        [
+            ("field 1 (N)", self.number.to_string()),
+            ("field 2 (kind)", self.kind.word().into()),
+            ("field 3 (paper)", self.pid.hex()),
+            ("field 4 (envelope)", self.env.hex()),
+            ("field 5 (state root)", self.state_root.hex()),
+            ("field 6 (policy)", self.policy.hex()),
+            ("field 7 (ledger head)", hex::encode(self.ledger_head)),
+            ("field 8 (session)", self.session.to_string()),
+            ("field 9 (time)", maybe(self.time.map(|time| time.to_string()))),
+            ("field 10 (keys)", maybe(keys)),
+            ("field 11 (next key)", maybe(self.next.map(|next| next.hex()))),
+            ("field 12 (all that was judged)", self.judged.hex()),
+            ("field 13 (epoch)", maybe(self.epoch.map(|epoch| epoch.to_string()))),
+            ("field 14 (new policy)", maybe(self.new_policy.map(|policy| policy.hex()))),
+        ]
+    }
+
     /// The log entry: at most 1,024 bytes.
     ///
     /// # Errors

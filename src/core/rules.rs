@@ -177,6 +177,7 @@ rules! {
     PinBehind "pin-behind" Consumer Stop "what was asked for lies before the pin or behind the folder's end" "found expected" "get a newer copy of the folder; a pin never moves back";
     RecordForm "record-form" Consumer Stop "a record of the log is not one this tabellion understands" "reason" "use a newer tabellion";
     NotComparable "not-comparable" Consumer Stop "the two do not suffice to tell whether they are one history" "found expected" "bring the published folder that has the later of the two, as one of them";
+    ReplayDiffers "replay-differs" Consumer Stop "what was published is not what follows from the papers" "found expected" "keep this copy and get another; if it stays so, the witness judged otherwise than its rules: show both values to the custodians";
     ContentMissing "content-missing" Consumer Stop "the folder does not carry the content of an entry" "name object" "get a copy that has the objects folder, or ask the author";
 }
 

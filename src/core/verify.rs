@@ -1,6 +1,6 @@
 //! From bytes to an authentic paper: Parsed → Verified (SPEC 6.1).
 //!
-//! [`Parsed`] is made only by [`parse`], [`Verified`] only by [`verify`]. What does not come through is a [`Fault`] that the caller lists.
+//! [`Parsed`] is made only by [`parse`] and [`parse_envelope`], [`Verified`] only by [`verify`]. What does not come through is a [`Fault`] that the caller lists.
 
 use super::cbor::Canonical;
 use super::cose::{Envelope, PaperKind, Signer, verify_signature};
@@ -40,7 +40,14 @@ impl Parsed {
 /// # Errors
 /// Every rule of stage parse; `kind-unknown` when it is no proposal.
 pub fn parse(bytes: &[u8]) -> Checked<Parsed> {
-    let envelope = Envelope::from_brought(bytes)?;
+    parse_envelope(Envelope::from_brought(bytes)?)
+}
+
+/// A paper in an envelope that was taken apart already, as one that was united and counted has more signatures than one that is brought.
+///
+/// # Errors
+/// As [`parse`], but for the bounds of what is brought.
+pub fn parse_envelope(envelope: Envelope) -> Checked<Parsed> {
     if envelope.kind != PaperKind::Proposal {
         return Err(Fault::new(
             Rule::KindUnknown,

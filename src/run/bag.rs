@@ -13,7 +13,7 @@ use crate::core::payload::ListedFile;
 use crate::core::rules::{Checked, Fault};
 use crate::core::verify::Verified;
 use crate::media::bundle_file::{BundleItem, ObjectAt, read_bundle};
-use crate::media::scan::{RawFile, Scanned, scan};
+use crate::media::scan::{RawFile, Scanned, read_one, scan};
 
 use super::files::make_folder;
 
@@ -29,6 +29,7 @@ pub struct Listed {
 }
 
 /// Everything that came on the media of one session.
+#[derive(Default)]
 pub struct Bag {
     media: Vec<Scanned>,
     verified: BTreeMap<Pid, Verified>,
@@ -44,28 +45,36 @@ impl Bag {
     /// # Errors
     /// `not-found`, `medium-fault`, `file-fault` when our own copy cannot be made.
     pub fn gather(media: &[impl AsRef<Path>], staging: &Path, books: &Books) -> Checked<Bag> {
-        let mut bag = Bag {
-            media: Vec::new(),
-            verified: BTreeMap::new(),
-            again: BTreeSet::new(),
-            objects: BTreeMap::new(),
-            listed: Vec::new(),
-            seen: BTreeSet::new(),
-        };
+        let mut bag = Bag::default();
         for (index, medium) in media.iter().enumerate() {
             let own = staging.join(index.to_string());
             make_folder(&own)?;
-            let scanned = scan(medium.as_ref(), &own)?;
-            for (at, file) in scanned.files.iter().enumerate() {
-                bag.take_file(index, at, file, books)?;
-            }
-            for ignored in &scanned.ignored {
-                let sha256 = ignored.digest.map_or(Hash::ZERO, |(_, hash)| hash);
-                bag.listed.push(Listed { path: ignored.path.clone(), sha256, fault: ignored.fault.clone() });
-            }
-            bag.media.push(scanned);
+            bag.take_medium(index, scan(medium.as_ref(), &own)?, books)?;
         }
         Ok(bag)
+    }
+
+    /// One file as if it lay alone on a medium.
+    ///
+    /// # Errors
+    /// `not-found`, `file-fault`; the rule for which a medium would list it, when it is of no known kind.
+    pub fn of_file(path: &Path, staging: &Path, books: &Books) -> Checked<Bag> {
+        let mut bag = Bag::default();
+        let scanned = Scanned { files: vec![read_one(path, staging)?], ..Scanned::default() };
+        bag.take_medium(0, scanned, books)?;
+        Ok(bag)
+    }
+
+    fn take_medium(&mut self, index: usize, scanned: Scanned, books: &Books) -> Checked<()> {
+        for (at, file) in scanned.files.iter().enumerate() {
+            self.take_file(index, at, file, books)?;
+        }
+        for ignored in &scanned.ignored {
+            let sha256 = ignored.digest.map_or(Hash::ZERO, |(_, hash)| hash);
+            self.listed.push(Listed { path: ignored.path.clone(), sha256, fault: ignored.fault.clone() });
+        }
+        self.media.push(scanned);
+        Ok(())
     }
 
     fn take_file(&mut self, medium: usize, at: usize, file: &RawFile, books: &Books) -> Checked<()> {

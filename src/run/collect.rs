@@ -17,6 +17,7 @@ use crate::media::scan::{RECEIPTS_BYTES_MAX, RawFile, Scanned, scan};
 use super::consumer::{Receipt, verify_receipt};
 use super::emit::RESULTS;
 use super::files::{make_folder, staging, write_bytes};
+use super::foreseen::{Asked, Foreseen, foreseen};
 use super::home::{self, INBOX};
 use super::problem::Outcomes;
 
@@ -30,6 +31,8 @@ pub struct Collected {
     pub proposal: Proposal,
     /// The receipt, if one is known by now.
     pub receipt: Option<Receipt>,
+    /// What was expected of it, beside the receipt; a fault when the file at home is not whole.
+    pub foreseen: Checked<Option<Foreseen>>,
     /// Whether it came just now.
     pub is_new: bool,
     /// Where it is kept.
@@ -55,7 +58,7 @@ pub fn collect(medium: &Path, pin: &Pin, home: &Path) -> Outcomes<Collection> {
     let own = home::papers(home)?;
     let scanned = scan(medium, staging.path())?;
     let (brought, mut listed) = receipts_on(medium, &scanned, staging.path())?;
-    let mut papers = Vec::new();
+    let (mut papers, mut asked) = (Vec::new(), Asked::new(medium, pin));
     for (path, parsed) in &own {
         let pid = parsed.pid();
         let kept_at = path.with_extension("receipt");
@@ -80,8 +83,9 @@ pub fn collect(medium: &Path, pin: &Pin, home: &Path) -> Outcomes<Collection> {
             write_bytes(&kept_at, bytes)?;
         }
         let receipt = best.map(|bytes| verify_receipt(&bytes, pin)).transpose().map_err(|fault| fault.within(kept_at.display()))?;
+        let foreseen = receipt.as_ref().map_or(Ok(None), |receipt| foreseen(home, parsed, receipt, &mut asked));
         let proposal = parsed.proposal().clone();
-        papers.push(Collected { pid, sequence: proposal.sequence, proposal, receipt, is_new, kept: kept_at });
+        papers.push(Collected { pid, sequence: proposal.sequence, proposal, receipt, foreseen, is_new, kept: kept_at });
     }
     let cleared = clear(medium, &scanned, &papers)?;
     Ok(Collection { papers, cleared, listed })

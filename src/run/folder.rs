@@ -58,7 +58,7 @@ pub struct CheckedFolder {
 }
 
 /// What the folder holds is not what its log committed to, whatever rule of a paper it breaks.
-fn damaged(place: impl std::fmt::Display, fault: Fault) -> Fault {
+pub(super) fn damaged(place: impl std::fmt::Display, fault: Fault) -> Fault {
     let found = format!("{place} is not what the log committed to: [{}] {}", fault.rule, fault.shown());
     Fault::new(Rule::ProofFails, found)
 }
@@ -80,7 +80,8 @@ impl Folder {
         &self.root
     }
 
-    fn read(&self, path: &str, most: u64) -> Checked<Vec<u8>> {
+    /// A file of the folder, whole; one that is longer than `most` is refused.
+    pub(super) fn read(&self, path: &str, most: u64) -> Checked<Vec<u8>> {
         let full = self.root.join(path);
         let incomplete = |reason: String| Fault::new(Rule::FolderIncomplete, format!("{}: {reason}", full.display()));
         let missing = |error: std::io::Error| match error.kind() {
@@ -153,12 +154,12 @@ impl Folder {
         Ok(claimed.charter().clone())
     }
 
-    fn width(index: u64, size: u64) -> Option<u16> {
+    pub(super) fn width(index: u64, size: u64) -> Option<u16> {
         let full = size / TILE_WIDTH;
         if index < full { None } else { Some((size % TILE_WIDTH) as u16) }
     }
 
-    fn entries(&self, index: u64, size: u64) -> Checked<Vec<Vec<u8>>> {
+    pub(super) fn entries(&self, index: u64, size: u64) -> Checked<Vec<Vec<u8>>> {
         let path = entries_path(index, Folder::width(index, size));
         let bytes = self.read(&path, TILE_WIDTH * (RECORD_BYTES_MAX as u64 + 2))?;
         Ok(decode_bundle(&bytes)?.into_iter().map(<[u8]>::to_vec).collect())

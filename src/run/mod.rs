@@ -24,6 +24,8 @@ pub mod events;
 pub mod files;
 pub mod folder;
 #[cfg(feature = "desk")]
+pub mod foreseen;
+#[cfg(feature = "desk")]
 pub mod found;
 #[cfg(feature = "desk")]
 pub mod gossip;
@@ -36,12 +38,15 @@ pub mod home;
 pub mod objects;
 pub mod packs;
 pub mod policy_file;
+#[cfg(feature = "desk")]
+pub mod preview;
 pub mod problem;
 #[cfg(feature = "desk")]
 pub mod propose;
 #[cfg(feature = "desk")]
 pub mod propose_policy;
 pub mod prove;
+pub mod replay;
 #[cfg(feature = "desk")]
 pub mod session;
 #[cfg(feature = "desk")]

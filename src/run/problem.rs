@@ -59,7 +59,7 @@ impl Exit {
             Rule::KeyFile | Rule::Passphrase | Rule::KeyMismatch | Rule::CharterUnsigned | Rule::CheckpointUnsigned => Exit::Key,
             Rule::FingerprintMismatch | Rule::SignatureInvalid | Rule::SignatureStranger | Rule::AuthorUnsigned => Exit::Key,
             Rule::HeadUnexpected | Rule::LedgerFault | Rule::ChainBroken | Rule::HeadRolledBack | Rule::HeadElsewhere => Exit::Halted,
-            Rule::Halted | Rule::ProofFails | Rule::RecordForm => Exit::Halted,
+            Rule::Halted | Rule::ProofFails | Rule::RecordForm | Rule::ReplayDiffers => Exit::Halted,
             Rule::InternalFault => Exit::Bug,
             Rule::NotComparable => Exit::Usage,
             _ if rule.stage() == Stage::Consumer => Exit::Medium,

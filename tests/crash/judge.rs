@@ -256,12 +256,16 @@ fn folder_at_rest(case: &Path, stick: &Tree, books: &Books, pin: &Pin, old: u64)
         out.push(format!("the checkpoint on the stick is {}, neither the old nor the new one", checked.head));
     }
     let sessions: Vec<u64> = books.sessions().iter().map(|session| session.opened.session).collect();
+    let packs = match checked.folder.packs(sessions.iter().copied()) {
+        Ok(packs) => packs,
+        Err(fault) => return vec![format!("packs on the stick: {fault}")],
+    };
     for page in checked.common.pages() {
         for operation in page.proposal.iter().flat_map(|proposal| &proposal.operations) {
             let Operation::Put { name, entry, .. } = operation else { continue };
             let mut content = Vec::new();
-            let found = checked.folder.find_object(sessions.iter().copied(), &entry.sha256).ok().flatten();
-            let whole = found.is_some_and(|at| at.copy_to(entry, &mut content).is_ok()) && Hash::of(&content) == entry.sha256;
+            let found = packs.find(&entry.sha256);
+            let whole = found.is_some_and(|at| at.copy_to(&entry.sha256, &mut content).is_ok()) && Hash::of(&content) == entry.sha256;
             if books.packed().contains_key(&entry.sha256) && !whole {
                 out.push(format!("content of {name} is not with {}", checked.head));
             }

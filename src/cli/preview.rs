@@ -1,0 +1,221 @@
+//! `preview`: the verdicts that papers would get if they came to the witness now.
+
+use std::io::IsTerminal as _;
+use std::path::PathBuf;
+
+use clap::Args;
+use serde::Serialize;
+
+use crate::core::cbor::Canonical;
+use crate::core::expected::Expected;
+use crate::core::ids::{Hash, Pid};
+use crate::core::payload::Ruling;
+use crate::core::plan::Plan;
+use crate::core::proposal::Proposal;
+use crate::core::rules::{Outcome, Rule};
+use crate::run::consumer::read_pin;
+use crate::run::preview::{Preview, common_above, preview as foresee};
+use crate::run::problem::{Exit, Outcomes, Problem};
+use crate::run::words;
+
+use super::facts::{self, Broken, Head, Listed, sha256};
+use super::output::{Answer, Output, Page, narrate};
+
+/// Sessions between two lines of progress.
+const PROGRESS_SESSIONS: u64 = 100;
+
+/// `tabellion preview`
+#[derive(Args)]
+pub struct PreviewArgs {
+    /// A bundle or a paper; or a medium, for everything that lies on it
+    what: PathBuf,
+    /// The pin to start from
+    #[arg(long, value_name = "FILE", default_value = "common.pin")]
+    pin: PathBuf,
+    /// The published folder; the one on the medium without it
+    #[arg(long, value_name = "DIR")]
+    common: Option<PathBuf>,
+}
+
+/// Shows the verdicts that papers would get.
+pub fn preview(args: &PreviewArgs, out: &mut Output) -> Outcomes<Exit> {
+    let pin = read_pin(&args.pin)?;
+    let common = match &args.common {
+        Some(common) => common.clone(),
+        None => common_above(&args.what)?,
+    };
+    let preview = foresee(&args.what, &common, &pin, &mut progress)?;
+    let foreseen = Foreseen::of(&preview)?;
+    out.give(&foreseen);
+    Ok(if foreseen.refuses() { Exit::Differs } else { Exit::Done })
+}
+
+/// Says how far a replay is, on a terminal.
+pub fn progress(session: u64, last: u64) {
+    if session > 0 && session.is_multiple_of(PROGRESS_SESSIONS) && std::io::stderr().is_terminal() {
+        narrate(&format!("replayed session {session} of {last}"));
+    }
+}
+
+/// `preview`
+#[derive(Serialize)]
+struct Foreseen {
+    /// The published folder.
+    folder: String,
+    /// Its head.
+    head: Head,
+    /// The session that would judge; absent when nothing is new.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    session: Option<u64>,
+    /// Every answer, in turn order, if nothing else comes before.
+    answers: Vec<Awaited>,
+    /// Papers that have their verdict already.
+    again: Vec<Again>,
+    /// What is no paper, or was dropped from one.
+    listed: Vec<Listed>,
+}
+
+/// One answer that would be given.
+#[derive(Serialize)]
+struct Awaited {
+    #[serde(flatten)]
+    ruling: facts::Ruling,
+    /// The state root after it, when accepted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    state_root: Option<String>,
+}
+
+/// A paper that has its verdict.
+#[derive(Serialize)]
+struct Again {
+    /// `sha256:` of its payload.
+    paper: String,
+    /// The session that decided it.
+    session: u64,
+    /// Its verdict.
+    verdict: String,
+}
+
+impl Foreseen {
+    fn of(preview: &Preview) -> Outcomes<Foreseen> {
+        let rulings = preview.plan.iter().flat_map(Plan::rulings);
+        let again = |(pid, (session, verdict)): (&Pid, &(u64, String))| Again {
+            paper: sha256(pid),
+            session: *session,
+            verdict: bracketed(verdict),
+        };
+        Ok(Foreseen {
+            folder: preview.common.display().to_string(),
+            head: (&preview.head).into(),
+            session: preview.plan.as_ref().map(|plan| plan.opened().session),
+            answers: rulings.map(Awaited::of).collect::<Outcomes<_>>()?,
+            again: preview.again.iter().map(again).collect(),
+            listed: preview.listed.iter().map(listed).collect(),
+        })
+    }
+
+    fn refuses(&self) -> bool {
+        self.answers.iter().any(|awaited| awaited.ruling.verdict == Outcome::Refused.word())
+    }
+}
+
+impl Awaited {
+    fn of(ruling: &Ruling) -> Outcomes<Awaited> {
+        let proposal = Proposal::from_cbor(&ruling.envelope.payload)?;
+        let broken = ruling.verdict.rule().map(|rule| Broken::of(rule, ruling.verdict.detail()));
+        let number = ruling.record.as_ref().map(|record| record.number);
+        let ruled = facts::Ruling {
+            paper: facts::Paper::of(&ruling.pid, &proposal),
+            verdict: ruling.verdict.word(),
+            number,
+            broken,
+            state: "nothing was written or sent; a preview binds nobody".into(),
+        };
+        Ok(Awaited { ruling: ruled, state_root: ruling.record.as_ref().map(|record| sha256(&record.state_root)) })
+    }
+
+    fn say(&self, page: &mut Page) {
+        let ruling = &self.ruling;
+        match (&ruling.broken, ruling.number, &self.state_root) {
+            (Some(broken), ..) => {
+                page.labelled(ruling.verdict, format!("[{}] {}: {}", broken.rule, ruling.paper.shown(), broken.says));
+                page.below("found", &broken.found);
+                page.below("next", broken.next);
+            }
+            (None, number, root) => {
+                page.labelled(ruling.verdict, ruling.paper.shown());
+                ruling.paper.operations.iter().for_each(|operation| page.line(format!("    {}", operation.words)));
+                let (number, root) = (number.unwrap_or_default(), root.as_deref().unwrap_or_default());
+                page.below("as", format!("common@{number}, with state root {root}"));
+            }
+        }
+    }
+}
+
+fn listed(listed: &crate::run::bag::Listed) -> Listed {
+    Listed {
+        path: listed.path.clone(),
+        rule: listed.fault.rule.id(),
+        says: listed.fault.rule.says(),
+        found: listed.fault.shown().to_owned(),
+        sha256: Some(&listed.sha256).filter(|hash| **hash != Hash::ZERO).map(sha256),
+        state: "it would count for nothing and harm nobody".into(),
+        next: listed.fault.rule.next().to_owned(),
+    }
+}
+
+impl Answer for Foreseen {
+    fn say(&self, page: &mut Page) {
+        page.labelled("read", format!("{} at {}, every session of it re-derived", self.folder, self.head));
+        match self.session {
+            None => page.labelled("nothing", "new: the witness would open no session for this"),
+            Some(session) => {
+                page.labelled("session", format!("{session} would judge {}", words::count(self.answers.len(), "paper")));
+                self.answers.iter().for_each(|awaited| awaited.say(page));
+                let head = &self.head;
+                page.labelled("assumes", format!("that nothing else comes before: no other paper, approval or session after {head}"));
+            }
+        }
+        for again in &self.again {
+            let tiny = again.paper.trim_start_matches("sha256:").get(..8).unwrap_or_default();
+            let (verdict, session) = (&again.verdict, again.session);
+            page.labelled(
+                "again",
+                format!("paper {tiny} was {verdict} in session {session}; the witness would give its first receipt again"),
+            );
+        }
+        for listed in &self.listed {
+            page.labelled("listed", format!("{} [{}] {}", listed.path, listed.rule, listed.says));
+            page.below("found", &listed.found);
+            page.below("next", &listed.next);
+        }
+        page.labelled("state", "nothing was written or sent; a preview binds nobody");
+    }
+}
+
+/// The number and state root that are foreseen.
+fn becomes(expected: &Expected) -> String {
+    expected.becomes.map_or(String::new(), |(number, root)| format!("common@{number}, with state root sha256:{root}"))
+}
+
+/// One line on what a paper may expect, as `propose` shows it.
+pub fn expected_line(expected: &Expected) -> String {
+    match expected.becomes {
+        Some(_) => format!("expected accepted in session {}, as {}, if nothing else comes before", expected.session, becomes(expected)),
+        None => {
+            let says = expected.verdict.split_once(' ').and_then(|(_, rule)| Rule::from_id(rule)).map_or("", Rule::says);
+            format!("expected {} in session {}, if nothing else comes before: {says}", bracketed(&expected.verdict), expected.session)
+        }
+    }
+}
+
+/// `refused [no-effect]`, as a verdict is shown.
+pub fn bracketed(verdict: &str) -> String {
+    verdict.split_once(' ').map_or(verdict.to_owned(), |(word, rule)| format!("{word} [{rule}]"))
+}
+
+/// Why nothing is foreseen of a paper that was made all the same.
+pub fn not_foreseen(problem: &Problem) -> String {
+    let fault = &problem.fault;
+    format!("expected unknown: the folder could not be re-derived [{}] {}", fault.rule, fault.shown())
+}
