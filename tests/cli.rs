@@ -528,7 +528,7 @@ fn proposals_are_refused_at_home_when_they_cannot_be_made() {
     case.run(&format!("propose put tools/x {with}"), 2);
     case.run(&format!("propose put Tools/X=alice/editor {with}"), 2);
     case.run(&format!("propose put tools/x=nowhere {with}"), 2);
-    case.run(&format!("propose put tools/x=alice {with}"), 2);
+    case.run(&format!("propose put tools/x=/dev/null {with}"), 2);
     case.run("propose put tools/x=alice/editor --pin nowhere --key alice/key --media stick", 2);
     case.run("propose put tools/x=alice/editor --pin alice/common.pin --key nowhere --media stick", 2);
     case.run("propose put tools/x=alice/editor --pin alice/common.pin --key alice/key", 2);

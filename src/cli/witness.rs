@@ -356,10 +356,7 @@ fn show_report(report: &Report, all: bool, out: &mut Output) -> Outcomes<Exit> {
     for (rule, count) in left_out {
         out.line(format!("listed   {count} more [{rule}] {}; --verbose shows each", rule.says()));
     }
-    if let Some(first) = report.not_kept.first() {
-        let count = words::count(report.not_kept.len(), "object");
-        out.line(format!("left     {count} that no paper here waits for, {} first: bring them again with what names them", first.short()));
-    }
+    words::not_kept(&report.not_kept).into_iter().for_each(|line| out.line(line));
     out.line(format!("head     {}", words::head(&report.heads.1)));
     for (medium, written) in &report.media {
         match written {

@@ -5,8 +5,11 @@ use std::path::PathBuf;
 
 use crate::core::batch::Batch;
 use crate::core::books::Books;
+use crate::core::cbor::Canonical as _;
+use crate::core::holdings::Holdings;
 use crate::core::ids::{Hash, Head, Pid};
 use crate::core::plan::{Plan, plan};
+use crate::core::proposal::{Operation, Proposal};
 use crate::core::rules::{Checked, Fault, Rule};
 use crate::keys::Passphrase;
 use crate::media::publish::Observe;
@@ -130,7 +133,7 @@ pub fn session(request: &Request, operator: &mut dyn Operator, observe: &mut Obs
 
     // Everything emitted is read from the ledger again, and every signature of it verified. A medium that fails is given up; the others go on.
     desk.read_again().unchanged(|| committed(&desk))?;
-    let not_kept = not_kept(&bag, desk.books());
+    let not_kept = not_kept(&bag, desk.books(), &batch, &holdings);
     let media = emit_all(&desk, request, &bag, observe).unchanged(|| committed(&desk))?;
     let session = desk.books().sessions().last().map_or(0, |session| session.opened.session);
     let heads = (before, desk.books().head());
@@ -148,10 +151,22 @@ pub fn session(request: &Request, operator: &mut dyn Operator, observe: &mut Obs
     })
 }
 
-/// SPEC 11.6: an object that arrives before its paper, or a member before its tree, is not kept, and the report says so.
-fn not_kept(bag: &Bag, books: &Books) -> Vec<Hash> {
-    let held: BTreeSet<&Hash> = books.held().values().flat_map(|held| held.objects.keys()).collect();
-    bag.object_sizes().into_keys().filter(|hash| !held.contains(hash) && !books.packed().contains_key(hash)).collect()
+/// SPEC 11.6: an object that arrives before its paper, or a member before its tree, is not kept, and the report says so. What a paper names
+/// that was answered here, or earlier and came again, is not meant: its answer says what becomes of it.
+fn not_kept(bag: &Bag, books: &Books, batch: &Batch, holdings: &Holdings) -> Vec<Hash> {
+    let again = bag.again().into_iter().filter_map(|pid| Proposal::from_cbor(&books.final_ruling(&pid)?.envelope.payload).ok());
+    let mut named: BTreeSet<Hash> = again.flat_map(|proposal| puts(&proposal).collect::<Vec<_>>()).collect();
+    named.extend(batch.papers().values().flat_map(|paper| puts(&paper.proposal)));
+    let members: Vec<Hash> = named.iter().flat_map(|tree| holdings.members_of(tree)).map(|(hash, _)| hash).collect();
+    named.extend(members.into_iter().chain(books.packed().keys().copied()));
+    bag.object_sizes().into_keys().filter(|hash| !named.contains(hash)).collect()
+}
+
+fn puts(proposal: &Proposal) -> impl Iterator<Item = Hash> {
+    proposal.operations.iter().filter_map(|operation| match operation {
+        Operation::Put { entry, .. } => Some(entry.sha256),
+        _ => None,
+    })
 }
 
 /// What stands when something fails behind the commit point.

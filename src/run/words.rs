@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::core::artifact::{Member, Tree};
-use crate::core::ids::{Head, Pid};
+use crate::core::ids::{Hash, Head, Pid};
 use crate::core::proposal::{Entry, Expect, Operation, Proposal};
 use crate::core::rules::{Outcome, Rule};
 use crate::core::words::head_words;
@@ -37,8 +37,13 @@ pub fn operation(operation: &Operation) -> String {
     }
 }
 
+/// Objects that a session was brought and keeps for no paper.
+pub fn not_kept(objects: &[Hash]) -> Option<String> {
+    let (first, count) = (objects.first()?.short(), count(objects.len(), "object"));
+    Some(format!("left     {count} that no paper here waits for, {first} first: bring them again with what names them"))
+}
+
 /// The entry that an operation puts.
-#[cfg(feature = "desk")]
 pub fn entry(operation: &Operation) -> Option<&Entry> {
     match operation {
         Operation::Put { entry, .. } => Some(entry),
