@@ -4,6 +4,8 @@
 //! The same calls give the same papers, keys and charter in every run.
 #![allow(dead_code, missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)] // each test program uses a part of it
 
+pub mod memory;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
