@@ -418,7 +418,7 @@ fn each_of_five_members_is_first_about_as_often_over_1000_sessions() {
     for session in 1..=SESSIONS {
         let head = books.head();
         let wish = |member: &str| format!("{member} in session {session}");
-        let papers = FIVE.map(|member| Paper::new(member, session, head).put("open/prize", wish(member).as_bytes(), there.clone()));
+        let papers = FIVE.map(|member| Paper::new(member, session, head).put("open/prize", wish(member).as_bytes(), there));
         let plan = memory::session(&mut books, &papers.each_ref().map(Paper::envelope), None).unwrap();
         let winner = FIVE[papers.iter().position(|paper| paper.pid() == plan.rulings()[0].pid).unwrap()];
         assert_eq!(winner, turn_order(ORIGIN, session, &FIVE)[0], "session {session}");

@@ -8,7 +8,7 @@ use super::ids::{Hash, Head, Name, Party, Pid};
 use super::keyring::Keyring;
 use super::limits::HELD_PER_AUTHOR_MAX;
 use super::objects::Inside;
-use super::policy::{Content, Policy, check_size};
+use super::policy::{Policy, check_size};
 use super::proposal::{Entry, Expect, Operation};
 use super::quorum::{self, Approval, Side};
 use super::rules::{Fault, Rule};
@@ -199,9 +199,9 @@ fn name_collides(desk: &Desk<'_>, paper: &Paper) -> Option<Detail> {
     Some(Detail::of(&["name", name.as_str(), "other", other.as_str()]))
 }
 
-/// What the desk found inside the tree that `name` is to stand for, if it holds it and may look.
+/// What the desk found inside the tree that `name` is to stand for, if it holds it and its rule requires it.
 fn inside<'a>(desk: &Desk<'_>, paper: &'a Paper, name: &Name, entry: &Entry) -> Option<&'a Inside> {
-    let looked_at = entry.is_tree() && desk.policy.keeps_content(name);
+    let looked_at = entry.is_tree() && desk.policy.requires_content(name);
     paper.objects.get(&entry.sha256).filter(|_| looked_at).map(|held| &held.inside)
 }
 
@@ -223,8 +223,9 @@ fn within(name: &Name, fault: &str) -> Detail {
     Detail::of(&["name", name.as_str()].into_iter().chain(fault.split(' ')).collect::<Vec<_>>())
 }
 
+/// Where content is optional none is judged: a courier who strips it would turn the refusal into an acceptance.
 fn object_fault(desk: &Desk<'_>, paper: &Paper) -> Option<Detail> {
-    puts(paper).filter(|(name, _)| desk.policy.keeps_content(name)).find_map(|(name, entry)| {
+    puts(paper).filter(|(name, _)| desk.policy.requires_content(name)).find_map(|(name, entry)| {
         let size = paper.objects.get(&entry.sha256)?.size;
         if size != entry.size {
             return Some(found_expected(Some(name), &size.to_string(), &entry.size.to_string()));
@@ -315,15 +316,13 @@ fn dependency_open(desk: &Desk<'_>, paper: &Paper) -> Option<Detail> {
 }
 
 fn object_missing(desk: &Desk<'_>, paper: &Paper) -> Option<Detail> {
-    puts(paper).filter(|(name, _)| desk.policy.rule_for(name).is_some_and(|rule| rule.content == Content::Required)).find_map(
-        |(name, entry)| {
-            if !paper.objects.contains_key(&entry.sha256) {
-                return Some(Detail::of(&["name", name.as_str(), "object", &entry.sha256.short()]));
-            }
-            let (_, fault) = inside(desk, paper, name, entry)?.fault().filter(|(rule, _)| *rule == Rule::ObjectMissing)?;
-            Some(within(name, &fault))
-        },
-    )
+    puts(paper).filter(|(name, _)| desk.policy.requires_content(name)).find_map(|(name, entry)| {
+        if !paper.objects.contains_key(&entry.sha256) {
+            return Some(Detail::of(&["name", name.as_str(), "object", &entry.sha256.short()]));
+        }
+        let (_, fault) = inside(desk, paper, name, entry)?.fault().filter(|(rule, _)| *rule == Rule::ObjectMissing)?;
+        Some(within(name, &fault))
+    })
 }
 
 fn quota_used(desk: &Desk<'_>, paper: &Paper) -> Option<Detail> {

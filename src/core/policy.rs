@@ -127,6 +127,11 @@ impl Policy {
         self.rule_for(name).is_some_and(|rule| rule.content != Content::Forbidden)
     }
 
+    /// Whether nothing is accepted under `name` without its content: then alone content decides anything.
+    pub fn requires_content(&self, name: &Name) -> bool {
+        self.rule_for(name).is_some_and(|rule| rule.content == Content::Required)
+    }
+
     /// The members a group stands for, groups within it expanded. Empty for a group that does not exist.
     pub fn expand(&self, group: &Party) -> BTreeSet<&Party> {
         let mut out = BTreeSet::new();

@@ -137,7 +137,7 @@ rules! {
     NameShadowsRule "name-shadows-rule" Judge Refused "the name is an ancestor of a rule's prefix and can hold no entry" "name prefix" "choose another name";
     NameCollides "name-collides" Judge Refused "the name lies below or above an entry that stays" "name other" "remove the other entry in the same paper, or choose another name";
     EntryTooLarge "entry-too-large" Judge Refused "the entry is larger than its rule allows" "name found most" "make the content smaller, or have the governors raise the bound";
-    ObjectFault "object-fault" Judge Refused "the content does not have the size the entry says" "name found expected" "propose again with the true size";
+    ObjectFault "object-fault" Judge Refused "content that its rule requires does not have the size the entry says" "name found expected" "propose again with the true size";
     ExpectationFailed "expectation-failed" Judge Refused "the entry is not what the author expected to find there" "name found expected" "advance the pin, look at what came in between, and propose again";
     NoEffect "no-effect" Judge Refused "an operation would change nothing" "name" "leave the operation out; Common already says so";
     PolicyFault "policy-fault" Judge Refused "the new policy is not sound or reuses a name or key" "reason" "mend the policy and propose it again";
