@@ -3,7 +3,7 @@
 //!
 //! Every way to spoil a copy is tried with every sort of paper in every place. What is not promised, because no desk can tell it from an honest
 //! courier's doing, stands in `docs/threats.md`: that content which is optional is taken after its paper was accepted without it, that a
-//! paper's time begins only with its genuine copy, and that a file is read on behind what was broken in it.
+//! paper's time begins with its genuine copy, and that a file is read on behind what was broken in it.
 #![cfg(feature = "desk")]
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 

@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 
 use curve25519_dalek::constants::ED25519_BASEPOINT_POINT;
 use curve25519_dalek::scalar::Scalar;
+use ed25519_dalek::SigningKey;
 use sha2::{Digest as _, Sha512};
 use tabellion::core::bundle::BundleHeader;
 use tabellion::core::cbor::{Canonical as _, Writer};
@@ -51,6 +52,11 @@ fn seed_bytes(label: &str) -> [u8; 32] {
 /// The key of a label: a member's name; a second key of a member is `name.2`.
 pub fn key(label: &str) -> MemberKey {
     seed(label).member(false)
+}
+
+/// The same key for signing without the checks of [`MemberKey`], which take most of the time when papers are many.
+pub fn secret(label: &str) -> SigningKey {
+    SigningKey::from_bytes(&blake3::derive_key("tabellion 2026 member ed25519 v1", &seed_bytes(label)))
 }
 
 /// A label's public key as a policy has it.
@@ -355,8 +361,7 @@ pub fn signed_otherwise(envelope: &[u8], label: &str, nonce: u64) -> Option<Vec<
     let kid = key(label).kid();
     let message = sig_structure(envelope.kind, &kid, &envelope.payload);
     let signer = envelope.signers.iter_mut().find(|signer| signer.kid == kid)?;
-    let secret = blake3::derive_key("tabellion 2026 member ed25519 v1", &seed_bytes(label));
-    let secret = ed25519_dalek::SigningKey::from_bytes(&secret);
+    let secret = secret(label);
     let hash = |parts: &[&[u8]]| Scalar::from_bytes_mod_order_wide(&Sha512::digest(parts.concat()).into());
     let r = hash(&[b"another nonce", &nonce.to_be_bytes()]);
     let point = (ED25519_BASEPOINT_POINT * r).compress().to_bytes();
