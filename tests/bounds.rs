@@ -20,7 +20,7 @@ fn papers_too_many_at_100000_are_judged_and_one_more_stops_the_session() {
     let room = room();
     let desk = Notary::found(&room.path().join("witness"), &policy_toml(3)).desk();
     let books = desk.books();
-    let keys = MEMBERS.map(|member| (support::key(member).kid(), support::secret(member)));
+    let keys = MEMBERS.map(support::secret);
     let of_first = Paper::new(MEMBERS[0], 1, books.head()).put("open/x", b"x", Expect::Absent);
     let paper = |n: u64| {
         let author = (n % 6) as usize;

@@ -89,7 +89,7 @@ fn with_header(header: BundleHeader, envelope: &[u8], objects: &[Vec<u8>]) -> Ve
 fn spoilings(paper: &Paper) -> Vec<(&'static str, Copy)> {
     let (whole, objects) = (paper.envelope(), paper.contents.clone());
     let author = paper.signers[0].as_str();
-    let by_author = support::key(author).kid();
+    let by_author = support::secret(author).0;
     let items = |envelope: Vec<u8>, objects: &[Vec<u8>]| Copy::Items(vec![envelope], objects.to_vec());
     let changed = |change: &dyn Fn(&mut Vec<u8>)| {
         let mut objects = objects.clone();
@@ -137,7 +137,7 @@ fn spoilings(paper: &Paper) -> Vec<(&'static str, Copy)> {
         out.push(("the approvals without the author", items(others, &objects)));
         out.push(("the approvals removed", items(alone.clone(), &objects)));
         out.push(("the approvals and the content removed", items(alone, &[])));
-        out.push(("one approval removed", items(only(&whole, |signer| signer.kid != support::key(approver).kid()).unwrap(), &objects)));
+        out.push(("one approval removed", items(only(&whole, |signer| signer.kid != support::secret(approver).0).unwrap(), &objects)));
     }
     out
 }

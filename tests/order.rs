@@ -43,7 +43,7 @@ const ON_MEDIA_EVERY: u64 = 41; // no divisor of the tries: each of them gets th
 const SESSIONS: u64 = 1_000;
 const FIVE: [&str; 5] = ["alice", "bob", "carol", "dave", "erin"];
 /// Papers each of the others brings.
-const OTHERS_PAPERS: u64 = 4;
+const OTHERS_PAPERS: u64 = 3;
 
 /// Five members with two keys each; `open/` needs nobody, `docs/` two of alice, bob and carol.
 fn five() -> String {
@@ -209,7 +209,7 @@ const TRIES: [Try; 15] = [
 
 /// Keys of members, and of nobody.
 fn some_labels<'a>(rng: &mut Rng, of: &[&'a str]) -> Vec<&'a str> {
-    of.iter().filter(|_| rng.bool()).copied().collect()
+    of.iter().filter(|_| rng.u8(..3) == 0).copied().collect()
 }
 
 const KEYS: [&str; 10] = ["alice", "alice.2", "bob", "bob.2", "carol", "carol.2", "dave", "dave.2", "erin", "erin.2"];
@@ -288,7 +288,7 @@ fn vary(rng: &mut Rng, which: Try, scene: &Scene) -> Variant {
         (copies, if authentic { vec![scene.paper.clone()] } else { Vec::new() })
     } else {
         let papers = other_papers(rng, which, scene);
-        (papers.iter().flat_map(|paper| [approved(rng, paper), paper.envelope()]).collect(), papers)
+        (papers.iter().map(|paper| approved(rng, paper)).collect(), papers)
     };
     if scene.held || papers.is_empty() {
         envelopes.push(scene.paper.envelope()); // one way or another it is there
@@ -391,7 +391,7 @@ fn lower_sequence_numbers_move_their_authors_own_later_papers_back() {
     let room = room();
     let scene = Scene::new(&founded(&room.path().join("witness")), "carol", false);
     let mut judged = Vec::new();
-    for lower in 0..4 {
+    for lower in 0..3 {
         let mut own = vec![scene.paper.envelope()];
         own.extend((1..=lower).map(|n| further_with(&scene, n).envelope()));
         own.push(further_with(&scene, 51).envelope()); // a higher one costs it nothing
@@ -400,7 +400,7 @@ fn lower_sequence_numbers_move_their_authors_own_later_papers_back() {
     }
     // By hand: a round of five turns for each lower number, while the others have papers.
     let front = scene.front();
-    assert_eq!(judged, [front, front + 5, front + 10, front + 15]);
+    assert_eq!(judged, [front, front + 5, front + 10]);
 }
 
 fn further_with(scene: &Scene, sequence: u64) -> Paper {
