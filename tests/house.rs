@@ -13,6 +13,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use source::{Named, Source};
+use tabellion::core::rules::{Rule, Stage};
 
 /// Lines of a file without its tests.
 const FILE_LINES_MAX: usize = 450;
@@ -416,9 +417,27 @@ fn the_assurance_case_names_every_rule_and_nothing_that_is_not_there() {
     let known = assurance::known(&files);
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let text = std::fs::read_to_string(root.join("docs/ASSURANCE.md")).expect("docs/ASSURANCE.md");
-    let ids: Vec<&str> = tabellion::core::rules::Rule::ALL.iter().map(|rule| rule.id()).collect();
+    let ids: Vec<&str> = Rule::ALL.iter().map(|rule| rule.id()).collect();
     let found = assurance::faults(&text, &ids, &known, &|pattern| assurance::is_there(root, pattern));
     assert!(found.is_empty(), "docs/ASSURANCE.md:\n{}", found.join("\n"));
+}
+
+#[test]
+fn every_rule_of_media_ledger_and_commands_has_a_test_that_names_it_and_every_promise_one() {
+    let files: Vec<(String, String)> = ["src", "tests"].into_iter().flat_map(files_below).collect();
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let golden = |name: &str| {
+        let is_name = !name.is_empty() && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
+        is_name.then(|| std::fs::read_to_string(root.join(format!("tests/cli/{name}.txt"))).ok()).flatten()
+    };
+    let tests = assurance::tests(&files, &golden);
+    let text = std::fs::read_to_string(root.join("docs/ASSURANCE.md")).expect("docs/ASSURANCE.md");
+    let stages = [Stage::Read, Stage::Desk, Stage::Consumer];
+    let rules: Vec<(&str, String)> =
+        Rule::ALL.iter().filter(|rule| stages.contains(&rule.stage())).map(|rule| (rule.id(), format!("{rule:?}"))).collect();
+    let found = assurance::untested(&text, &rules, &tests);
+    assert!(found.is_empty(), "docs/ASSURANCE.md:\n{}", found.join("\n"));
+    assert_eq!(assurance::promises_without_tests(&text, 1..=13, &tests), [0_u32; 0], "promises without a test");
 }
 
 /// The direct dependencies of a Cargo.toml, for whatever they are, as `name = …` or as a section of their own.

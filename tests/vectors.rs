@@ -4,9 +4,9 @@
 #[path = "tools/cases/mod.rs"]
 mod cases;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use tabellion::core::rules::{Rule, Stage};
 
 const CASES_MIN: usize = 80;
@@ -114,31 +114,73 @@ fn rejected(value: &Value, into: &mut BTreeSet<String>) {
     }
 }
 
+/// Whether something is accepted: a paper, bytes, or at least one of some texts.
 fn has_accepted(value: &Value) -> bool {
+    let accepts = |(key, value): (&String, &Value)| match key.as_str() {
+        "verdict" => value == "accepted",
+        "accepted" => *value == Value::Bool(true) || value.as_array().is_some_and(|texts| !texts.is_empty()),
+        _ => has_accepted(value),
+    };
     match value {
-        Value::Object(map) => map.get("verdict").is_some_and(|verdict| verdict == "accepted") || map.values().any(has_accepted),
+        Value::Object(map) => map.iter().any(accepts),
         Value::Array(items) => items.iter().any(has_accepted),
         _ => false,
     }
 }
 
-#[test]
-fn every_rule_the_core_judges_has_its_cases() {
-    let (mut rejecting, mut passing) = (BTreeSet::new(), BTreeMap::new());
-    for case in cases::all() {
-        rejected(&case.json["expect"], &mut rejecting);
-        for id in cases::list(&case.json, "passes") {
-            assert!(has_accepted(&case.json["expect"]), "{}: passes {id} but expects nothing accepted", case.path.display());
-            passing.insert(id.as_str().expect("a rule").to_owned(), case.path.clone());
+/// What is wrong with the cases of the rules of `stages`: each rule wants a case that breaks it, and one of the same kind that comes near to it,
+/// says so under `passes`, and is accepted.
+fn uncovered<'a>(cases: impl Iterator<Item = &'a Value>, stages: &[Stage]) -> Vec<String> {
+    let (mut rejecting, mut passing, mut out) = (BTreeSet::new(), BTreeSet::new(), Vec::new());
+    for case in cases {
+        let kind = cases::text(&case["case"], "kind").to_owned();
+        let mut rules = BTreeSet::new();
+        rejected(&case["expect"], &mut rules);
+        rejecting.extend(rules.into_iter().map(|id| (id, kind.clone())));
+        for id in cases::list(case, "passes").iter().map(|id| id.as_str().expect("a rule").to_owned()) {
+            if !has_accepted(&case["expect"]) {
+                out.push(format!("{:?} passes {id} but expects nothing accepted", case["comment"]));
+            }
+            passing.insert((id, kind.clone()));
         }
     }
-    let unknown: Vec<&String> = rejecting.iter().chain(passing.keys()).filter(|id| Rule::from_id(id).is_none()).collect();
-    assert!(unknown.is_empty(), "no rules: {unknown:?}");
-    let stages = [Stage::Parse, Stage::Verify, Stage::Policy, Stage::Judge];
-    let of_core = Rule::ALL.iter().filter(|rule| stages.contains(&rule.stage()));
-    let without: Vec<&Rule> = of_core.filter(|rule| !rejecting.contains(rule.id())).collect();
-    assert!(without.is_empty(), "rules without a rejecting case: {without:?}");
-    let judged = Rule::ALL.iter().filter(|rule| rule.stage() == Stage::Judge);
-    let without: Vec<&Rule> = judged.filter(|rule| !passing.contains_key(rule.id())).collect();
-    assert!(without.is_empty(), "rules without a case that passes them: {without:?}");
+    let unknown = rejecting.iter().chain(&passing).filter(|(id, _)| Rule::from_id(id).is_none());
+    out.extend(unknown.map(|(id, _)| format!("{id} is no rule")));
+    for rule in Rule::ALL.iter().filter(|rule| stages.contains(&rule.stage())) {
+        let of_rule = |(id, _): &&(String, String)| id == rule.id();
+        if !rejecting.iter().any(|case| of_rule(&case)) {
+            out.push(format!("{} has no case that breaks it", rule.id()));
+        }
+        if !passing.iter().filter(of_rule).any(|case| rejecting.contains(case)) {
+            out.push(format!("{} has no case that passes it, of a kind that can break it", rule.id()));
+        }
+    }
+    out
+}
+
+#[test]
+fn every_rule_the_core_judges_has_a_case_that_breaks_it_and_one_that_passes_it() {
+    let all = cases::all();
+    let found = uncovered(all.iter().map(|case| &case.json), &[Stage::Parse, Stage::Verify, Stage::Policy, Stage::Judge]);
+    assert!(found.is_empty(), "{}", found.join("\n"));
+}
+
+#[test]
+fn uncovered_sees_planted_violations() {
+    let case =
+        |kind: &str, passes: &[&str], expect: Value| json!({ "comment": "", "case": { "kind": kind }, "passes": passes, "expect": expect });
+    let breaks = |kind: &str, id: &str| case(kind, &[], json!({ "rule": id }));
+    let passes = |kind: &str, id: &str| case(kind, &[id], json!({ "accepted": true }));
+    let count = |cases: &[Value]| uncovered(cases.iter(), &[Stage::Policy]).len();
+    let other = [breaks("charter", "charter-unsigned"), passes("charter", "charter-unsigned")];
+    let with = |cases: &[Value]| count(&[cases, &other].concat());
+    assert_eq!(with(&[breaks("policy", "policy-unsound"), passes("policy", "policy-unsound")]), 0);
+    assert_eq!(with(&[breaks("policy", "policy-unsound")]), 1, "nothing passes");
+    assert_eq!(with(&[passes("policy", "policy-unsound")]), 2, "nothing breaks");
+    assert_eq!(with(&[breaks("policy", "policy-unsound"), passes("charter", "policy-unsound")]), 1, "another kind of case");
+    let refused = case("policy", &["policy-unsound"], json!({ "answers": [{ "verdict": "refused", "rule": "policy-unsound" }] }));
+    assert_eq!(with(&[refused]), 1, "what passes is accepted");
+    let texts = |accepted: &[&str]| case("policy", &["policy-unsound"], json!({ "accepted": accepted, "by": "policy-unsound" }));
+    assert_eq!((with(&[texts(&["a"])]), with(&[texts(&[])])), (0, 1), "of texts one at least");
+    assert_eq!(with(&[breaks("policy", "no-such-rule"), breaks("policy", "policy-unsound"), passes("policy", "policy-unsound")]), 1);
 }

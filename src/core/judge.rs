@@ -199,7 +199,7 @@ fn name_collides(desk: &Desk<'_>, paper: &Paper) -> Option<Detail> {
     Some(Detail::of(&["name", name.as_str(), "other", other.as_str()]))
 }
 
-/// What the desk found inside the tree that `name` is to stand for, if it holds it and may look.
+/// What the desk found inside the tree that `name` is to stand for, if it holds it and its rule requires it.
 fn inside<'a>(desk: &Desk<'_>, paper: &'a Paper, name: &Name, entry: &Entry) -> Option<&'a Inside> {
     let looked_at = entry.is_tree() && desk.policy.requires_content(name);
     paper.objects.get(&entry.sha256).filter(|_| looked_at).map(|held| &held.inside)

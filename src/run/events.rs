@@ -1,5 +1,7 @@
 //! A plan as the events that the ledger is handed, in the order of SPEC 7.4.
 
+use std::sync::OnceLock;
+
 use crate::core::cbor::Canonical;
 use crate::core::event::EventType;
 use crate::core::ids::Hash;
@@ -10,13 +12,18 @@ use crate::ledger::NewEvent;
 
 use super::files::hash_file;
 
-/// SHA-256 of the program that runs.
+/// SHA-256 of the program that runs, read once: what is put in its place later is not what runs.
 ///
 /// # Errors
 /// `file-fault`.
 pub fn program_digest() -> Checked<Hash> {
+    static DIGEST: OnceLock<Hash> = OnceLock::new();
+    if let Some(digest) = DIGEST.get() {
+        return Ok(*digest);
+    }
     let path = std::env::current_exe().map_err(|error| Fault::new(Rule::FileFault, format!("this program: {error}")))?;
-    hash_file(&path).map(|(hash, _)| hash)
+    let (digest, _) = hash_file(&path)?;
+    Ok(*DIGEST.get_or_init(|| digest))
 }
 
 /// The closing event. Its inventory comes last in the session, so that file names cannot reach the session's records.

@@ -1,7 +1,8 @@
 //! Reads `docs/ASSURANCE.md`: a row `| id | claim | function | tests |` for each rule, in the order of the registry, and no name in it that
 //! the sources do not have.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::RangeInclusive;
 use std::path::Path;
 
 use super::source::Source;
@@ -45,6 +46,54 @@ fn any_case(folder: &Path, fits: &dyn Fn(&str) -> bool) -> bool {
         Some(extension) if extension == "json" => std::fs::read_to_string(&path).is_ok_and(|text| fits(&text)),
         _ => false,
     })
+}
+
+/// The tests of the sources with the text of each: its own lines, and the golden file of every command line it plays, for there stands what
+/// was printed.
+pub fn tests(files: &[(String, String)], golden: &dyn Fn(&str) -> Option<String>) -> BTreeMap<String, String> {
+    let mut out: BTreeMap<String, String> = BTreeMap::new();
+    for (path, text) in files {
+        let (source, lines) = (Source::new(path, text), text.lines().collect::<Vec<_>>());
+        let module = source.module().into_iter().filter(|segment| segment != "tests");
+        let module = module.map(|segment| segment + "::").collect::<String>();
+        for function in source.functions() {
+            let above = lines[..function.line - 1].iter().rev().map(|line| line.trim());
+            if !above.take_while(|line| line.starts_with("#[") || line.starts_with("//")).any(|line| line == "#[test]") {
+                continue;
+            }
+            let mut body = lines[function.line - 1..function.line - 1 + function.lines].join("\n");
+            let played: Vec<String> = body.split('"').skip(1).step_by(2).filter_map(golden).collect();
+            body.extend(played);
+            out.entry(format!("{module}{}", function.name)).or_default().push_str(&body);
+        }
+    }
+    out
+}
+
+/// The last cell of the row that begins so.
+fn cited<'a>(text: &'a str, begin: &str) -> &'a str {
+    let row = text.lines().find(|line| line.starts_with(begin)).unwrap_or_default();
+    row.trim_end_matches([' ', '|']).rsplit('|').next().unwrap_or_default()
+}
+
+/// What is wrong with the tests of the rules that no vector can break, for they concern media, the ledger or a command: each wants one test at
+/// least that names the rule, by its id or as the code does. `rules` are id and variant of each.
+pub fn untested(text: &str, rules: &[(&str, String)], tests: &BTreeMap<String, String>) -> Vec<String> {
+    let names_it = |(id, variant): &(&str, String), test: &String| {
+        [format!("Rule::{variant}"), format!("[{id}]"), format!("\"{id}\"")].iter().any(|name| test.contains(name.as_str()))
+    };
+    let is_tested = |rule: &&(&str, String)| {
+        let mut tests = quoted(cited(text, &format!("| `{}` |", rule.0))).filter_map(|word| tests.get(&without_types(word)));
+        tests.any(|test| names_it(rule, test))
+    };
+    let missing = rules.iter().filter(|rule| !is_tested(rule));
+    missing.map(|(id, variant)| format!("{id}: no test of its row names Rule::{variant}, \"{id}\" or [{id}]")).collect()
+}
+
+/// The promises, by number, whose row names no test.
+pub fn promises_without_tests(text: &str, promises: RangeInclusive<u32>, tests: &BTreeMap<String, String>) -> Vec<u32> {
+    let has_test = |promise: &u32| quoted(cited(text, &format!("| {promise} |"))).any(|word| tests.contains_key(&without_types(word)));
+    promises.filter(|promise| !has_test(promise)).collect()
 }
 
 /// The words in backticks.
@@ -151,4 +200,32 @@ fn is_there_wants_a_case_that_expects_the_rule() {
     assert!(!is_there(&elsewhere, "vectors:no-rule"));
     std::fs::write(folder.join("a-case.json"), case).unwrap();
     assert!(is_there(&elsewhere, "vectors:no-rule") && !is_there(&elsewhere, "vectors:lapsed"));
+}
+
+#[test]
+fn untested_and_promises_without_tests_see_planted_violations() {
+    let file = |path: &str, text: &str| (path.to_owned(), text.to_owned());
+    let files = [
+        file(
+            "tests/desk.rs",
+            "#[test]\nfn halts() {\n    refusal(Rule::Halted);\n}\n#[test]\n// why\nfn says() { play(\"story\"); }\nfn no_test() { Rule::Usage }",
+        ),
+        file("src/ledger/tests.rs", "#[test]\nfn opens() { assert_eq!(rule, \"exists\"); }"),
+    ];
+    let golden = |name: &str| (name == "story").then(|| "stop [not-found] nothing is there".to_owned());
+    let tests = tests(&files, &golden);
+    assert_eq!(tests.keys().collect::<Vec<_>>(), ["desk::halts", "desk::says", "ledger::opens"]);
+    let rules = |rules: &[(&'static str, &str)]| rules.iter().map(|(id, variant)| (*id, (*variant).to_owned())).collect::<Vec<_>>();
+    let count = |rule: (&'static str, &str), cited: &str| {
+        let text = format!("| `other` | claim | f | `desk::halts` |\n| `{}` | claim of `desk::halts` | `desk::says` | {cited} |\n", rule.0);
+        untested(&text, &rules(&[rule]), &tests).len()
+    };
+    assert_eq!(count(("halted", "Halted"), "`desk::says`; `desk::halts`"), 0);
+    assert_eq!(count(("not-found", "NotFound"), "`desk::says`"), 0, "what was printed counts");
+    assert_eq!(count(("exists", "Exists"), "`ledger::opens`"), 0);
+    assert_eq!(count(("halted", "Halted"), "`desk::says`"), 1, "a test of something else");
+    assert_eq!(count(("usage", "Usage"), "`desk::no_test`"), 1, "a function that is no test");
+    assert_eq!(count(("usage", "Usage"), "no test yet"), 1);
+    let text = "| 1 | a promise | `desk::halts` | `desk::says` |\n| 2 | another | `desk::halts` | `desk::no_test` |\n";
+    assert_eq!(promises_without_tests(text, 1..=3, &tests), [2, 3]);
 }

@@ -4,18 +4,22 @@
 //! The same calls give the same papers, keys and charter in every run.
 #![allow(dead_code, missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)] // each test program uses a part of it
 
+pub mod memory;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 
 use curve25519_dalek::constants::ED25519_BASEPOINT_POINT;
 use curve25519_dalek::scalar::Scalar;
+use ed25519_dalek::{Signer as _, SigningKey};
 use sha2::{Digest as _, Sha512};
 use tabellion::core::bundle::BundleHeader;
 use tabellion::core::cbor::{Canonical as _, Writer};
 use tabellion::core::charter::Charter;
 use tabellion::core::cose::{Envelope, PaperKind, Signer, sig_structure, verify_signature};
-use tabellion::core::ids::{Hash, Head, Name, Pid};
+use tabellion::core::ids::{Hash, Head, Kid, Name, Pid};
 use tabellion::core::note::VerifierKey;
 use tabellion::core::plan::Plan;
 use tabellion::core::policy::Policy;
@@ -49,6 +53,17 @@ fn seed_bytes(label: &str) -> [u8; 32] {
 /// The key of a label: a member's name; a second key of a member is `name.2`.
 pub fn key(label: &str) -> MemberKey {
     seed(label).member(false)
+}
+
+/// The same key for signing without the checks of [`MemberKey`], made once: with many papers that is most of the time.
+pub fn secret(label: &str) -> (Kid, SigningKey) {
+    static KEYS: Mutex<BTreeMap<String, (Kid, SigningKey)>> = Mutex::new(BTreeMap::new());
+    let make = || {
+        let secret = SigningKey::from_bytes(&blake3::derive_key("tabellion 2026 member ed25519 v1", &seed_bytes(label)));
+        assert_eq!(secret.verifying_key().to_bytes(), key(label).public_bytes());
+        (key(label).kid(), secret)
+    };
+    KEYS.lock().unwrap().entry(label.to_owned()).or_insert_with(make).clone()
 }
 
 /// A label's public key as a policy has it.
@@ -323,14 +338,14 @@ pub fn envelope(kind: PaperKind, payload: &[u8], labels: &[&str]) -> Vec<u8> {
 }
 
 fn sign(kind: PaperKind, payload: &[u8], label: &str) -> Signer {
-    let key = key(label);
-    Signer { kid: key.kid(), signature: key.sign(&sig_structure(kind, &key.kid(), payload)).unwrap() }
+    let (kid, secret) = secret(label);
+    Signer { kid, signature: secret.sign(&sig_structure(kind, &kid, payload)).to_bytes() }
 }
 
 /// The envelope with one byte of a signature changed; none when the key has not signed it.
 pub fn spoilt(envelope: &[u8], label: &str) -> Option<Vec<u8>> {
     let mut envelope = Envelope::from_cbor(envelope).unwrap();
-    let kid = key(label).kid();
+    let kid = secret(label).0;
     let signer = envelope.signers.iter_mut().find(|signer| signer.kid == kid)?;
     signer.signature[5] = signer.signature[5].wrapping_add(1); // not a flip: spoilt twice is not sound again
     Some(envelope.to_cbor())
@@ -350,11 +365,9 @@ pub fn also_signed(envelope: &[u8], label: &str) -> Vec<u8> {
 /// where `r` comes from), as a signer's own software may make one.
 pub fn signed_otherwise(envelope: &[u8], label: &str, nonce: u64) -> Option<Vec<u8>> {
     let mut envelope = Envelope::from_cbor(envelope).unwrap();
-    let kid = key(label).kid();
+    let (kid, secret) = secret(label);
     let message = sig_structure(envelope.kind, &kid, &envelope.payload);
     let signer = envelope.signers.iter_mut().find(|signer| signer.kid == kid)?;
-    let secret = blake3::derive_key("tabellion 2026 member ed25519 v1", &seed_bytes(label));
-    let secret = ed25519_dalek::SigningKey::from_bytes(&secret);
     let hash = |parts: &[&[u8]]| Scalar::from_bytes_mod_order_wide(&Sha512::digest(parts.concat()).into());
     let r = hash(&[b"another nonce", &nonce.to_be_bytes()]);
     let point = (ED25519_BASEPOINT_POINT * r).compress().to_bytes();
