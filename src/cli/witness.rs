@@ -7,7 +7,7 @@ use clap::{Args, Subcommand};
 
 use crate::clock;
 use crate::core::cbor::Canonical;
-use crate::core::ids::{Hash, Head, Pid, Text, parse_decimal};
+use crate::core::ids::{Head, Pid, Text, parse_decimal};
 use crate::core::note::VerifierKey;
 use crate::core::payload::Ruling;
 use crate::core::plan::Plan;
@@ -18,7 +18,7 @@ use crate::core::verdict::Verdict;
 use crate::core::words::{head_words, words24};
 use crate::keys::Passphrase;
 use crate::keys::file::WorkFactor;
-use crate::run::bag::{Bag, Listed};
+use crate::run::bag::Bag;
 use crate::run::desk::Desk;
 use crate::run::found::{self, Draft};
 use crate::run::problem::{Exit, Outcomes, Problem};
@@ -350,7 +350,7 @@ fn show_report(report: &Report, all: bool, out: &mut Output) -> Outcomes<Exit> {
     for listed in shown {
         out.line(format!("listed   {} [{}] {}", listed.path, listed.fault.rule, listed.fault.rule.says()));
         out.line(format!("  found  {}", listed.fault.shown()));
-        out.line(format!("  state  {}", what_is_left(listed)));
+        out.line(format!("  state  {}", words::what_is_left(listed.fault.rule, &listed.sha256)));
         out.line(format!("  next   {}", listed.fault.rule.next()));
     }
     for (rule, count) in left_out {
@@ -380,19 +380,6 @@ fn show_report(report: &Report, all: bool, out: &mut Output) -> Outcomes<Exit> {
         }
     }
     Ok(exit)
-}
-
-/// What becomes of something that is listed.
-fn what_is_left(listed: &Listed) -> String {
-    let what = match listed.fault.rule {
-        Rule::BundleCut | Rule::BundleCount | Rule::BundleOrder | Rule::ObjectTooLarge => {
-            "what stands before that place was read; from there on nothing of the file counts"
-        }
-        Rule::SignatureInvalid | Rule::SignatureStranger => "that signature counts for nothing; the paper stands without it",
-        _ => "it counts for nothing and harms nobody",
-    };
-    // What was not read has no hash.
-    if listed.sha256 == Hash::ZERO { format!("{what}; no hash of it was taken") } else { format!("{what}; sha256:{}", listed.sha256) }
 }
 
 fn show_ruling(ruling: &Ruling, session: u64, out: &mut Output) -> Outcomes<()> {

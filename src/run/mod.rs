@@ -42,6 +42,10 @@ pub mod propose;
 pub mod propose_policy;
 pub mod prove;
 #[cfg(feature = "desk")]
+pub mod qr;
+#[cfg(feature = "desk")]
+pub mod report;
+#[cfg(feature = "desk")]
 pub mod session;
 #[cfg(feature = "desk")]
 pub mod signing;
