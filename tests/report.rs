@@ -130,7 +130,7 @@ fn report_tells_each_paper_once_with_its_answer_and_the_people_who_are_missing()
     let text = text_on(&media[0]);
     let head = books.head();
     for line in [
-        "Session 2 of witness.example/common".to_owned(),
+        "Session 2 of witness.example/common: what became of each paper".to_owned(),
         "answers  10 papers judged: 3 accepted, 2 refused, 3 pending, 2 deferred".to_owned(),
         format!("head     common@5 {}", head_words(&head.root)),
         format!("root     {}", head.root),

@@ -42,7 +42,7 @@ impl Lines {
 }
 
 fn head(report: &Report, out: &mut Lines) {
-    let title = format!("Session {} of {}", report.session, report.origin);
+    let title = format!("Session {} of {}: what became of each paper", report.session, report.origin);
     out.line(&title);
     out.line("=".repeat(title.len()));
     if report.is_rehearsal {
