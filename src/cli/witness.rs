@@ -18,14 +18,16 @@ use crate::core::verdict::Verdict;
 use crate::core::words::{head_words, words24};
 use crate::keys::Passphrase;
 use crate::keys::file::WorkFactor;
-use crate::run::bag::Bag;
+use crate::run::bag::{Bag, Listed};
 use crate::run::desk::Desk;
 use crate::run::found::{self, Draft};
 use crate::run::problem::{Exit, Outcomes, Problem};
+use crate::run::qr;
 use crate::run::session::{self, Operator, Report, Request};
 use crate::run::words;
 
 use super::argument;
+use super::code;
 use super::output::{Output, narrate};
 use super::passphrase::PassphraseArgs;
 use super::policy_paper::paper_lines;
@@ -161,6 +163,7 @@ fn init(args: InitArgs, out: &mut Output) -> Outcomes<Exit> {
         out.line(format!("founded  {} as {}", desk.books().origin()?, words::head(&head)));
         out.line(format!("fingerprint {fingerprint}"));
         out.line(format!("in words    {}", words24(&fingerprint)));
+        code::show(&qr::fingerprint_text(desk.books().origin()?, &fingerprint), out)?;
         out.line(
             "next     read the fingerprint, in hex or in its 24 words, to everyone who will pin this Common, by telephone or on paper",
         );
@@ -252,7 +255,8 @@ impl Operator for Attendant<'_> {
         }
         let (shown, left_out) = words::of_each_rule(bag.listed(), |listed| listed.fault.rule, self.args.verbose);
         for listed in shown {
-            narrate(&format!("  listed    {} [{}]", listed.path, listed.fault.rule));
+            let path = place(listed, self.args.media.iter());
+            narrate(&format!("  listed    {path} [{}]", listed.fault.rule));
         }
         for (rule, count) in left_out {
             narrate(&format!("  listed    {count} more [{rule}]"));
@@ -348,7 +352,8 @@ fn show_report(report: &Report, all: bool, out: &mut Output) -> Outcomes<Exit> {
     report.reported.iter().for_each(|reported| out.line(words::reported(reported)));
     let (shown, left_out) = words::of_each_rule(&report.listed, |listed| listed.fault.rule, all);
     for listed in shown {
-        out.line(format!("listed   {} [{}] {}", listed.path, listed.fault.rule, listed.fault.rule.says()));
+        let path = place(listed, report.media.iter().map(|(medium, _)| medium));
+        out.line(format!("listed   {path} [{}] {}", listed.fault.rule, listed.fault.rule.says()));
         out.line(format!("  found  {}", listed.fault.shown()));
         out.line(format!("  state  {}", words::what_is_left(listed.fault.rule, &listed.sha256)));
         out.line(format!("  next   {}", listed.fault.rule.next()));
@@ -357,6 +362,7 @@ fn show_report(report: &Report, all: bool, out: &mut Output) -> Outcomes<Exit> {
         out.line(format!("listed   {count} more [{rule}] {}; --verbose shows each", rule.says()));
     }
     out.line(format!("head     {}", words::head(&report.heads.1)));
+    code::show(&qr::head_text(books.origin()?, &report.heads.1), out)?;
     for (medium, written) in &report.media {
         match written {
             Ok(()) if report.is_new => {
@@ -380,6 +386,15 @@ fn show_report(report: &Report, all: bool, out: &mut Output) -> Outcomes<Exit> {
         }
     }
     Ok(exit)
+}
+
+/// Where something lies: with its medium when there are several.
+fn place<'a>(listed: &Listed, media: impl ExactSizeIterator<Item = &'a PathBuf>) -> String {
+    let several = media.len() > 1;
+    match media.into_iter().nth(listed.medium).filter(|_| several) {
+        Some(medium) => format!("{}/{}", medium.display(), listed.path),
+        None => listed.path.clone(),
+    }
 }
 
 fn show_ruling(ruling: &Ruling, session: u64, out: &mut Output) -> Outcomes<()> {
