@@ -142,6 +142,9 @@ fn report_tells_each_paper_once_with_its_answer_and_the_people_who_are_missing()
         format!("  wrote  {HOSTILE}"),
         "  found  somewhere/else, which begins with no prefix of the policy".to_owned(),
         "  found  0 of the 2 approvals that group both needs; not signed by alice, bob, carol, dave, erin".to_owned(),
+        "  lacks  0 of 2 in both, missing 2 of board (alice, bob, carol) and 1 of field (dave, erin)".to_owned(),
+        "  lacks  1 of 2 in board, missing bob or carol".to_owned(),
+        "  lacks  under the new policy: 1 of 2 in board, missing bob or carol".to_owned(),
         "  asks   put open/map: 6 bytes of text/plain, sha256:35424ba496ad6dbc, as a new entry".to_owned(),
         "  is     common@5".to_owned(),
     ] {

@@ -18,7 +18,7 @@ use crate::core::verdict::Verdict;
 use crate::core::words::{head_words, words24};
 use crate::keys::Passphrase;
 use crate::keys::file::WorkFactor;
-use crate::run::bag::{Bag, Listed};
+use crate::run::bag::Bag;
 use crate::run::desk::Desk;
 use crate::run::found::{self, Draft};
 use crate::run::problem::{Exit, Outcomes, Problem};
@@ -255,7 +255,7 @@ impl Operator for Attendant<'_> {
         }
         let (shown, left_out) = words::of_each_rule(bag.listed(), |listed| listed.fault.rule, self.args.verbose);
         for listed in shown {
-            let path = place(listed, self.args.media.iter());
+            let path = words::place(&listed.path, listed.medium, self.args.media.iter());
             narrate(&format!("  listed    {path} [{}]", listed.fault.rule));
         }
         for (rule, count) in left_out {
@@ -352,7 +352,7 @@ fn show_report(report: &Report, all: bool, out: &mut Output) -> Outcomes<Exit> {
     report.reported.iter().for_each(|reported| out.line(words::reported(reported)));
     let (shown, left_out) = words::of_each_rule(&report.listed, |listed| listed.fault.rule, all);
     for listed in shown {
-        let path = place(listed, report.media.iter().map(|(medium, _)| medium));
+        let path = words::place(&listed.path, listed.medium, report.media.iter().map(|(medium, _)| medium));
         out.line(format!("listed   {path} [{}] {}", listed.fault.rule, listed.fault.rule.says()));
         out.line(format!("  found  {}", listed.fault.shown()));
         out.line(format!("  state  {}", words::what_is_left(listed.fault.rule, &listed.sha256)));
@@ -386,15 +386,6 @@ fn show_report(report: &Report, all: bool, out: &mut Output) -> Outcomes<Exit> {
         }
     }
     Ok(exit)
-}
-
-/// Where something lies: with its medium when there are several.
-fn place<'a>(listed: &Listed, media: impl ExactSizeIterator<Item = &'a PathBuf>) -> String {
-    let several = media.len() > 1;
-    match media.into_iter().nth(listed.medium).filter(|_| several) {
-        Some(medium) => format!("{}/{}", medium.display(), listed.path),
-        None => listed.path.clone(),
-    }
 }
 
 fn show_ruling(ruling: &Ruling, session: u64, out: &mut Output) -> Outcomes<()> {
@@ -452,6 +443,7 @@ fn status(ledger: &Path, fingerprint_only: bool, head_only: bool, out: &mut Outp
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::core::ids::Hash;
 
     #[test]
     fn a_policy_is_confirmed_by_eight_digits_of_its_id_and_by_no_yes() {

@@ -213,7 +213,7 @@ mod tests {
             pid,
             outcome: Outcome::Refused,
             rule: Rule::NoRule,
-            head_before: Head::default(),
+            head_before: proposal.base,
             session: 1,
             policy: Hash::ZERO,
             detail: "name docs/a".into(),

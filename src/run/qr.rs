@@ -53,3 +53,56 @@ pub fn blocks(text: &str) -> Checked<String> {
     use unicode::Dense1x2::{Dark, Light};
     Ok(code(text)?.render::<unicode::Dense1x2>().dark_color(Light).light_color(Dark).build())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    fn head() -> (Origin, Head) {
+        let root = Hash::from_hex("68a79eaca2324873eacc50cb9c6eca8cc68ea5d936f98787c60c7ebc74e6ce7c").unwrap();
+        ("witness.example/common".parse().unwrap(), Head { number: 7, root })
+    }
+
+    #[test]
+    fn code_of_a_head_says_origin_number_words_and_root() {
+        let (origin, head) = head();
+        let expected = "witness.example/common\ncommon@7 hamster-diagram-private-dutch-cause-delay\n\
+                        68a79eaca2324873eacc50cb9c6eca8cc68ea5d936f98787c60c7ebc74e6ce7c";
+        assert_eq!(head_text(&origin, &head), expected);
+        let text = fingerprint_text(&origin, &head.root);
+        assert!(text.starts_with("witness.example/common\nfingerprint 68a79eac"), "{text}");
+        assert_eq!(text.lines().nth(2).map(|words| words.split(' ').count()), Some(24));
+    }
+
+    #[test]
+    fn terminal_and_page_show_the_same_modules_within_a_quiet_zone() {
+        let (origin, head) = head();
+        let text = head_text(&origin, &head);
+        let (path, side) = path(&text).unwrap();
+        let mut on_page = BTreeSet::new();
+        for run in path.split('M').skip(1) {
+            let numbers: Vec<usize> = run.split(|c: char| !c.is_ascii_digit()).filter_map(|number| number.parse().ok()).collect();
+            (0..numbers[2]).for_each(|at| assert!(on_page.insert((numbers[0] + at, numbers[1]))));
+        }
+        let mut on_terminal = BTreeSet::new();
+        for (row, line) in blocks(&text).unwrap().lines().enumerate() {
+            for (x, c) in line.chars().enumerate() {
+                let (upper, lower) = match c {
+                    ' ' => (true, true),
+                    '\u{2584}' => (true, false),
+                    '\u{2580}' => (false, true),
+                    '\u{2588}' => (false, false),
+                    other => panic!("{other:?}"),
+                };
+                on_terminal.extend([(upper, 2 * row), (lower, 2 * row + 1)].iter().filter(|(dark, _)| *dark).map(|(_, y)| (x, *y)));
+            }
+        }
+        on_terminal.retain(|(_, y)| *y < side);
+        assert_eq!(on_page, on_terminal);
+        let inner = QUIET..side - QUIET;
+        assert!(on_page.iter().all(|(x, y)| inner.contains(x) && inner.contains(y)));
+        assert!(on_page.len() > side * side / 4, "{} dark modules", on_page.len());
+    }
+}

@@ -15,9 +15,9 @@ use crate::core::charter::Charter;
 use crate::core::cose::PaperKind;
 use crate::core::ids::{Hash, Head, Origin, Party, Pid};
 use crate::core::payload::Ruling;
-use crate::core::policy::Policy;
+use crate::core::policy_words::approval_words;
 use crate::core::proposal::Proposal;
-use crate::core::quorum::{self, Tally};
+use crate::core::quorum::{self, Approval, Side};
 use crate::core::rules::{Checked, Fault, Outcome, Rule};
 use crate::core::verdict::Verdict;
 
@@ -62,11 +62,7 @@ struct Answered {
 }
 
 /// A group that has not approved a paper, in the policy in force or in the one the paper would put in force.
-struct Lack {
-    group: Party,
-    is_coming: bool,
-    tally: Tally,
-}
+struct Lack(Approval);
 
 /// A paper that a person could approve: its place in [`Report::papers`], and for which group.
 struct Wanted {
@@ -100,7 +96,7 @@ impl Report {
         let mut people = BTreeMap::<Party, Vec<Wanted>>::new();
         for (paper, answered) in papers.iter().enumerate() {
             for lack in &answered.lacks {
-                for person in &lack.tally.missing {
+                for person in &lack.0.tally.missing {
                     people.entry(person.clone()).or_default().push(Wanted { paper, group: lack.group() });
                 }
             }
@@ -157,27 +153,21 @@ const TO_DO_FIRST: [(Option<Outcome>, &str); 4] =
 
 impl Lack {
     fn group(&self) -> String {
-        if self.is_coming { format!("{} of the new policy", self.group) } else { self.group.to_string() }
+        match self.0.by {
+            Side::InForce => self.0.group.to_string(),
+            Side::Coming => format!("{} of the new policy", self.0.group),
+        }
     }
 
     fn sentence(&self) -> String {
-        let people: Vec<&str> = self.tally.missing.iter().map(Party::as_str).collect();
-        format!(
-            "{} of the {} approvals that group {} needs; still to ask: {}",
-            self.tally.have,
-            self.tally.need,
-            self.group(),
-            people.join(", ")
-        )
+        match self.0.by {
+            Side::InForce => approval_words(&self.0),
+            Side::Coming => format!("under the new policy: {}", approval_words(&self.0)),
+        }
     }
 }
 
 impl Answered {
-    /// What it lacks and its answer does not say already.
-    fn lacks_beside_found(&self) -> &[Lack] {
-        if self.verdict.rule() == Some(Rule::ThresholdNotMet) && self.lacks.len() == 1 { &[] } else { &self.lacks }
-    }
-
     fn title(&self) -> String {
         match self.sequence {
             Some(sequence) => format!("paper {} of {} (sequence {sequence})", self.pid.tiny(), self.author),
@@ -221,13 +211,8 @@ fn lacks(books: &Books, held: &HeldPaper) -> Checked<Vec<Lack>> {
     if held.proposal.sets_policy().is_some_and(|policy| policy.check_sound().is_err()) {
         return Ok(Vec::new());
     }
-    let in_force = books.policy()?;
-    let lack = |(policy, group): (&Policy, &Party)| {
-        let coming = (!std::ptr::eq(policy, in_force)).then(|| policy.keyring());
-        let signed = quorum::signed_by(coming.as_ref().unwrap_or(books.keyring()), &held.valid);
-        Lack { group: group.clone(), is_coming: coming.is_some(), tally: quorum::count(policy, group, &signed) }
-    };
-    Ok(quorum::groups_of(in_force, &held.proposal).into_iter().map(lack).filter(|lack| !lack.tally.is_met()).collect())
+    let approvals = quorum::approvals(books.policy()?, books.keyring(), &held.proposal, &held.valid);
+    Ok(approvals.into_iter().filter(|approval| !approval.tally.is_met()).map(Lack).collect())
 }
 
 /// A paper that came after its verdict. One of this very session came with it: that is no second time, however often the session is run.

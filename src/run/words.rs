@@ -1,6 +1,7 @@
 //! The words in which papers, verdicts and heads are shown. Every text is made from the compared values, so that it cannot drift from them.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use crate::core::ids::{Hash, Head, Name, Pid};
 use crate::core::proposal::{Expect, Operation, Proposal};
@@ -203,6 +204,14 @@ pub fn what_is_left(rule: Rule, sha256: &Hash) -> String {
         _ => "it counts for nothing and harms nobody",
     };
     if *sha256 == Hash::ZERO { format!("{what}; no hash of it was taken") } else { format!("{what}; sha256:{sha256}") }
+}
+
+/// Where something lies: with its medium in front when there are several.
+pub fn place<'a>(path: &str, medium: usize, mut media: impl ExactSizeIterator<Item = &'a PathBuf>) -> String {
+    match media.len() {
+        1 => path.to_owned(),
+        _ => media.nth(medium).map_or_else(|| path.to_owned(), |medium| format!("{}/{path}", medium.display())),
+    }
 }
 
 #[cfg(test)]

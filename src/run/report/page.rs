@@ -153,7 +153,7 @@ fn answer(place: usize, paper: &Answered) -> Markup {
                 dt { "Asks" } dd { (asks(paper)) }
                 @if let Verdict::Broken(rule, detail) = &paper.verdict {
                     dt { "Found" } dd { (words::found(*rule, detail.as_str())) }
-                    @for lack in paper.lacks_beside_found() { dt { "Lacks" } dd { (lack.sentence()) } }
+                    @for lack in &paper.lacks { dt { "Lacks" } dd { (lack.sentence()) } }
                     dt { "State" } dd { "the paper " (words::what_stays(rule.outcome(), *rule)) }
                     dt { "Next" } dd.next { (rule.next()) }
                     dt { "Rule" } dd { code { (rule) } }

@@ -85,7 +85,7 @@ fn answer(paper: &Answered, out: &mut Lines) {
         Verdict::Broken(rule, detail) => {
             out.line(format!("  says   {} [{rule}]", rule.says()));
             out.line(format!("  found  {}", words::found(*rule, detail.as_str())));
-            paper.lacks_beside_found().iter().for_each(|lack| out.line(format!("  lacks  {}", lack.sentence())));
+            paper.lacks.iter().for_each(|lack| out.line(format!("  lacks  {}", lack.sentence())));
             out.line(format!("  state  the paper {}", words::what_stays(rule.outcome(), *rule)));
             out.line(format!("  next   {}", rule.next()));
         }
