@@ -12,7 +12,9 @@ use std::process::{Command, Stdio};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use stage::{Case, Forge, PROGRAM, copy_tree, differing, normalised, policy, public, tree, write_key};
+use tabellion::core::bundle::BundleHeader;
 use tabellion::core::cbor::Writer;
+use tabellion::core::ids::Hash;
 use tabellion::core::rules::{Outcome, Rule};
 use tabellion::core::words::words24;
 use tabellion::run::problem::Exit;
@@ -203,6 +205,95 @@ fn papers_brought_again_get_their_first_receipt_again() {
         case.session(&[stick], 0);
         assert_eq!(case.read(first), case.read(&format!("{stick}/tabellion/results/again.receipts")), "the first receipt, byte for byte");
     }
+    case.finish();
+}
+
+#[test]
+fn several_media_are_one_session_and_each_gets_the_results() {
+    let mut case = Case::grown("session-media");
+    let pin = case.pin("alice");
+    case.write("alice/plan", "the plan\n");
+    fs::create_dir(case.path("a")).unwrap();
+    case.quiet("propose put release/plan=alice/plan --pin alice/common.pin --key alice/key --media a --common stick", 0);
+    let bundle = case.find("a/tabellion/inbox", "alice-", ".bundle");
+    let mine = Forge::put("james", 9, &pin, "docs/x", b"x");
+    case.say("Alice's stick carries a paper of james; james's carries alice's once more, under another name, with what is no paper.");
+    case.write("a/tabellion/inbox/from-james.cose", mine.bytes());
+    case.write("b/tabellion/inbox/found.bundle", case.read(&bundle));
+    case.write("b/letter.txt", "dear alice\n");
+    case.write("c/readme", "carol's empty stick\n");
+    case.session(&["a", "b", "c"], 1);
+    let results = |case: &Case, stick: &str, file: &str| case.read(&format!("{stick}/tabellion/results/{file}"));
+    for file in ["session-000002.receipts", "report.txt", "report.html"] {
+        assert!(!results(&case, "c", file).is_empty());
+    }
+    let receipts = results(&case, "a", "session-000002.receipts");
+    assert!(receipts == results(&case, "b", "session-000002.receipts") && receipts == results(&case, "c", "session-000002.receipts"));
+    case.say("James approves at carol's: the paper is decided although alice's stick is not there. One medium fails, another is foreign.");
+    case.write("c/tabellion/inbox/plan.bundle", case.read(&bundle));
+    case.quiet("approve c/tabellion/inbox/plan.bundle --key james/key --yes", 0);
+    case.write("full/tabellion/results", "no folder\n");
+    let other = Case::foreign("other");
+    copy_tree(&other.path("stick"), &case.path("foreign"));
+    let before = [tree(&case.path("full")), tree(&case.path("foreign"))];
+    case.session(&["full", "foreign", "c"], 3);
+    assert!(differing(&before[1], &tree(&case.path("foreign"))).is_empty(), "another history's medium is left as it was");
+    assert_eq!(case.read("full/tabellion/results"), before[0]["tabellion/results"]);
+    assert!(case.path("c/tabellion/results/session-000003.receipts").exists());
+    case.say("Alice's stick comes later, and she learns it all the same.");
+    case.session(&["a"], 0);
+    case.run("collect a --pin alice/common.pin", 0);
+    case.say("A medium named twice is written to twice, and its paper counts once.");
+    case.write("b/tabellion/inbox/more.cose", Forge::put("alice", 30, &pin, "docs/y", b"y").bytes());
+    case.session(&["b", "b"], 0);
+    case.finish();
+}
+
+#[test]
+fn collect_clears_only_what_is_its_own_and_done() {
+    let mut case = Case::grown("collect-clears");
+    let pin = case.pin("alice");
+    case.write("alice/manual", "a manual\n");
+    fs::create_dir(case.path("a")).unwrap();
+    case.quiet("propose put tools/manual=alice/manual --pin alice/common.pin --key alice/key --media a --common stick", 0);
+    let bundle = case.read(&case.find("a/tabellion/inbox", "alice-", ".bundle"));
+    case.session(&["a"], 0);
+    let envelope = fs::read_dir(case.path("alice/papers")).unwrap().map(|entry| entry.unwrap().path()).filter(|path| {
+        path.extension().is_some_and(|end| end == "cose") && bundle.windows(64).any(|part| fs::read(path).unwrap().starts_with(part))
+    });
+    let envelope = fs::read(envelope.last().unwrap()).unwrap();
+    let pack = |papers: &[&[u8]], objects: &[&[u8]]| {
+        let mut objects: Vec<&&[u8]> = objects.iter().collect();
+        objects.sort_by_key(|object| Hash::of(object));
+        let bytes = objects.iter().map(|object| object.len() as u64).sum();
+        let mut out = BundleHeader { papers: papers.len() as u64, objects: objects.len() as u64, object_bytes: bytes }.to_bytes();
+        papers.iter().for_each(|paper| out.extend_from_slice(paper));
+        for object in objects {
+            let mut w = Writer::new();
+            w.bytes(object);
+            out.extend(w.finish());
+        }
+        out
+    };
+    let others = Forge::put("james", 9, &pin, "docs/x", b"x").bytes();
+    let manual: &[u8] = b"a manual\n";
+    case.say("What is done goes, also under another name of our form. What stays: a paper of somebody else beside ours, content that no paper\nof ours names, a name that is not of our form, half a bundle.");
+    for (name, bytes) in [
+        ("renamed.bundle", pack(&[&envelope], &[manual])),
+        ("mixed.bundle", pack(&[&envelope, &others], &[manual])),
+        ("packed.bundle", pack(&[&envelope], &[manual, b"content of a paper that waits"])),
+        ("My Paper.bundle", bundle.clone()),
+        ("half.bundle", bundle[..bundle.len() - 3].to_vec()),
+    ] {
+        case.write(&format!("a/tabellion/inbox/{name}"), bytes);
+    }
+    case.run("collect a --pin alice/common.pin", 0);
+    let left: Vec<String> = tree(&case.path("a/tabellion/inbox")).into_keys().collect();
+    assert_eq!(left, ["My Paper.bundle", "half.bundle", "mixed.bundle", "packed.bundle"]);
+    case.say("Nothing is cleared twice, and nothing of alice's by carol.");
+    case.run("collect a --pin alice/common.pin", 0);
+    case.run("collect a --pin carol/common.pin", 0);
+    assert_eq!(tree(&case.path("a/tabellion/inbox")).len(), 4);
     case.finish();
 }
 

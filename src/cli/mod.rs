@@ -1,6 +1,8 @@
 //! The command line: one file a role. Results on stdout, narration on stderr, an exit code for every outcome.
 
 mod argument;
+#[cfg(feature = "desk")]
+mod code;
 mod consumer;
 #[cfg(feature = "desk")]
 mod demo;

@@ -371,12 +371,7 @@ pub fn collect(args: CollectArgs, out: &mut Output) -> Outcomes<Exit> {
 }
 
 fn show_collected(paper: &Collected, out: &mut Output) {
-    let names: Vec<&str> = paper.proposal.operations.iter().filter_map(Operation::name).map(Name::as_str).collect();
-    let about = match names.as_slice() {
-        [] => "the policy".to_owned(),
-        [first] => (*first).to_owned(),
-        [first, rest @ ..] => format!("{first} and {}", words::count(rest.len(), "other name")),
-    };
+    let about = words::about(&paper.proposal);
     let name = format!("paper {} (sequence {}, {about})", paper.pid.tiny(), paper.sequence);
     let new = if paper.is_new { " (new)" } else { "" };
     match &paper.receipt {

@@ -7,7 +7,7 @@ use clap::{Args, Subcommand};
 
 use crate::clock;
 use crate::core::cbor::Canonical;
-use crate::core::ids::{Hash, Head, Pid, Text, parse_decimal};
+use crate::core::ids::{Head, Pid, Text, parse_decimal};
 use crate::core::note::VerifierKey;
 use crate::core::payload::Ruling;
 use crate::core::plan::Plan;
@@ -18,14 +18,16 @@ use crate::core::verdict::Verdict;
 use crate::core::words::{head_words, words24};
 use crate::keys::Passphrase;
 use crate::keys::file::WorkFactor;
-use crate::run::bag::{Bag, Listed};
+use crate::run::bag::Bag;
 use crate::run::desk::Desk;
 use crate::run::found::{self, Draft};
 use crate::run::problem::{Exit, Outcomes, Problem};
+use crate::run::qr;
 use crate::run::session::{self, Operator, Report, Request};
 use crate::run::words;
 
 use super::argument;
+use super::code;
 use super::output::{Output, narrate};
 use super::passphrase::PassphraseArgs;
 use super::policy_paper::paper_lines;
@@ -161,6 +163,7 @@ fn init(args: InitArgs, out: &mut Output) -> Outcomes<Exit> {
         out.line(format!("founded  {} as {}", desk.books().origin()?, words::head(&head)));
         out.line(format!("fingerprint {fingerprint}"));
         out.line(format!("in words    {}", words24(&fingerprint)));
+        code::show(&qr::fingerprint_text(desk.books().origin()?, &fingerprint), out)?;
         out.line(
             "next     read the fingerprint, in hex or in its 24 words, to everyone who will pin this Common, by telephone or on paper",
         );
@@ -252,7 +255,8 @@ impl Operator for Attendant<'_> {
         }
         let (shown, left_out) = words::of_each_rule(bag.listed(), |listed| listed.fault.rule, self.args.verbose);
         for listed in shown {
-            narrate(&format!("  listed    {} [{}]", listed.path, listed.fault.rule));
+            let path = words::place(&listed.path, listed.medium, self.args.media.iter());
+            narrate(&format!("  listed    {path} [{}]", listed.fault.rule));
         }
         for (rule, count) in left_out {
             narrate(&format!("  listed    {count} more [{rule}]"));
@@ -348,9 +352,10 @@ fn show_report(report: &Report, all: bool, out: &mut Output) -> Outcomes<Exit> {
     report.reported.iter().for_each(|reported| out.line(words::reported(reported)));
     let (shown, left_out) = words::of_each_rule(&report.listed, |listed| listed.fault.rule, all);
     for listed in shown {
-        out.line(format!("listed   {} [{}] {}", listed.path, listed.fault.rule, listed.fault.rule.says()));
+        let path = words::place(&listed.path, listed.medium, report.media.iter().map(|(medium, _)| medium));
+        out.line(format!("listed   {path} [{}] {}", listed.fault.rule, listed.fault.rule.says()));
         out.line(format!("  found  {}", listed.fault.shown()));
-        out.line(format!("  state  {}", what_is_left(listed)));
+        out.line(format!("  state  {}", words::what_is_left(listed.fault.rule, &listed.sha256)));
         out.line(format!("  next   {}", listed.fault.rule.next()));
     }
     for (rule, count) in left_out {
@@ -358,6 +363,7 @@ fn show_report(report: &Report, all: bool, out: &mut Output) -> Outcomes<Exit> {
     }
     words::not_kept(&report.not_kept).into_iter().for_each(|line| out.line(line));
     out.line(format!("head     {}", words::head(&report.heads.1)));
+    code::show(&qr::head_text(books.origin()?, &report.heads.1), out)?;
     for (medium, written) in &report.media {
         match written {
             Ok(()) if report.is_new => {
@@ -381,19 +387,6 @@ fn show_report(report: &Report, all: bool, out: &mut Output) -> Outcomes<Exit> {
         }
     }
     Ok(exit)
-}
-
-/// What becomes of something that is listed.
-fn what_is_left(listed: &Listed) -> String {
-    let what = match listed.fault.rule {
-        Rule::BundleCut | Rule::BundleCount | Rule::BundleOrder | Rule::ObjectTooLarge => {
-            "what stands before that place was read; from there on nothing of the file counts"
-        }
-        Rule::SignatureInvalid | Rule::SignatureStranger => "that signature counts for nothing; the paper stands without it",
-        _ => "it counts for nothing and harms nobody",
-    };
-    // What was not read has no hash.
-    if listed.sha256 == Hash::ZERO { format!("{what}; no hash of it was taken") } else { format!("{what}; sha256:{}", listed.sha256) }
 }
 
 fn show_ruling(ruling: &Ruling, session: u64, out: &mut Output) -> Outcomes<()> {
@@ -451,6 +444,7 @@ fn status(ledger: &Path, fingerprint_only: bool, head_only: bool, out: &mut Outp
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::core::ids::Hash;
 
     #[test]
     fn a_policy_is_confirmed_by_eight_digits_of_its_id_and_by_no_yes() {

@@ -20,12 +20,23 @@ use super::files::make_folder;
 /// Something on a medium that is no paper, or was dropped from one.
 #[derive(Clone, Debug)]
 pub struct Listed {
+    /// Place of its medium among those of the session.
+    pub medium: usize,
     /// Where it lies.
     pub path: String,
     /// SHA-256 of its bytes.
     pub sha256: Hash,
     /// Why.
     pub fault: Fault,
+}
+
+/// What one medium brought to the session, beside papers that were judged.
+#[derive(Default)]
+pub struct Brought {
+    /// Papers that had their verdict before.
+    pub again: BTreeSet<Pid>,
+    /// What is listed of it; `None` when it was not looked through.
+    pub listed: Option<Vec<Listed>>,
 }
 
 /// Everything that came on the media of one session.
@@ -71,7 +82,7 @@ impl Bag {
         }
         for ignored in &scanned.ignored {
             let sha256 = ignored.digest.map_or(Hash::ZERO, |(_, hash)| hash);
-            self.listed.push(Listed { path: ignored.path.clone(), sha256, fault: ignored.fault.clone() });
+            self.listed.push(Listed { medium: index, path: ignored.path.clone(), sha256, fault: ignored.fault.clone() });
         }
         self.media.push(scanned);
         Ok(())
@@ -100,7 +111,7 @@ impl Bag {
         })?;
         listed.extend(cut.map(|fault| (file.sha256(), fault)));
         let path = file.path();
-        self.listed.extend(listed.into_iter().map(|(sha256, fault)| Listed { path: path.to_owned(), sha256, fault }));
+        self.listed.extend(listed.into_iter().map(|(sha256, fault)| Listed { medium, path: path.to_owned(), sha256, fault }));
         Ok(())
     }
 
@@ -125,9 +136,10 @@ impl Bag {
         &self.listed
     }
 
-    /// Papers that a medium brought again, after their verdict.
-    pub fn again_on(&self, medium: usize) -> BTreeSet<Pid> {
-        self.again.iter().filter(|(on, _)| *on == medium).map(|(_, pid)| *pid).collect()
+    /// What the report on a medium tells of it: papers that it brought again after their verdict, and what was listed of it.
+    pub fn brought_by(&self, medium: usize) -> Brought {
+        let again = self.again.iter().filter(|(on, _)| *on == medium).map(|(_, pid)| *pid).collect();
+        Brought { again, listed: Some(self.listed.iter().filter(|listed| listed.medium == medium).cloned().collect()) }
     }
 
     /// Papers brought again on any medium.

@@ -6,13 +6,13 @@ use std::path::{Path, PathBuf};
 use crate::core::bundle::FileKind;
 use crate::core::cbor::{Reader, item_len};
 use crate::core::cose::Envelope;
-use crate::core::ids::Pid;
+use crate::core::ids::{Hash, Pid};
 use crate::core::pin::Pin;
-use crate::core::proposal::Proposal;
+use crate::core::proposal::{Entry, Operation, Proposal, TREE_MEDIA_TYPE};
 use crate::core::rules::{Checked, Fault, Outcome, Rule};
 use crate::media::bundle_file::{BundleItem, read_bundle};
 use crate::media::publish::remove_files;
-use crate::media::scan::{RECEIPTS_BYTES_MAX, RawFile, Scanned, scan};
+use crate::media::scan::{RECEIPTS_BYTES_MAX, RawFile, Scanned, read_one, scan};
 
 use super::consumer::{Receipt, verify_receipt};
 use super::emit::RESULTS;
@@ -87,7 +87,7 @@ pub fn collect(medium: &Path, pin: &Pin, home: &Path) -> Outcomes<Collection> {
         let proposal = parsed.proposal().clone();
         papers.push(Collected { pid, sequence: proposal.sequence, proposal, receipt, foreseen, is_new, kept: kept_at });
     }
-    let cleared = clear(medium, &scanned, &papers)?;
+    let cleared = clear(medium, &scanned, &papers, staging.path())?;
     Ok(Collection { papers, cleared, listed })
 }
 
@@ -160,26 +160,105 @@ fn is_of_our_form(path: &str) -> bool {
     path.split('/').all(|segment| !segment.ends_with('.') && segment.bytes().all(fits))
 }
 
-/// Removes inbox files that hold nothing but our own papers, all of them final.
-fn clear(medium: &Path, scanned: &Scanned, papers: &[Collected]) -> Checked<Vec<String>> {
-    let done = |pid: &Pid| papers.iter().any(|paper| paper.pid == *pid && paper.receipt.as_ref().is_some_and(is_final));
+/// Removes inbox files that hold nothing but our own papers, all of them final, and their content. Content that none of these papers names
+/// was put there by somebody else, perhaps for a paper that waits. What is there now must be what was scanned.
+fn clear(medium: &Path, scanned: &Scanned, papers: &[Collected], staging: &Path) -> Checked<Vec<String>> {
     let mut cleared = Vec::new();
-    for file in scanned.files.iter().filter(|file| file.path().starts_with(INBOX)) {
-        let (mut all, mut any) = (matches!(file.kind(), FileKind::Bundle | FileKind::Paper), false);
-        if !all {
+    for file in scanned.files.iter().filter(|file| file.path().starts_with(INBOX) && is_of_our_form(file.path())) {
+        if !is_ours_and_done(file, papers)? {
             continue;
         }
-        let cut = read_bundle(file, &mut |item| {
-            if let BundleItem::Paper(bytes) = item {
-                any = true;
-                all &= Envelope::from_brought(&bytes).is_ok_and(|envelope| done(&envelope.pid()));
-            }
-            Ok(())
-        })?;
-        if all && any && cut.is_none() && is_of_our_form(file.path()) {
+        if read_one(&medium.join(file.path()), staging).is_ok_and(|now| now.sha256() == file.sha256()) {
             remove_files(medium, [file.path()], &mut |_, _| {})?;
             cleared.push(file.path().to_owned());
         }
     }
     Ok(cleared)
+}
+
+fn is_ours_and_done(file: &RawFile, papers: &[Collected]) -> Checked<bool> {
+    if !matches!(file.kind(), FileKind::Bundle | FileKind::Paper) {
+        return Ok(false);
+    }
+    let done = |pid: &Pid| papers.iter().find(|paper| paper.pid == *pid && paper.receipt.as_ref().is_some_and(is_final));
+    let (mut inside, mut objects, mut all) = (Vec::new(), Vec::new(), true);
+    let cut = read_bundle(file, &mut |item| {
+        match item {
+            BundleItem::Object(object) => objects.push(object.sha256),
+            BundleItem::Paper(bytes) => match Envelope::from_brought(&bytes).ok().and_then(|envelope| done(&envelope.pid())) {
+                Some(paper) => inside.push(paper),
+                None => all = false,
+            },
+        }
+        Ok(())
+    })?;
+    let puts = inside.iter().flat_map(|paper| &paper.proposal.operations).filter_map(|operation| match operation {
+        Operation::Put { entry, .. } => Some(entry),
+        _ => None,
+    });
+    let entries: Vec<&Entry> = puts.collect();
+    // A tree names more objects than its paper does.
+    let named = |hash: &Hash| entries.iter().any(|entry| entry.sha256 == *hash || entry.media_type.as_str() == TREE_MEDIA_TYPE);
+    Ok(all && !inside.is_empty() && cut.is_none() && objects.iter().all(named))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::cbor::Canonical as _;
+    use crate::core::cose::PaperKind;
+    use crate::core::ids::Head;
+    use crate::core::note::VerdictNote;
+
+    fn refused(proposal: &Proposal) -> Collected {
+        let pid = Hash::of(&proposal.to_cbor());
+        let note = VerdictNote {
+            origin: proposal.origin.clone(),
+            pid,
+            outcome: Outcome::Refused,
+            rule: Rule::NoRule,
+            head_before: proposal.base,
+            session: 1,
+            policy: Hash::ZERO,
+            detail: "name docs/a".into(),
+        };
+        let receipt = Some(Receipt::Answered(note));
+        Collected {
+            pid,
+            sequence: proposal.sequence,
+            proposal: proposal.clone(),
+            receipt,
+            is_new: true,
+            kept: PathBuf::new(),
+            foreseen: Ok(None),
+        }
+    }
+
+    #[test]
+    fn a_file_that_changed_since_it_was_scanned_is_not_cleared() {
+        let (medium, staging) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let operation = Operation::Remove { name: "docs/a".parse().unwrap(), expect: None };
+        let proposal = Proposal {
+            origin: "witness.example/common".parse().unwrap(),
+            author: "alice".parse().unwrap(),
+            sequence: 1,
+            base: Head { number: 1, root: Hash::ZERO },
+            operations: vec![operation],
+            last_number: None,
+            after: Vec::new(),
+            note: None,
+        };
+        let signer = crate::core::cose::Signer { kid: Hash::ZERO, signature: [1; 64] };
+        let envelope = Envelope { kind: PaperKind::Proposal, payload: proposal.to_cbor(), signers: vec![signer] }.to_cbor();
+        let inbox = medium.path().join(INBOX);
+        std::fs::create_dir_all(&inbox).unwrap();
+        for name in ["kept", "done"] {
+            std::fs::write(inbox.join(name), &envelope).unwrap();
+        }
+        let scanned = scan(medium.path(), staging.path()).unwrap();
+        std::fs::write(inbox.join("kept"), b"another's paper, put there since").unwrap();
+        let cleared = clear(medium.path(), &scanned, &[refused(&proposal)], staging.path());
+        assert_eq!(cleared, Ok(vec!["tabellion/inbox/done".to_owned()]));
+        assert!(inbox.join("kept").exists() && !inbox.join("done").exists());
+    }
 }

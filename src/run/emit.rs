@@ -1,11 +1,10 @@
 //! Emission: from the ledger, as re-read from the disk, to a medium. Recovery and `witness export` enter here: the same function, the same
 //! bytes, no key.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use crate::core::books::{Books, Session};
-use crate::core::ids::Pid;
 use crate::core::limits::NOTE_BYTES_MAX;
 use crate::core::note::{Checkpoint, Note};
 use crate::core::publish::{self, pack_index, receipt, receipts_file, session_receipts};
@@ -14,29 +13,31 @@ use crate::core::tile::session_stem;
 use crate::media::publish::{Observe, copy_file, remove_files, write_files};
 use crate::media::scan::read_one;
 
+use super::bag::Brought;
 use super::desk::Desk;
 use super::files::staging;
 use super::objects::Store;
+use super::report::Report;
 
 /// Where the published folder lies on a medium.
 pub const COMMON: &str = "tabellion/common";
 /// Where results lie on a medium.
 pub const RESULTS: &str = "tabellion/results";
 
-/// Writes everything that is published to a medium, the results of `session`, and the receipts of papers it brought `again`.
+/// Writes everything that is published to a medium, the results of `session`, and the report of it and of what this medium `brought`.
 ///
 /// The newest checkpoint comes last, so that a copy of the folder made at any moment is consistent.
 ///
 /// # Errors
 /// `medium-foreign`, `medium-fault`; the ledger is not touched.
-pub fn emit(desk: &Desk, medium: &Path, session: &Session, again: &BTreeSet<Pid>, observe: &mut Observe<'_>) -> Checked<()> {
+pub fn emit(desk: &Desk, medium: &Path, session: &Session, brought: &Brought, observe: &mut Observe<'_>) -> Checked<()> {
     let books = desk.books();
     publish::check_signatures(books, session)?;
     check_history(medium, books)?;
     emit_packs(desk, medium, observe)?;
     let folder = publish::folder(books)?.into_iter().map(|(path, bytes)| (format!("{COMMON}/{path}"), bytes));
     write_files(medium, folder, observe)?;
-    write_files(medium, results(books, session, again)?, observe)?;
+    write_files(medium, results(books, session, brought)?, observe)?;
     let newest = publish::checkpoint(books, books.head().number)?;
     write_files(medium, [(format!("{COMMON}/checkpoint"), newest.into_bytes())], observe)?;
     let obsolete: Vec<String> = publish::obsolete(books).into_iter().map(|path| format!("{COMMON}/{path}")).collect();
@@ -55,11 +56,11 @@ fn emit_packs(desk: &Desk, medium: &Path, observe: &mut Observe<'_>) -> Checked<
     Ok(())
 }
 
-fn results(books: &Books, session: &Session, again: &BTreeSet<Pid>) -> Checked<Vec<(String, Vec<u8>)>> {
+fn results(books: &Books, session: &Session, brought: &Brought) -> Checked<Vec<(String, Vec<u8>)>> {
     let number = session.opened.session;
     let mut files = vec![(format!("{RESULTS}/session-{number:06}.receipts"), session_receipts(books, session)?)];
     let mut receipts = BTreeMap::new();
-    for pid in again {
+    for pid in &brought.again {
         if let (Some(session), Some(ruling)) = (books.decided_in(pid), books.final_ruling(pid)) {
             receipts.insert(*pid, receipt(books, session, ruling)?);
         }
@@ -67,6 +68,9 @@ fn results(books: &Books, session: &Session, again: &BTreeSet<Pid>) -> Checked<V
     if !receipts.is_empty() {
         files.push((format!("{RESULTS}/again.receipts"), receipts_file(&receipts)));
     }
+    let report = Report::new(books, session, brought)?;
+    files.push((format!("{RESULTS}/report.txt"), report.text().into_bytes()));
+    files.push((format!("{RESULTS}/report.html"), report.page()?.into_bytes()));
     Ok(files)
 }
 

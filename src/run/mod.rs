@@ -46,7 +46,11 @@ pub mod propose;
 #[cfg(feature = "desk")]
 pub mod propose_policy;
 pub mod prove;
+#[cfg(feature = "desk")]
+pub mod qr;
 pub mod replay;
+#[cfg(feature = "desk")]
+pub mod report;
 #[cfg(feature = "desk")]
 pub mod session;
 #[cfg(feature = "desk")]

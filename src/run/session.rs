@@ -14,7 +14,7 @@ use crate::core::rules::{Checked, Fault, Rule};
 use crate::keys::Passphrase;
 use crate::media::publish::Observe;
 
-use super::bag::{Bag, Listed};
+use super::bag::{Bag, Brought, Listed};
 use super::desk::{Desk, DeskKeys, KEY_FILE};
 use super::emit::emit;
 use super::events::{closed, events_of};
@@ -192,7 +192,7 @@ fn emit_all(desk: &Desk, request: &Request, bag: &Bag, observe: &mut Observe<'_>
     let last = desk.books().sessions().last().ok_or_else(|| Fault::new(Rule::LedgerFault, "no session found; the founding expected"))?;
     let mut out = Vec::new();
     for (index, medium) in request.media.iter().enumerate() {
-        out.push((medium.clone(), emit(desk, medium, last, &bag.again_on(index), observe)));
+        out.push((medium.clone(), emit(desk, medium, last, &bag.brought_by(index), observe)));
     }
     Ok(out)
 }
@@ -215,7 +215,7 @@ pub fn export(ledger: &std::path::Path, medium: &std::path::Path, observe: &mut 
             _ => Problem { state: untouched(), ..problem },
         })?;
     }
-    emit(&desk, medium, session, &BTreeSet::new(), observe).unchanged(untouched)?;
+    emit(&desk, medium, session, &Brought::default(), observe).unchanged(untouched)?;
     Ok(desk)
 }
 

@@ -1,9 +1,10 @@
 //! The words in which papers, verdicts and heads are shown. Every text is made from the compared values, so that it cannot drift from them.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use crate::core::artifact::{Member, Tree};
-use crate::core::ids::{Hash, Head, Pid};
+use crate::core::ids::{Hash, Head, Name, Pid};
 use crate::core::proposal::{Entry, Expect, Operation, Proposal};
 use crate::core::rules::{Outcome, Rule};
 use crate::core::words::head_words;
@@ -18,6 +19,16 @@ pub fn head(head: &Head) -> String {
 /// A paper, short.
 pub fn paper(pid: &Pid, proposal: &Proposal) -> String {
     format!("paper {} of {} (sequence {})", pid.tiny(), proposal.author, proposal.sequence)
+}
+
+/// What a paper is about: its name, its first name and how many others, or the policy.
+pub fn about(proposal: &Proposal) -> String {
+    let names: Vec<&str> = proposal.operations.iter().filter_map(Operation::name).map(Name::as_str).collect();
+    match names.as_slice() {
+        [] => "the policy".to_owned(),
+        [first] => (*first).to_owned(),
+        [first, rest @ ..] => format!("{first} and {}", count(rest.len(), "other name")),
+    }
 }
 
 /// What an operation does, in words.
@@ -81,16 +92,21 @@ const LISTED_OF_A_RULE_MAX: usize = 10;
 
 /// What is shown of a list, and how much is left out for each rule.
 pub fn of_each_rule<T>(listed: &[T], rule: impl Fn(&T) -> Rule, all: bool) -> (Vec<&T>, BTreeMap<Rule, usize>) {
+    most_of_each_rule(listed, rule, if all { usize::MAX } else { LISTED_OF_A_RULE_MAX })
+}
+
+/// The first `most` of each rule, and how much is left out.
+pub fn most_of_each_rule<T>(listed: &[T], rule: impl Fn(&T) -> Rule, most: usize) -> (Vec<&T>, BTreeMap<Rule, usize>) {
     let (mut counts, mut shown) = (BTreeMap::<Rule, usize>::new(), Vec::new());
     for listed in listed {
         let count = counts.entry(rule(listed)).or_default();
         *count += 1;
-        if all || *count <= LISTED_OF_A_RULE_MAX {
+        if *count <= most {
             shown.push(listed);
         }
     }
-    let left_out = counts.into_iter().filter(|(_, count)| !all && *count > LISTED_OF_A_RULE_MAX);
-    (shown, left_out.map(|(rule, count)| (rule, count - LISTED_OF_A_RULE_MAX)).collect())
+    let left_out = counts.into_iter().filter(|(_, count)| *count > most);
+    (shown, left_out.map(|(rule, count)| (rule, count - most)).collect())
 }
 
 /// A text of ours that was found on a medium and did not halt the desk.
@@ -219,6 +235,26 @@ pub fn what_stays(outcome: Outcome, rule: Rule) -> &'static str {
         (Outcome::Refused, _) => "changed nothing, and the refusal is final",
         (_, Rule::HeldFull) => "is not kept",
         _ => "is held and judged again in every session",
+    }
+}
+
+/// What becomes of something that is listed, whose bytes have this hash: zero when none was taken.
+pub fn what_is_left(rule: Rule, sha256: &Hash) -> String {
+    let what = match rule {
+        Rule::BundleCut | Rule::BundleCount | Rule::BundleOrder | Rule::ObjectTooLarge => {
+            "what stands before that place was read; from there on nothing of the file counts"
+        }
+        Rule::SignatureInvalid | Rule::SignatureStranger => "that signature counts for nothing; the paper stands without it",
+        _ => "it counts for nothing and harms nobody",
+    };
+    if *sha256 == Hash::ZERO { format!("{what}; no hash of it was taken") } else { format!("{what}; sha256:{sha256}") }
+}
+
+/// Where something lies: with its medium in front when there are several.
+pub fn place<'a>(path: &str, medium: usize, mut media: impl ExactSizeIterator<Item = &'a PathBuf>) -> String {
+    match media.len() {
+        1 => path.to_owned(),
+        _ => media.nth(medium).map_or_else(|| path.to_owned(), |medium| format!("{}/{path}", medium.display())),
     }
 }
 

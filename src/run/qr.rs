@@ -1,0 +1,108 @@
+//! QR codes of what people compare: a head, a fingerprint. They hold plain text, so that any reader shows what it says.
+
+use qrcode::render::unicode;
+use qrcode::{Color, EcLevel, QrCode};
+
+use crate::core::ids::{Hash, Head, Origin};
+use crate::core::rules::{Checked, Fault, Rule};
+use crate::core::words::{head_words, words24};
+
+/// Light modules around a code.
+const QUIET: usize = 4;
+
+/// What the code of a head says: the origin, the number with its words, and the root, a line each.
+pub fn head_text(origin: &Origin, head: &Head) -> String {
+    format!("{origin}\ncommon@{} {}\n{}", head.number, head_words(&head.root), head.root)
+}
+
+/// What the code of a charter's fingerprint says: the origin, the fingerprint, and its 24 words, a line each.
+pub fn fingerprint_text(origin: &Origin, fingerprint: &Hash) -> String {
+    format!("{origin}\nfingerprint {fingerprint}\n{}", words24(fingerprint))
+}
+
+fn code(text: &str) -> Checked<QrCode> {
+    QrCode::with_error_correction_level(text, EcLevel::M)
+        .map_err(|error| Fault::new(Rule::InternalFault, format!("a QR code of {} bytes: {error}", text.len())))
+}
+
+/// The dark modules as the path of an SVG, a run a subpath, and the length of its side in modules, with the quiet zone around.
+///
+/// # Errors
+/// `internal-fault` when the text is too long.
+pub fn path(text: &str) -> Checked<(String, usize)> {
+    let code = code(text)?;
+    let mut path = String::new();
+    for y in 0..code.width() {
+        let mut x = 0;
+        while x < code.width() {
+            let run = (x..code.width()).take_while(|x| code[(*x, y)] == Color::Dark).count();
+            if run > 0 {
+                path.push_str(&format!("M{} {}h{run}v1h-{run}z", x + QUIET, y + QUIET));
+            }
+            x += run.max(1);
+        }
+    }
+    Ok((path, code.width() + 2 * QUIET))
+}
+
+/// The code for a terminal, two rows of modules a line: light modules are drawn, as on a screen that is dark.
+///
+/// # Errors
+/// `internal-fault` when the text is too long.
+pub fn blocks(text: &str) -> Checked<String> {
+    use unicode::Dense1x2::{Dark, Light};
+    Ok(code(text)?.render::<unicode::Dense1x2>().dark_color(Light).light_color(Dark).build())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    fn head() -> (Origin, Head) {
+        let root = Hash::from_hex("68a79eaca2324873eacc50cb9c6eca8cc68ea5d936f98787c60c7ebc74e6ce7c").unwrap();
+        ("witness.example/common".parse().unwrap(), Head { number: 7, root })
+    }
+
+    #[test]
+    fn code_of_a_head_says_origin_number_words_and_root() {
+        let (origin, head) = head();
+        let expected = "witness.example/common\ncommon@7 hamster-diagram-private-dutch-cause-delay\n\
+                        68a79eaca2324873eacc50cb9c6eca8cc68ea5d936f98787c60c7ebc74e6ce7c";
+        assert_eq!(head_text(&origin, &head), expected);
+        let text = fingerprint_text(&origin, &head.root);
+        assert!(text.starts_with("witness.example/common\nfingerprint 68a79eac"), "{text}");
+        assert_eq!(text.lines().nth(2).map(|words| words.split(' ').count()), Some(24));
+    }
+
+    #[test]
+    fn terminal_and_page_show_the_same_modules_within_a_quiet_zone() {
+        let (origin, head) = head();
+        let text = head_text(&origin, &head);
+        let (path, side) = path(&text).unwrap();
+        let mut on_page = BTreeSet::new();
+        for run in path.split('M').skip(1) {
+            let numbers: Vec<usize> = run.split(|c: char| !c.is_ascii_digit()).filter_map(|number| number.parse().ok()).collect();
+            (0..numbers[2]).for_each(|at| assert!(on_page.insert((numbers[0] + at, numbers[1]))));
+        }
+        let mut on_terminal = BTreeSet::new();
+        for (row, line) in blocks(&text).unwrap().lines().enumerate() {
+            for (x, c) in line.chars().enumerate() {
+                let (upper, lower) = match c {
+                    ' ' => (true, true),
+                    '\u{2584}' => (true, false),
+                    '\u{2580}' => (false, true),
+                    '\u{2588}' => (false, false),
+                    other => panic!("{other:?}"),
+                };
+                on_terminal.extend([(upper, 2 * row), (lower, 2 * row + 1)].iter().filter(|(dark, _)| *dark).map(|(_, y)| (x, *y)));
+            }
+        }
+        on_terminal.retain(|(_, y)| *y < side);
+        assert_eq!(on_page, on_terminal);
+        let inner = QUIET..side - QUIET;
+        assert!(on_page.iter().all(|(x, y)| inner.contains(x) && inner.contains(y)));
+        assert!(on_page.len() > side * side / 4, "{} dark modules", on_page.len());
+    }
+}
