@@ -422,3 +422,62 @@ fn signatures_that_fail_and_records_of_later_kinds_stop_it() {
     assert_eq!(problem.fault.rule, Rule::RecordForm, "{problem}");
     assert_eq!(problem.fault.found, "common@14 is a key rotation record; a newer tabellion is needed to re-derive it");
 }
+
+/// A tree artifact of one file.
+fn tree(content: &[u8]) -> Vec<u8> {
+    let mut w = tabellion::core::cbor::Writer::new();
+    w.array(1).array(4).text("file").bool(false).uint(content.len() as u64).bytes(&Hash::of(content).0);
+    w.finish()
+}
+
+fn puts_tree(paper: support::Paper, name: &str, tree: &[u8]) -> support::Paper {
+    let media_type = tabellion::core::proposal::TREE_MEDIA_TYPE.parse().unwrap();
+    let entry = tabellion::core::proposal::Entry { sha256: Hash::of(tree), size: tree.len() as u64, media_type, source: None };
+    let expect = tabellion::core::proposal::Expect::Absent;
+    paper.with(tabellion::core::proposal::Operation::Put { name: name.parse().unwrap(), entry, expect })
+}
+
+// What is as if it had not come has no row (SPEC 6.11), and members have rows where they are kept: an honest desk is not accused.
+#[test]
+fn optional_content_false_sizes_and_trees_are_re_derived_too() {
+    use tabellion::core::proposal::Expect;
+    let room = support::room();
+    let notary = support::Notary::found(&room.path().join("witness"), &support::policy_toml(100));
+    let (base, content) = (notary.head(), b"the same content".as_slice());
+    let paper = |author: &str, sequence| support::Paper::new(author, sequence, base);
+    let with = |mut paper: support::Paper, contents: &[&[u8]]| {
+        paper.contents.extend(contents.iter().map(|content| content.to_vec()));
+        paper
+    };
+    let (whole, lacking, broken) = (tree(b"member"), tree(b"never comes"), b"no tree at all".to_vec());
+    let sessions = [
+        vec![
+            with(paper("frank", 1).put_without("open/trap", content, 7, Expect::Absent), &[content]),
+            paper("bob", 1).put("open/good", content, Expect::Absent),
+            puts_tree(paper("erin", 1), "safe/later", &lacking).signed_by(&["alice", "bob"]),
+        ],
+        vec![
+            with(puts_tree(paper("alice", 1), "open/tree", &whole), &[&whole, b"member"]),
+            with(puts_tree(paper("bob", 2), "open/lacking", &lacking), &[&lacking]),
+            with(puts_tree(paper("carol", 1), "open/broken", &broken), &[&broken]),
+            puts_tree(paper("dave", 1), "safe/broken", &broken).signed_by(&["alice", "bob"]),
+            puts_tree(paper("frank", 2), "docs/pending", &whole),
+            puts_tree(paper("erin", 2), "safe/whole", &whole).signed_by(&["alice"]),
+        ],
+        vec![
+            paper("frank", 3).put("open/plain-tree", &whole, Expect::Absent),
+            puts_tree(paper("erin", 2), "safe/whole", &whole).signed_by(&["bob"]),
+        ],
+    ];
+    let stick = room.path().join("stick");
+    for papers in &sessions {
+        drop(notary.judge(&stick, papers));
+    }
+    let desk = notary.desk();
+    let answers: Vec<String> = desk.books().sessions().iter().flat_map(|s| &s.rulings).map(|ruling| ruling.verdict.line()).collect();
+    for kind in ["refused object-fault", "deferred object-missing", "pending threshold-not-met"] {
+        assert!(answers.iter().any(|answer| answer == kind), "{kind} in {answers:?}");
+    }
+    let replayed = replay(&stick, &Start::Fingerprint(desk.books().log().root_at(1).unwrap()), &mut |_, _| {});
+    assert_eq!(replayed.unwrap_or_else(|problem| panic!("{problem}")).differences.first(), []);
+}

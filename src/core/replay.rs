@@ -4,6 +4,8 @@
 //! and 9 of the records (the ledger's head and the time claim), and which objects the desk held when it judged. All the rest is derived and
 //! compared, and what goes into the books is always what was derived, never what was read: a difference is carried on to all that follows from it.
 
+mod objects;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::batch::{Admitted, Batch, admit_parsed};
@@ -17,7 +19,6 @@ use super::note::{Checkpoint, Note, assemble};
 use super::objects::{HeldObject, Inside, Rows};
 use super::payload::{Closed, Ruling, Sealed};
 use super::plan::{Plan, found, plan};
-use super::proposal::Operation;
 use super::publish::checkpoint_text;
 use super::record::{Record, RecordKind};
 use super::rules::{Checked, Fault, Rule};
@@ -193,7 +194,9 @@ impl Replay {
         if batch.papers().is_empty() {
             self.differences.compare(session, None, "session", "it judged nothing", "no session exists without a paper to judge");
         }
-        self.compare_objects(session, &batch)?;
+        for (pid, what, row, follows) in objects::compared(&self.books, &batch, published.rows)? {
+            self.differences.compare(session, Some(pid), &what, row, follows);
+        }
         plan(&self.books, &batch, time)
     }
 
@@ -202,43 +205,6 @@ impl Replay {
         let closed = |(hash, size): (&Hash, &u64)| (*hash, HeldObject { size: *size, inside: Inside::Closed });
         let held = self.books.held().iter().map(|(pid, held)| (*pid, held.objects.iter().map(closed).collect()));
         held.chain(published.rows.iter().map(|row| (row.envelope.pid(), row.objects.clone()))).collect()
-    }
-
-    /// Whether the desk held an object is taken as given, but it is one desk: what it had of its own, or held for one paper, it held for all.
-    fn compare_objects(&mut self, session: Option<u64>, batch: &Batch) -> Checked<()> {
-        let policy = self.books.policy()?;
-        let mut known: BTreeMap<Hash, u64> = BTreeMap::new();
-        for (hash, held) in batch.papers().values().flat_map(|paper| &paper.objects) {
-            known.entry(*hash).or_insert(held.size);
-        }
-        known.extend(self.books.packed());
-        known.extend(self.books.held().values().flat_map(|held| &held.objects));
-        let mut found = Vec::new();
-        for paper in batch.papers().values() {
-            let (mut trees, mut plain) = (BTreeSet::new(), BTreeSet::new());
-            for operation in &paper.proposal.operations {
-                if let Operation::Put { name, entry, .. } = operation
-                    && policy.keeps_content(name)
-                {
-                    if entry.is_tree() {
-                        trees.insert(entry.sha256)
-                    } else {
-                        plain.insert(entry.sha256)
-                    };
-                }
-            }
-            let is_looked_at = |hash: &Hash| trees.contains(hash) || plain.contains(hash);
-            let theirs = paper.objects.keys().filter(|hash| trees.is_empty() && !is_looked_at(hash));
-            for hash in trees.iter().chain(&plain).chain(theirs) {
-                let row = paper.objects.get(hash).map(|row| (row.size, row.inside != Inside::Closed));
-                let follows = known.get(hash).filter(|_| is_looked_at(hash)).map(|size| (*size, trees.contains(hash)));
-                found.push((paper.pid, format!("object {}", hash.short()), shown_row(row), shown_row(follows)));
-            }
-        }
-        for (pid, what, row, follows) in found {
-            self.differences.compare(session, Some(pid), &what, row, follows);
-        }
-        Ok(())
     }
 
     /// The paper, verified anew under the policy in force; or why it could not be judged.
@@ -379,14 +345,6 @@ impl Replay {
             public_key_id: Hash::ZERO,
             writer_epoch: 0,
         })
-    }
-}
-
-fn shown_row(row: Option<(u64, bool)>) -> String {
-    match row {
-        None => "not held".into(),
-        Some((size, false)) => format!("held, {size} bytes"),
-        Some((size, true)) => format!("held, {size} bytes, looked into as a tree"),
     }
 }
 

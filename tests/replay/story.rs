@@ -96,7 +96,7 @@ impl Story {
         };
         let mut with_content = without.clone();
         with_content.contents.push(b"content".to_vec());
-        let mut false_size = paper("dave", 2).put_without("open/size", b"false", 7, Expect::Absent);
+        let mut false_size = paper("dave", 2).put_without("safe/size", b"false", 7, Expect::Absent).signed_by(&["alice", "bob"]);
         false_size.contents.push(b"false".to_vec());
         let lapses = new("frank", 2, "open/lapses").until(1);
         let quota: Vec<Paper> = (3..6).map(|sequence| new("alice", sequence, &format!("open/a{sequence}"))).collect();
