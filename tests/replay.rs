@@ -29,7 +29,12 @@ fn story() -> &'static Story {
 }
 
 fn pin(story: &Story) -> Pin {
-    let (desk, fingerprint) = (story.notary.desk(), story.fingerprint());
+    pin_of(&story.notary)
+}
+
+fn pin_of(notary: &support::Notary) -> Pin {
+    let desk = notary.desk();
+    let fingerprint = desk.books().log().root_at(1).unwrap();
     let charter = desk.books().charter().unwrap().clone();
     Pin { origin: charter.origin, head: Head { number: 1, root: fingerprint }, vkey: charter.log, next: charter.next, fingerprint }
 }
@@ -470,8 +475,19 @@ fn optional_content_false_sizes_and_trees_are_re_derived_too() {
         ],
     ];
     let stick = room.path().join("stick");
-    for papers in &sessions {
-        drop(notary.judge(&stick, papers));
+    for (number, papers) in (1..).zip(&sessions) {
+        let (envelopes, contents) = (papers.iter().map(support::Paper::envelope), papers.iter().flat_map(|paper| paper.contents.clone()));
+        support::write(&stick.join("bundle"), &support::bundle(&envelopes.collect::<Vec<_>>(), &contents.collect::<Vec<_>>()));
+        // A preview sees the same trees: those on the stick, and those of held papers as they were judged.
+        let pin = pin_of(&notary);
+        let foreseen = (number > 1).then(|| tabellion::run::preview::preview(&stick, &stick, &pin, &mut |_, _| {}));
+        drop(notary.session(std::slice::from_ref(&stick), None));
+        let answer = |ruling: &tabellion::core::payload::Ruling| (ruling.pid, ruling.verdict.clone(), ruling.objects.clone());
+        let answered: Vec<_> = notary.desk().books().sessions()[number].rulings.iter().map(answer).collect();
+        if let Some(foreseen) = foreseen {
+            let plan = foreseen.unwrap_or_else(|problem| panic!("{problem}")).plan.unwrap();
+            assert_eq!(plan.rulings().iter().map(answer).collect::<Vec<_>>(), answered, "session {number}");
+        }
     }
     let desk = notary.desk();
     let answers: Vec<String> = desk.books().sessions().iter().flat_map(|s| &s.rulings).map(|ruling| ruling.verdict.line()).collect();

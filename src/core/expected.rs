@@ -1,4 +1,4 @@
-//! What a proposer may expect of a paper: the preview's answer, kept at home beside the paper until its receipt comes (SPEC 8.5).
+//! What a proposer may expect of a paper: the preview's answer, kept at home beside the paper until its receipt comes (SPEC 8.8).
 //!
 //! It is a note to oneself: never signed, never brought anywhere, and of no use to prove anything.
 
@@ -90,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn text_is_that_of_spec_8_5_and_comes_back() {
+    fn text_is_that_of_spec_8_8_and_comes_back() {
         let lines = format!(
             "tabellion-expected v1\nbase 6\nroot AgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgI=\nsession 4\nverdict accepted\nnumber 8\n\
              state sha256:{}\npapers 1\nahead sha256:{}\n",

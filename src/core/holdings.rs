@@ -62,6 +62,11 @@ impl Holdings {
         self.members.insert(hash, held.into_iter().collect());
     }
 
+    /// Takes in what was found in a tree when it was last judged, where its content is not at hand: in a preview.
+    pub fn note_judged(&mut self, hash: Hash, inside: Inside) {
+        self.trees.insert(hash, inside);
+    }
+
     /// The rows of what a paper itself refers to, where the policy keeps content, as far as it is held. Those of members stand apart.
     pub fn rows_of(&self, policy: &Policy, proposal: &Proposal) -> Rows {
         let mut rows = Rows::new();

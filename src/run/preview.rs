@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 use crate::core::batch::Batch;
 use crate::core::books::Books;
 use crate::core::expected::Expected;
-use crate::core::holdings::Holdings;
-use crate::core::ids::{Head, Pid};
+use crate::core::ids::{Hash, Head, Pid};
+use crate::core::limits::TREE_BYTES_MAX;
 use crate::core::pin::Pin;
 use crate::core::plan::{Plan, plan};
 use crate::core::rules::{Checked, Fault, Rule};
@@ -18,8 +18,10 @@ use super::bag::{Bag, Listed};
 use super::files::staging;
 use super::folder::Folder;
 use super::home::{self, INBOX};
+use super::packs::Packs;
 use super::problem::Outcomes;
 use super::replay::{Replayed, Start, replay};
+use super::trees;
 
 /// Largest inbox that is read whole when a paper was put into it.
 const INBOX_BYTES_MAX: u64 = 1 << 26;
@@ -73,7 +75,11 @@ pub fn preview(what: &Path, common: &Path, pin: &Pin, progress: &mut dyn FnMut(u
         true => Bag::gather(&[what], staging.path(), &books)?,
         false => Bag::of_file(what, staging.path(), &books)?,
     };
-    let batch = Batch::gather(&books, bag.verified(), &Holdings::new(&books, bag.object_sizes()))?;
+    // What lies in no pack of the folder, a tree of a held paper, is taken to be as it was when it was last judged.
+    let packs = folder.packs(books.sessions().iter().filter(|session| !session.pack.is_empty()).map(|session| session.opened.session))?;
+    let papers = bag.verified();
+    let holdings = trees::holdings_of(&books, &bag, &papers, &mut |hash| packed(&packs, hash))?;
+    let batch = Batch::gather(&books, papers, &holdings)?;
     let plan = if batch.news().is_empty() { None } else { Some(plan(&books, &batch, None)?) };
     let again = bag.again().into_iter().filter_map(|pid| Some((pid, decided(&books, &pid)?))).collect();
     Ok(Preview { common: folder.path().to_owned(), head, plan, again, listed: bag.listed().to_vec() })
@@ -99,6 +105,13 @@ pub fn expect(bundle: &Path, common: &Path, pin: &Pin, home: &Path, pid: &Pid, p
 fn bytes_in(folder: &Path) -> Option<u64> {
     let lengths = fs::read_dir(folder).ok()?.map(|entry| entry.and_then(|entry| entry.metadata()).map(|metadata| metadata.len()));
     lengths.sum::<std::io::Result<u64>>().ok()
+}
+
+fn packed(packs: &Packs, hash: &Hash) -> Checked<Option<Vec<u8>>> {
+    let Some(at) = packs.find(hash).filter(|at| at.size() <= TREE_BYTES_MAX) else { return Ok(None) };
+    let mut bytes = Vec::new();
+    at.copy_to(hash, &mut bytes)?;
+    Ok(Some(bytes))
 }
 
 fn decided(books: &Books, pid: &Pid) -> Option<(u64, String)> {
