@@ -23,9 +23,7 @@ use super::{argument, facts};
 /// `tabellion prove`
 #[derive(Args)]
 #[command(group = ArgGroup::new("what").required(true))]
-#[command(override_usage = "tabellion prove DIR NAME [--at N] [--pin FILE] --out FILE\n       \
-                            tabellion prove DIR --paper sha256:ID [--pin FILE] --out FILE\n       \
-                            tabellion prove DIR --catch-up M [--at N] [--pin FILE] --out FILE")]
+#[command(override_usage = "tabellion prove DIR NAME|--paper sha256:ID|--catch-up M [--at N] [--pin FILE] --out FILE")]
 pub struct ProveArgs {
     /// A published folder, or a medium that carries one
     dir: PathBuf,
