@@ -212,6 +212,14 @@ fn five_files_are_on_the_way_and_each_third_byte_of_them_counts() {
         scene.refused(path, if path == "checkpoint" { Rule::NotFound } else { Rule::FolderIncomplete }, "");
         fs::write(&full, &whole).unwrap();
     }
+    // Another record in the pinned one's place is named as that, before any policy is looked for by what it says.
+    let full = scene.folder().join("tile/entries/000.p/9");
+    let whole = fs::read(&full).unwrap();
+    let mut bytes = whole.clone();
+    bytes[entries_before + 100] ^= 1;
+    fs::write(&full, bytes).unwrap();
+    scene.refused("pinned record", Rule::ProofFails, "the tiles and the record of common@5 lead to");
+    fs::write(&full, whole).unwrap();
     assert!(fs::read(scene.pin()).unwrap() == before);
     advance(&scene.folder(), &scene.pin(), None).unwrap_or_else(|problem| panic!("{problem}"));
 }

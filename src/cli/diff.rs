@@ -3,15 +3,16 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use serde::Serialize;
 
-use crate::core::proposal::Entry;
 use crate::run::consumer::read_pin;
-use crate::run::diff::{By, Change, diff as differences};
+use crate::run::diff::{Change, diff as differences};
 use crate::run::folder::Folder;
 use crate::run::problem::{Exit, Outcomes};
 use crate::run::words;
 
-use super::output::Output;
+use super::facts;
+use super::output::{Answer, Output, Page};
 
 /// `tabellion diff`
 #[derive(Args)]
@@ -32,63 +33,120 @@ pub struct DiffArgs {
     names_only: bool,
 }
 
+/// What differs between two numbers.
+#[derive(Serialize)]
+struct Differences {
+    from: facts::Head,
+    to: facts::Head,
+    changes: Vec<Changed>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    policy: Option<PolicyChanged>,
+    #[serde(skip)]
+    names_only: bool,
+}
+
+/// A name that stands for something else; `author` and `number` are those of the last paper that changed it.
+#[derive(Serialize)]
+struct Changed {
+    /// `added`, `changed` or `removed`.
+    kind: &'static str,
+    name: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    before: Option<facts::Entry>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    after: Option<facts::Entry>,
+    author: String,
+    number: u64,
+}
+
+/// Another policy in force.
+#[derive(Serialize)]
+struct PolicyChanged {
+    before: String,
+    after: String,
+    author: String,
+    number: u64,
+}
+
 /// Compares.
 pub fn diff(args: DiffArgs, out: &mut Output) -> Outcomes<Exit> {
     let pin = read_pin(&args.pin)?;
     let checked = Folder::find(&args.dir)?.check(&pin)?;
     let found = differences(&checked, args.from.unwrap_or(pin.head.number), args.to.unwrap_or(checked.head.number))?;
     let exit = if found.is_empty() { Exit::Done } else { Exit::Differs };
-    if args.names_only {
-        found.changes.iter().for_each(|change| out.line(format!("{:<8} {}", word(change), change.name)));
-        return Ok(exit);
-    }
-    out.line(format!("from     {}", words::head(&found.from)));
-    out.line(format!("to       {}", words::head(&found.to)));
-    for change in &found.changes {
-        out.line(format!("{:<8} {}: {}; {}", word(change), change.name, what(change), by(&change.by)));
-    }
-    if let Some((old, new, setter)) = &found.policy {
-        out.line(format!("policy   {} now, {} before; {}", new.short(), old.short(), by(setter)));
-    }
-    if found.is_empty() {
-        out.line("equal    every name stands for the same, and the policy is the same");
-    }
+    let policy = found.policy.as_ref().map(|(before, after, by)| PolicyChanged {
+        before: facts::sha256(before),
+        after: facts::sha256(after),
+        author: by.author.to_string(),
+        number: by.number,
+    });
+    let changes = found.changes.iter().map(changed).collect();
+    out.give(&Differences { from: (&found.from).into(), to: (&found.to).into(), changes, policy, names_only: args.names_only });
     Ok(exit)
 }
 
-fn word(change: &Change) -> &'static str {
-    match (&change.before, &change.after) {
+fn changed(change: &Change) -> Changed {
+    let kind = match (&change.before, &change.after) {
         (None, _) => "added",
         (_, None) => "removed",
         _ => "changed",
+    };
+    let entry = |entry: &Option<crate::core::proposal::Entry>| entry.as_ref().map(facts::Entry::from);
+    Changed {
+        kind,
+        name: change.name.to_string(),
+        before: entry(&change.before),
+        after: entry(&change.after),
+        author: change.by.author.to_string(),
+        number: change.by.number,
     }
 }
 
-fn by(by: &By) -> String {
-    format!("by {} in common@{}", by.author, by.number)
-}
-
-fn what(change: &Change) -> String {
-    match (&change.before, &change.after) {
-        (Some(before), Some(after)) if before.sha256 == after.sha256 => {
-            format!("the same content ({}), {} before, {} now", after.sha256.short(), described(before), described(after))
+impl Answer for Differences {
+    fn say(&self, page: &mut Page) {
+        if self.names_only {
+            return self.changes.iter().for_each(|change| page.labelled(change.kind, &change.name));
         }
-        (Some(before), Some(after)) => format!("{} before, {} now", content(before), content(after)),
-        (None, Some(entry)) => content(entry),
-        (Some(entry), None) => format!("{} before", content(entry)),
-        (None, None) => String::new(),
+        page.labelled("from", self.from.to_string());
+        page.labelled("to", self.to.to_string());
+        for change in &self.changes {
+            let by = format!("by {} in common@{}", change.author, change.number);
+            page.labelled(change.kind, format!("{}: {}; {by}", change.name, change.what()));
+        }
+        if let Some(PolicyChanged { before, after, author, number }) = &self.policy {
+            page.labelled("policy", format!("{} before, {} now; by {author} in common@{number}", short(before), short(after)));
+        }
+        if self.changes.is_empty() && self.policy.is_none() {
+            page.labelled("equal", "every name stands for the same, and the policy is the same");
+        }
     }
 }
 
-fn content(entry: &Entry) -> String {
-    format!("{} ({})", words::count(usize::try_from(entry.size).unwrap_or(usize::MAX), "byte"), entry.sha256.short())
+impl Changed {
+    fn what(&self) -> String {
+        match (&self.before, &self.after) {
+            (Some(before), Some(after)) if before.sha256 == after.sha256 => {
+                format!("the same content ({}), {} before, {} now", short(&after.sha256), described(before), described(after))
+            }
+            (Some(before), Some(after)) => format!("{} before, {} now", content(before), content(after)),
+            (None, Some(entry)) => content(entry),
+            (Some(entry), None) => format!("{} before", content(entry)),
+            (None, None) => String::new(),
+        }
+    }
+}
+
+/// `sha256:` and 16 digits.
+fn short(sha256: &str) -> &str {
+    sha256.get(..23).unwrap_or(sha256)
+}
+
+fn content(entry: &facts::Entry) -> String {
+    format!("{} ({})", words::count(usize::try_from(entry.size).unwrap_or(usize::MAX), "byte"), short(&entry.sha256))
 }
 
 /// What two entries of one content can differ in.
-fn described(entry: &Entry) -> String {
-    let source = entry
-        .source
-        .as_ref()
-        .map_or(String::new(), |source| format!(", from {}@{} by the author's word", source.origin, source.head.number));
+fn described(entry: &facts::Entry) -> String {
+    let source = entry.source.as_ref().map_or(String::new(), |source| format!(", from {source} by the author's word"));
     format!("{}{source}", entry.media_type)
 }

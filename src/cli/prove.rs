@@ -4,6 +4,7 @@ use std::cmp::Ordering;
 use std::path::{Path, PathBuf};
 
 use clap::{ArgGroup, Args};
+use serde::Serialize;
 
 use crate::core::ids::{Hash, Name, Pid};
 use crate::core::name_proof::NAME_PROOF_FIRST;
@@ -16,15 +17,13 @@ use crate::run::problem::{Exit, Outcomes, Problem};
 use crate::run::prove::{self, NameProved};
 use crate::run::words;
 
-use super::argument;
-use super::output::Output;
+use super::output::{Answer, Output, Page};
+use super::{argument, facts};
 
 /// `tabellion prove`
 #[derive(Args)]
 #[command(group = ArgGroup::new("what").required(true))]
-#[command(override_usage = "tabellion prove DIR NAME [--at N] [--pin FILE] --out FILE\n       \
-                            tabellion prove DIR --paper sha256:ID [--pin FILE] --out FILE\n       \
-                            tabellion prove DIR --catch-up M [--at N] [--pin FILE] --out FILE")]
+#[command(override_usage = "tabellion prove DIR NAME|--paper sha256:ID|--catch-up M [--at N] [--pin FILE] --out FILE")]
 pub struct ProveArgs {
     /// A published folder, or a medium that carries one
     dir: PathBuf,
@@ -53,32 +52,77 @@ fn pid(text: &str) -> Result<Pid, String> {
     hash.ok_or_else(|| "sha256: and 64 lower-case hex digits expected".into())
 }
 
+/// A proof that was written.
+#[derive(Serialize)]
+struct Written {
+    #[serde(flatten)]
+    proof: Proof,
+    out: String,
+}
+
+/// What a proof is of.
+#[derive(Serialize)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+enum Proof {
+    /// Without an entry: that the name stands for nothing.
+    Name {
+        name: String,
+        number: u64,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        entry: Option<facts::Entry>,
+    },
+    Paper {
+        id: String,
+        number: u64,
+    },
+    CatchUp {
+        from: u64,
+        hashes: usize,
+    },
+}
+
+impl Answer for Written {
+    fn say(&self, page: &mut Page) {
+        match &self.proof {
+            Proof::Name { name, number, entry: Some(entry) } => {
+                page.labelled("present", format!("{name} at common@{number}: {}", stands_for(entry)));
+            }
+            Proof::Name { name, number, entry: None } => page.labelled("absent", format!("{name} stands for nothing at common@{number}")),
+            Proof::Paper { id, number } => {
+                page.labelled("accepted", format!("paper {} became common@{number}", id.get(..23).unwrap_or(id)))
+            }
+            Proof::CatchUp { from, hashes } => page.labelled("catch-up", format!("from size {from}, by {}", words::count(*hashes, "hash"))),
+        }
+        page.labelled("wrote", format!("{0}; whoever has a pin checks it with: tabellion verify {0}", self.out));
+    }
+}
+
 /// Proves.
 pub fn prove(args: ProveArgs, out: &mut Output) -> Outcomes<Exit> {
     let pin = read_pin(&args.pin)?;
-    if let Some(name) = &args.name {
-        let proof = prove::of_name(&args.dir, &pin, name, args.at)?;
-        prove::write_new(&args.out, &proof.text())?;
-        let number = proof.inclusion.index + 1;
-        match &proof.state.entry {
-            Some(entry) => out.line(format!("present  {name} at common@{number}: {}", stands_for(entry))),
-            None => out.line(format!("absent   {name} stands for nothing at common@{number}")),
-        }
+    let (text, proof) = if let Some(name) = &args.name {
+        let made = prove::of_name(&args.dir, &pin, name, args.at)?;
+        let (number, entry) = (made.inclusion.index + 1, made.state.entry.as_ref().map(facts::Entry::from));
+        (made.text(), Proof::Name { name: name.to_string(), number, entry })
     } else if let Some(pid) = &args.paper {
-        let proof = prove::of_paper(&args.dir, &pin, pid)?;
-        prove::write_new(&args.out, &proof.text())?;
-        out.line(format!("accepted paper {} became common@{}", pid.short(), proof.index + 1));
-    } else if let Some(from) = args.catch_up {
-        let catch_up = prove::of_catch_up(&args.dir, &pin, from, args.at)?;
-        prove::write_new(&args.out, &catch_up.text())?;
-        out.line(format!("catch-up from size {from}, by {}", words::count(catch_up.hashes.len(), "hash")));
-    }
-    out.line(format!("wrote    {}; whoever has a pin checks it with: tabellion verify {}", args.out.display(), args.out.display()));
+        let made = prove::of_paper(&args.dir, &pin, pid)?;
+        (made.text(), Proof::Paper { id: facts::sha256(pid), number: made.index + 1 })
+    } else {
+        // One of the three was given: the command line is not read otherwise.
+        let made = prove::of_catch_up(&args.dir, &pin, args.catch_up.unwrap_or_default(), args.at)?;
+        (made.text(), Proof::CatchUp { from: made.old, hashes: made.hashes.len() })
+    };
+    prove::write_new(&args.out, &text)?;
+    out.give(&Written { proof, out: args.out.display().to_string() });
     Ok(Exit::Done)
 }
 
-fn stands_for(entry: &Entry) -> String {
-    format!("{}, {}, sha256:{}", words::count(usize::try_from(entry.size).unwrap_or(usize::MAX), "byte"), entry.media_type, entry.sha256)
+fn stands_for(entry: &facts::Entry) -> String {
+    format!("{}, {}, {}", bytes_of(entry.size), entry.media_type, entry.sha256)
+}
+
+fn bytes_of(size: u64) -> String {
+    words::count(usize::try_from(size).unwrap_or(usize::MAX), "byte")
 }
 
 /// Says what a proof of a name or a catch-up proves; `None` when the bytes are neither.
@@ -101,9 +145,23 @@ pub fn verify(path: &Path, bytes: &[u8], pin: &Pin, content: Option<&Path>, out:
         Problem { state: "nothing was written; this file proves nothing to you".into(), ..Problem::from(fault.within(path.display())) }
             .advising(next)
     })?;
-    out.line(format!("proved   {} continues your pin, {}", words::head(&head), words::head(&pin.head)));
-    out.line(format!("by       a proof of consistency, signed by {}", pin.vkey));
+    out.give(&Continues { head: (&head).into(), pin: (&pin.head).into(), vkey: pin.vkey.to_string() });
     Ok(Some(Exit::Done))
+}
+
+/// A catch-up that holds.
+#[derive(Serialize)]
+struct Continues {
+    head: facts::Head,
+    pin: facts::Head,
+    vkey: String,
+}
+
+impl Answer for Continues {
+    fn say(&self, page: &mut Page) {
+        page.labelled("proved", format!("{} continues your pin, {}", self.head, self.pin));
+        page.labelled("by", format!("a proof of consistency, signed by {}", self.vkey));
+    }
 }
 
 fn worthless(path: &Path, fault: Fault) -> Problem {
@@ -114,40 +172,74 @@ fn worthless(path: &Path, fault: Fault) -> Problem {
     Problem { state: "nothing was written; this file proves nothing".into(), ..Problem::from(fault.within(path.display())) }.advising(next)
 }
 
-fn say_name(proved: &NameProved, pin: &Pin, content: Option<&Path>, out: &mut Output) -> Outcomes<Exit> {
-    let (name, number) = (&proved.proof.state.name, proved.head.number);
-    match &proved.proof.state.entry {
-        Some(entry) => out.line(format!("proved   {name} stands for {} at common@{number}", stands_for(entry))),
-        None => out.line(format!("proved   {name} stands for nothing at common@{number}")),
-    }
-    out.line(format!("by       {}, state root {}, signed by {}", words::head(&proved.head), proved.record.state_root.short(), pin.vkey));
-    let pinned = pin.head.number;
-    out.line(match number.cmp(&pinned) {
-        Ordering::Equal => "pin      of the same number and root".to_owned(),
-        Ordering::Less => format!(
-            "pin      at common@{pinned}, signed by the same key; that both are one history this file does not show, but: tabellion show DIR {name} \
-             --at {number}"
-        ),
-        Ordering::Greater => {
-            format!("pin      at common@{pinned}, signed by the same key; that both are one history this file does not show, but: tabellion advance DIR")
-        }
-    });
-    match content {
-        None => Ok(Exit::Done),
-        Some(path) => say_content(proved.proof.state.entry.as_ref(), path, out),
-    }
+/// A proof of a name that holds.
+#[derive(Serialize)]
+struct StandsFor {
+    name: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    entry: Option<facts::Entry>,
+    head: facts::Head,
+    state_root: String,
+    vkey: String,
+    /// The pin; of the same number it has the same root, of another one nothing shows that both are one history.
+    pin: facts::Head,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    content: Option<Content>,
 }
 
-fn say_content(entry: Option<&Entry>, path: &Path, out: &mut Output) -> Outcomes<Exit> {
+/// A file compared with what was proved.
+#[derive(Serialize)]
+struct Content {
+    path: String,
+    sha256: String,
+    size: u64,
+    same: bool,
+}
+
+fn say_name(proved: &NameProved, pin: &Pin, content: Option<&Path>, out: &mut Output) -> Outcomes<Exit> {
+    let entry = proved.proof.state.entry.as_ref();
+    let content = content.map(|path| compared(entry, path)).transpose()?;
+    let exit = if content.as_ref().is_some_and(|content| !content.same) { Exit::Differs } else { Exit::Done };
+    out.give(&StandsFor {
+        name: proved.proof.state.name.to_string(),
+        entry: entry.map(facts::Entry::from),
+        head: (&proved.head).into(),
+        state_root: facts::sha256(&proved.record.state_root),
+        vkey: pin.vkey.to_string(),
+        pin: (&pin.head).into(),
+        content,
+    });
+    Ok(exit)
+}
+
+fn compared(entry: Option<&Entry>, path: &Path) -> Outcomes<Content> {
     let (hash, size) = files::hash_file(path)?;
-    let found = format!("{}: {}, sha256:{hash}", path.display(), words::count(usize::try_from(size).unwrap_or(usize::MAX), "byte"));
-    match entry {
-        Some(entry) if entry.sha256 == hash && entry.size == size => {
-            out.line(format!("content  {} is that content, byte for byte", path.display()));
-            return Ok(Exit::Done);
+    let same = entry.is_some_and(|entry| entry.sha256 == hash && entry.size == size);
+    Ok(Content { path: path.display().to_string(), sha256: facts::sha256(&hash), size, same })
+}
+
+impl Answer for StandsFor {
+    fn say(&self, page: &mut Page) {
+        let (name, number, pinned) = (&self.name, self.head.number, self.pin.number);
+        match &self.entry {
+            Some(entry) => page.labelled("proved", format!("{name} stands for {} at common@{number}", stands_for(entry))),
+            None => page.labelled("proved", format!("{name} stands for nothing at common@{number}")),
         }
-        Some(entry) => out.line(format!("differs  {found}; the proof is of sha256:{}", entry.sha256)),
-        None => out.line(format!("differs  {found}; the proof is that nothing stood there")),
+        let state_root = self.state_root.get(..23).unwrap_or(&self.state_root);
+        page.labelled("by", format!("{}, state root {state_root}, signed by {}", self.head, self.vkey));
+        let other =
+            format!("at common@{pinned}, signed by the same key; that both are one history this file does not show, but: tabellion");
+        match number.cmp(&pinned) {
+            Ordering::Equal => page.labelled("pin", "of the same number and root"),
+            Ordering::Less => page.labelled("pin", format!("{other} show DIR {name} --at {number}")),
+            Ordering::Greater => page.labelled("pin", format!("{other} advance DIR")),
+        }
+        let Some(content) = &self.content else { return };
+        let found = format!("{}: {}, {}", content.path, bytes_of(content.size), content.sha256);
+        match &self.entry {
+            _ if content.same => page.labelled("content", format!("{} is that content, byte for byte", content.path)),
+            Some(entry) => page.labelled("differs", format!("{found}; the proof is of {}", entry.sha256)),
+            None => page.labelled("differs", format!("{found}; the proof is that nothing stood there")),
+        }
     }
-    Ok(Exit::Differs)
 }
