@@ -173,7 +173,7 @@ struct Outcome {
 /// The receipts on a medium for a paper, by their first words.
 fn receipt_on(medium: &Path, pid: &Pid) -> String {
     let mut kinds = Vec::new();
-    for bytes in tree(&medium.join("tabellion/results")).into_values() {
+    for (_, bytes) in tree(&medium.join("tabellion/results")).into_iter().filter(|(path, _)| path.ends_with(".receipts")) {
         let mut at = 0;
         while let Some(len) = item_len(&bytes[at..]).unwrap().filter(|_| at < bytes.len()) {
             let mut r = Reader::new(&bytes[at..at + len]);

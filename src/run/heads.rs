@@ -19,6 +19,9 @@ use super::files::{read, staging, write_bytes};
 use super::folder::Folder;
 use super::problem::Problem;
 
+/// The log key, and whether what was verified continues a head.
+type Continued<'a> = (&'a VerifierKey, &'a dyn Fn(&Head) -> bool);
+
 /// Where heads lie on a medium.
 const HEADS: &str = "tabellion/heads";
 /// Most files in that folder to which one more is added, and most that are looked at.
@@ -122,7 +125,7 @@ impl Carried {
     }
 
     /// Leaves heads on a medium; a folder that lies on none is passed over in silence. `verified` tells which heads are continued by it.
-    fn leave(&mut self, dir: &Path, heads: &[Statement], verified: Option<(&VerifierKey, &dyn Fn(&Head) -> bool)>) {
+    fn leave(&mut self, dir: &Path, heads: &[Statement], verified: Option<Continued<'_>>) {
         let is_folder = |path: &str| fs::symlink_metadata(dir.join(path)).is_ok_and(|metadata| metadata.is_dir());
         if heads.is_empty() || !is_folder("tabellion") {
             return;
@@ -151,7 +154,7 @@ fn file_of(statement: &Statement) -> (String, Head, Vec<u8>) {
 }
 
 /// Removes heads that the verified log continues, and sees that there is room for `files`.
-fn make_room(dir: &Path, files: &[(String, Head, Vec<u8>)], verified: Option<(&VerifierKey, &dyn Fn(&Head) -> bool)>) -> Checked<()> {
+fn make_room(dir: &Path, files: &[(String, Head, Vec<u8>)], verified: Option<Continued<'_>>) -> Checked<()> {
     let folder = dir.join(HEADS);
     let is_folder = fs::symlink_metadata(&folder).is_ok_and(|metadata| metadata.is_dir());
     let entries = fs::read_dir(&folder).into_iter().filter(|_| is_folder).flatten().take(MEDIUM_FILES_MAX);
