@@ -290,6 +290,8 @@ fn a_long_session_stays_readable_the_page_is_bounded_and_the_text_is_complete() 
     // 3 of 5 are accepted and 30 wait; the rest of the fourth fifth is accepted too. 1,000 of them are on the page.
     assert!(text.contains("answers  1800 papers judged: 1410 accepted, 360 refused, 30 pending, 0 deferred\n"), "{}", &text[..300]);
     assert!(parsed.texts.iter().any(|text| text == "410 more are in report.txt, and each has its receipt."));
+    let articles = parsed.elements.iter().filter(|(name, _)| name == "article").count();
+    assert_eq!(articles, 1_000 + 360 + 30);
     let details: Vec<bool> = parsed
         .elements
         .iter()

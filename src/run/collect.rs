@@ -206,7 +206,7 @@ fn is_ours_and_done(file: &RawFile, papers: &[Collected]) -> Checked<bool> {
 mod tests {
     use super::*;
     use crate::core::cbor::Canonical as _;
-    use crate::core::cose::PaperKind;
+    use crate::core::cose::{PaperKind, Signer};
     use crate::core::ids::Head;
     use crate::core::note::VerdictNote;
 
@@ -248,15 +248,18 @@ mod tests {
             after: Vec::new(),
             note: None,
         };
-        let signer = crate::core::cose::Signer { kid: Hash::ZERO, signature: [1; 64] };
-        let envelope = Envelope { kind: PaperKind::Proposal, payload: proposal.to_cbor(), signers: vec![signer] }.to_cbor();
+        let signed = |proposal: &Proposal| {
+            let signers = vec![Signer { kid: Hash::ZERO, signature: [1; 64] }];
+            Envelope { kind: PaperKind::Proposal, payload: proposal.to_cbor(), signers }.to_cbor()
+        };
+        let (envelope, other) = (signed(&proposal), signed(&Proposal { sequence: 2, ..proposal.clone() }));
         let inbox = medium.path().join(INBOX);
         std::fs::create_dir_all(&inbox).unwrap();
         for name in ["kept", "done"] {
             std::fs::write(inbox.join(name), &envelope).unwrap();
         }
         let scanned = scan(medium.path(), staging.path()).unwrap();
-        std::fs::write(inbox.join("kept"), b"another's paper, put there since").unwrap();
+        std::fs::write(inbox.join("kept"), other).unwrap();
         let cleared = clear(medium.path(), &scanned, &[refused(&proposal)], staging.path());
         assert_eq!(cleared, Ok(vec!["tabellion/inbox/done".to_owned()]));
         assert!(inbox.join("kept").exists() && !inbox.join("done").exists());
