@@ -31,7 +31,7 @@ struct Page {
     texts: Vec<String>,
 }
 
-const VOID: [&str; 2] = ["meta", "img"];
+const VOID: [&str; 3] = ["meta", "img", "wbr"];
 
 fn unescaped(text: &str) -> String {
     assert!(!text.contains('<') && !text.contains('>'), "a bare angle bracket in {text:?}");
@@ -102,7 +102,7 @@ fn attributes_of(text: &str) -> BTreeMap<String, String> {
 fn reaches(page: &str) -> Vec<String> {
     let parsed = Page::parse(page);
     let allowed: BTreeSet<&str> = "html head meta title style body a p header h1 h2 h3 main nav ul ol li b span section div dl dt dd code \
-                                   figure figcaption blockquote svg rect path details summary article pre footer"
+                                   figure figcaption blockquote wbr svg rect path details summary article pre footer"
         .split_whitespace()
         .collect();
     let mut out: Vec<String> =

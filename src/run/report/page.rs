@@ -83,7 +83,7 @@ fn new_head(report: &Report) -> Checked<Markup> {
         section.head aria-labelledby="head" {
             div {
                 h2 #head { @if is_same { "The head stays" } @else { "The new head" } }
-                p.number { "common@" (report.after.number) }
+                p.number { "common@" wbr; b { (report.after.number) } }
                 ol.words aria-label="The head in words" { @for word in shown.split('-') { li { (word) } } }
                 dl {
                     dt { "Root" } dd { code { (report.after.root) } }
