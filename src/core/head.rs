@@ -2,7 +2,7 @@
 
 use super::ids::Head;
 use super::lines::{Lines, encode64, with_sum};
-use super::rules::{Checked, Rule};
+use super::rules::{Checked, Fault, Rule};
 
 /// What the head file says.
 ///
@@ -45,6 +45,25 @@ impl HeadFile {
     }
 }
 
+/// Compares the head file with the ledger's last closed session and the one before it. `true`: power failed between the commit of the last
+/// session and its head file, and the file is to be rolled forward.
+///
+/// # Errors
+/// `head-rolled-back` when the file tells of another session, or of the one before although the last is sealed.
+pub fn compare(found: Option<&HeadFile>, last: Option<&HeadFile>, before: Option<&HeadFile>, last_is_sealed: bool) -> Checked<bool> {
+    if found == last {
+        return Ok(false);
+    }
+    if !last_is_sealed && found == before {
+        return Ok(true);
+    }
+    let say = |head: Option<&HeadFile>, none: &str| {
+        head.map_or(none.to_owned(), |head| format!("session {} {} closed {}", head.session, head.head, hex::encode(&head.closed[..8])))
+    };
+    let found = found.map_or("no head file is there".into(), |found| format!("{} in the head file", say(Some(found), "")));
+    Err(Fault::new(Rule::HeadRolledBack, format!("{found}; {} in the ledger", say(last, "no session"))))
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::ids::Hash;
@@ -82,5 +101,21 @@ mod tests {
         }
         assert!(HeadFile::parse(&good.replace("session 12", "session 13")).unwrap_err().found.starts_with("line 6: found sum "));
         assert_eq!(HeadFile::parse(&format!("{good}x")).unwrap_err().rule, Rule::LedgerFault);
+    }
+
+    #[test]
+    fn only_the_session_before_an_unsealed_one_may_stand_in_the_head_file() {
+        let (last, before) = (file(), HeadFile { session: 11, ..file() });
+        let compare = |found: Option<&HeadFile>, sealed| compare(found, Some(&last), Some(&before), sealed).map_err(|fault| fault.rule);
+        for sealed in [true, false] {
+            assert_eq!(compare(Some(&last), sealed), Ok(false));
+            assert_eq!(compare(Some(&HeadFile { closed: [7; 32], ..file() }), sealed), Err(Rule::HeadRolledBack));
+            assert_eq!(compare(None, sealed), Err(Rule::HeadRolledBack));
+        }
+        assert_eq!(compare(Some(&before), false), Ok(true));
+        assert_eq!(compare(Some(&before), true), Err(Rule::HeadRolledBack));
+        // The first session: there was no head file before it.
+        assert_eq!(super::compare(None, Some(&last), None, false).map_err(|fault| fault.rule), Ok(true));
+        assert_eq!(super::compare(None, None, None, true).map_err(|fault| fault.rule), Ok(false));
     }
 }

@@ -286,7 +286,7 @@ impl<'a> Planner<'a> {
 }
 
 /// SPEC 7.5.
-fn digest(session: u64, after: Head, state: &State, rulings: &[Ruling]) -> Hash {
+pub(super) fn digest(session: u64, after: Head, state: &State, rulings: &[Ruling]) -> Hash {
     let mut w = Writer::new();
     w.array(4).uint(session);
     after.write(&mut w);

@@ -10,7 +10,7 @@ use crate::core::books::Books;
 use crate::core::cbor::Canonical;
 use crate::core::charter::Charter;
 use crate::core::event::{Event, EventSigner};
-use crate::core::head::HeadFile;
+use crate::core::head::{HeadFile, compare};
 use crate::core::ids::Hash;
 use crate::core::note::signature_line;
 use crate::core::payload::{Ruling, Sealed};
@@ -263,21 +263,17 @@ fn head_of(books: &Books) -> Option<HeadFile> {
 
 /// Compares the head file with the books. `true`: it is that of the session before the last, and the last is not sealed.
 fn compare_head_file(dir: &Path, books: &Books) -> Checked<bool> {
-    let Some(ours) = head_of(books) else { return Err(Fault::new(Rule::LedgerFault, "no closed session found; the founding expected")) };
-    let found = match read_head(dir)? {
-        Some(text) => Some(HeadFile::parse(&text).map_err(|fault| fault.within("the head file"))?),
-        None => None,
-    };
-    let say = |head: &HeadFile| format!("session {} {} closed {}", head.session, head.head, hex::encode(&head.closed[..8]));
-    if found.as_ref() == Some(&ours) {
-        return Ok(false);
-    }
-    let earlier = books.sessions().len().checked_sub(2).map(|at| &books.sessions()[at]);
-    let expected = earlier.and_then(|session| session.closed.as_ref().map(|closed| (closed, session.closed_hash)));
-    let expected = expected.map(|(closed, hash)| HeadFile { session: closed.session, head: closed.after, closed: hash });
-    if books.unsealed().is_some() && found == expected {
-        return Ok(true);
-    }
-    let found = found.as_ref().map_or("no head file is there".into(), |head| format!("{} in the head file", say(head)));
-    Err(Fault::new(Rule::HeadRolledBack, format!("{found}; {} in the ledger", say(&ours))))
+    let Some(last) = head_of(books) else { return Err(Fault::new(Rule::LedgerFault, "no closed session found; the founding expected")) };
+    let before = books.sessions().iter().rev().nth(1);
+    let before = before.and_then(|session| session.closed.as_ref().map(|closed| (closed, session.closed_hash)));
+    let before = before.map(|(closed, hash)| HeadFile { session: closed.session, head: closed.after, closed: hash });
+    compare(read_head_file(dir)?.as_ref(), Some(&last), before.as_ref(), books.unsealed().is_none())
+}
+
+/// The head file beside a ledger, if there is one.
+///
+/// # Errors
+/// `file-fault`; `ledger-fault` when it is not whole.
+pub(super) fn read_head_file(dir: &Path) -> Checked<Option<HeadFile>> {
+    read_head(dir)?.map(|text| HeadFile::parse(&text).map_err(|fault| fault.within("the head file"))).transpose()
 }
