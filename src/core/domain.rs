@@ -11,6 +11,7 @@ use super::event::{Event, EventType};
 use super::ids::{Hash, Head, Name, Origin};
 use super::lines::{Lines, with_sum};
 use super::note::{Checkpoint, Note, VerifierKey, assemble};
+use super::objects::{HeldObject, Inside};
 use super::payload::{Closed, Opened, Ruling, Sealed};
 use super::plan::digest;
 use super::record::{Record, RecordKind};
@@ -285,7 +286,7 @@ impl Domain {
             pid: envelope.pid(),
             verdict: Verdict::Accepted,
             envelope,
-            objects: objects.into_iter().map(|(hash, size)| (hash, HeldObject::whole(size))).collect(),
+            objects: objects.into_iter().map(|(hash, size)| (hash, HeldObject { size, inside: Inside::Closed })).collect(),
             record: Some(record),
             held: None,
         };

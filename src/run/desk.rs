@@ -42,7 +42,7 @@ pub struct DeskKeys {
     ledger: Arc<LedgerSigner>,
 }
 
-struct LedgerSigner(LedgerKey);
+pub(super) struct LedgerSigner(pub(super) LedgerKey);
 
 impl EventSigner for LedgerSigner {
     fn public_key(&self) -> [u8; 32] {
