@@ -7,6 +7,8 @@ mod consumer;
 #[cfg(feature = "desk")]
 mod demo;
 mod diff;
+#[cfg(feature = "desk")]
+mod domain;
 mod facts;
 #[cfg(feature = "desk")]
 mod foreseen;
@@ -57,6 +59,10 @@ enum Command {
     #[cfg(feature = "desk")]
     #[command(subcommand)]
     Key(key::KeyCommand),
+    /// Keep numbered snapshots of a folder of your own, as alice@42
+    #[cfg(feature = "desk")]
+    #[command(subcommand)]
+    Domain(domain::DomainCommand),
     /// Ask for a change to Common
     #[cfg(feature = "desk")]
     #[command(subcommand)]
@@ -140,6 +146,8 @@ fn dispatch(command: Command, out: &mut Output) -> Outcomes<Exit> {
         Command::Demo(args) => demo::demo(&args, out),
         #[cfg(feature = "desk")]
         Command::Key(command) => key::key(command, out),
+        #[cfg(feature = "desk")]
+        Command::Domain(command) => domain::domain(command, out),
         #[cfg(feature = "desk")]
         Command::Propose(command) => proposer::propose(command, out),
         #[cfg(feature = "desk")]

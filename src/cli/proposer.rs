@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use clap::{Args, Subcommand};
 
 use crate::core::charter::{self, Charter};
-use crate::core::ids::{Kid, MediaType, Name, Party, Pid, Text};
+use crate::core::ids::{Kid, MediaType, Name, Party, Pid, Text, parse_decimal};
 use crate::core::proposal::Operation;
 use crate::core::rules::{Fault, Outcome, Rule};
 use crate::keys::derive::MemberKey;
@@ -19,7 +19,7 @@ use crate::run::folder::{CheckedFolder, Folder};
 use crate::run::found::PAYLOAD_FILE;
 use crate::run::preview::expect;
 use crate::run::problem::{Exit, Outcomes, Problem, Unchanged};
-use crate::run::propose::{self as proposing, Ask, Proposed, Wish, check_target, export_to_file, export_to_medium};
+use crate::run::propose::{self as proposing, Ask, Proposed, SnapshotPath, Wish, check_target, export_to_file, export_to_medium};
 use crate::run::words;
 
 use super::argument;
@@ -34,9 +34,12 @@ use super::preview::{expected_line, not_foreseen, progress};
 pub enum ProposeCommand {
     /// Let names stand for files or folders
     Put {
-        /// NAME=PATH, as tools/editor=./editor; a folder becomes a tree
+        /// NAME=PATH, as tools/editor=./editor; a folder becomes a tree. NAME=alice@42:PATH takes it from your domain
         #[arg(required = true, value_name = "NAME=PATH", value_parser = parse_put)]
-        puts: Vec<(Name, PathBuf)>,
+        puts: Vec<Ask>,
+        /// Your domain's folder; the folder domain beside the pin without it
+        #[arg(long, value_name = "DIR")]
+        domain: Option<PathBuf>,
         /// Also let this name stand for nothing
         #[arg(long, value_name = "NAME", value_parser = argument::typed::<Name>)]
         remove: Vec<Name>,
@@ -137,9 +140,18 @@ pub struct CollectArgs {
 /// What is left of a signing that was not confirmed.
 const UNSIGNED: &str = "nothing was signed, and no file was changed";
 
-fn parse_put(text: &str) -> Result<(Name, PathBuf), String> {
+/// What stands behind the name is a place in a snapshot when it has the form `alice@42:PATH`; a file of such a name is written `./alice@42:PATH`.
+fn parse_put(text: &str) -> Result<Ask, String> {
     let (name, path) = text.split_once('=').ok_or_else(|| format!("{text:?} found; NAME=PATH expected"))?;
-    Ok((argument::typed(name)?, path.into()))
+    let name: Name = argument::typed(name)?;
+    Ok(parse_snapshot_path(path).map_or_else(|| Ask::Put(name.clone(), path.into()), |from| Ask::PutFrom(name.clone(), from)))
+}
+
+fn parse_snapshot_path(text: &str) -> Option<SnapshotPath> {
+    let (snapshot, path) = text.split_once(':')?;
+    let (owner, number) = snapshot.split_once('@')?;
+    let number = parse_decimal(number).filter(|&number| number > 0)?;
+    Some(SnapshotPath { owner: owner.parse().ok()?, number, path: path.to_owned() })
 }
 
 /// `sha256:` and 64 hex digits.
@@ -160,13 +172,12 @@ fn home_of(pin: &Path) -> PathBuf {
 
 /// Proposes.
 pub fn propose(command: ProposeCommand, out: &mut Output) -> Outcomes<Exit> {
-    let (asks, policy, args) = match command {
-        ProposeCommand::Put { puts, remove, wish } => {
-            let puts = puts.into_iter().map(|(name, path)| Ask::Put(name, path));
-            (puts.chain(remove.into_iter().map(Ask::Remove)).collect::<Vec<_>>(), None, wish)
+    let (asks, policy, domain, args) = match command {
+        ProposeCommand::Put { puts, domain, remove, wish } => {
+            (puts.into_iter().chain(remove.into_iter().map(Ask::Remove)).collect::<Vec<_>>(), None, domain, wish)
         }
-        ProposeCommand::Remove { names, wish } => (names.into_iter().map(Ask::Remove).collect(), None, wish),
-        ProposeCommand::Policy { file, wish } => (Vec::new(), Some(policy_paper::read_to_propose(&file)?), wish),
+        ProposeCommand::Remove { names, wish } => (names.into_iter().map(Ask::Remove).collect(), None, None, wish),
+        ProposeCommand::Policy { file, wish } => (Vec::new(), Some(policy_paper::read_to_propose(&file)?), None, wish),
     };
     let pin = read_pin(&args.pin)?;
     let folder = args.common.as_ref().or(args.media.as_ref()).ok_or_else(|| Problem::usage("--common DIR expected with --out"))?;
@@ -183,6 +194,7 @@ pub fn propose(command: ProposeCommand, out: &mut Output) -> Outcomes<Exit> {
         after: args.after.clone(),
         note: args.note.clone(),
         home: home_of(&args.pin),
+        domain: domain.unwrap_or_else(|| home_of(&args.pin).join("domain")),
     };
     let (proposed, policy_lines) = match policy {
         None => (proposing::propose(&wish, &key)?, Vec::new()),

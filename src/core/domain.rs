@@ -85,6 +85,8 @@ impl Identity {
 /// One number of a domain.
 #[derive(Clone, Debug)]
 pub struct Kept {
+    /// Its number and root.
+    pub head: Head,
     /// What was signed.
     pub snapshot: Snapshot,
     /// Its envelope.
@@ -215,9 +217,9 @@ impl Domain {
                 pack.insert(*hash, object.size);
             }
         }
-        self.log.push(leaf_hash(&expected.to_entry()?));
+        let head = self.log.push(leaf_hash(&expected.to_entry()?));
         let kept =
-            Kept { snapshot, envelope: ruling.envelope, record: expected, pack, closed: None, closed_hash: [0; 32], sealed: None };
+            Kept { head, snapshot, envelope: ruling.envelope, record: expected, pack, closed: None, closed_hash: [0; 32], sealed: None };
         self.kept.push(kept);
         Ok(())
     }
@@ -229,7 +231,13 @@ impl Domain {
         }
         let snapshot = Snapshot::from_cbor(&envelope.payload)?;
         if snapshot.origin != *self.identity.origin() || snapshot.sequence != self.next_number() {
-            let found = format!("snapshot {} of {}; {} of {} expected", snapshot.sequence, snapshot.origin, self.next_number(), self.identity.origin());
+            let found = format!(
+                "snapshot {} of {}; {} of {} expected",
+                snapshot.sequence,
+                snapshot.origin,
+                self.next_number(),
+                self.identity.origin()
+            );
             return Err(broken(found));
         }
         let key = enrollable_key(&self.identity.member_public)?;
@@ -316,9 +324,9 @@ impl Domain {
         &self.kept
     }
 
-    /// The head at a number.
-    pub fn head_at(&self, number: u64) -> Option<Head> {
-        self.log.root_at(number).filter(|_| number > 0).map(|root| Head { number, root })
+    /// The snapshot of a number.
+    pub fn at(&self, number: u64) -> Option<&Kept> {
+        self.kept.get(usize::try_from(number.checked_sub(1)?).ok()?)
     }
 
     /// The number that is committed but not signed yet.
@@ -331,7 +339,7 @@ impl Domain {
     /// # Errors
     /// `internal-fault` when the domain is shorter.
     pub fn checkpoint_text(&self, number: u64) -> Checked<String> {
-        let head = self.head_at(number).ok_or_else(|| Fault::new(Rule::InternalFault, format!("{number} of {} asked for", self.head())))?;
-        Ok(Checkpoint { origin: self.identity.origin().clone(), head }.text())
+        let kept = self.at(number).ok_or_else(|| Fault::new(Rule::InternalFault, format!("{number} of {} asked for", self.head())))?;
+        Ok(Checkpoint { origin: self.identity.origin().clone(), head: kept.head }.text())
     }
 }

@@ -16,6 +16,8 @@ pub mod demo;
 pub mod desk;
 pub mod diff;
 #[cfg(feature = "desk")]
+pub mod domain;
+#[cfg(feature = "desk")]
 pub mod dossier;
 #[cfg(feature = "desk")]
 pub mod emit;

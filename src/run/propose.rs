@@ -17,6 +17,7 @@ use crate::media::bundle_file::write_bundle;
 use crate::media::publish::copy_file;
 
 use super::consumer::state_at;
+use super::domain::{self, Content};
 use super::files::{file_fault, hash_file, staging};
 use super::folder::CheckedFolder;
 use super::home::{self, INBOX};
@@ -25,11 +26,25 @@ use super::signing::{member_of, sign};
 use super::source::read_folder;
 
 /// One change a proposer asks for, as typed.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Ask {
     /// `NAME=PATH`: the name shall stand for this file, or for the tree that this folder becomes.
     Put(Name, PathBuf),
+    /// `NAME=alice@42:PATH`: the name shall stand for what this snapshot holds there.
+    PutFrom(Name, SnapshotPath),
     /// `NAME`: the name shall stand for nothing.
     Remove(Name),
+}
+
+/// A place in a snapshot of the author's own domain.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SnapshotPath {
+    /// Whose domain, as typed before the `@`.
+    pub owner: Party,
+    /// The number.
+    pub number: u64,
+    /// The path in its tree; empty for the whole.
+    pub path: String,
 }
 
 /// What shall be proposed.
@@ -52,6 +67,8 @@ pub struct Wish<'a> {
     pub note: Option<Text>,
     /// Folder of the pin.
     pub home: PathBuf,
+    /// Folder of the author's domain.
+    pub domain: PathBuf,
 }
 
 /// A paper that was made, with its content.
@@ -133,27 +150,48 @@ fn operation(ask: &Ask, wish: &Wish<'_>, state: &State, content: &mut Gathered) 
             let expect = state.get(name).map(|entry| entry.sha256).filter(|_| !wish.overwrite);
             Ok(Operation::Remove { name: name.clone(), expect })
         }
+        Ask::Put(name, path) if path.is_dir() => {
+            let (sha256, size) = content.folder(path)?;
+            put(name, Entry { sha256, size, media_type: TREE_MEDIA_TYPE.parse()?, source: None }, wish, state)
+        }
         Ask::Put(name, path) => {
-            let (sha256, size, media_type) = if path.is_dir() {
-                let (sha256, size) = content.folder(path)?;
-                (sha256, size, TREE_MEDIA_TYPE.parse()?)
-            } else {
-                let (sha256, size) = hash_file(path)?;
-                content.objects.insert(sha256, path.clone());
-                (sha256, size, wish.media_type.clone())
-            };
-            let expect = match state.get(name) {
-                _ if wish.overwrite => Expect::Anything,
-                None => Expect::Absent,
-                Some(entry) => Expect::Content(entry.sha256),
-            };
-            let entry = Entry { sha256, size, media_type, source: None };
-            Ok(Operation::Put { name: name.clone(), entry, expect })
+            let (sha256, size) = hash_file(path)?;
+            content.objects.insert(sha256, path.clone());
+            put(name, Entry { sha256, size, media_type: wish.media_type.clone(), source: None }, wish, state)
+        }
+        Ask::PutFrom(name, from) => {
+            let taken = content.snapshot(from, wish)?;
+            let media_type = if taken.tree.is_some() { TREE_MEDIA_TYPE.parse()? } else { wish.media_type.clone() };
+            put(name, Entry { sha256: taken.sha256, size: taken.size, media_type, source: Some(taken.source) }, wish, state)
         }
     }
 }
 
+/// A put that expects what the pin shows, unless it shall overwrite.
+fn put(name: &Name, entry: Entry, wish: &Wish<'_>, state: &State) -> Checked<Operation> {
+    let expect = match state.get(name) {
+        _ if wish.overwrite => Expect::Anything,
+        None => Expect::Absent,
+        Some(entry) => Expect::Content(entry.sha256),
+    };
+    Ok(Operation::Put { name: name.clone(), entry, expect })
+}
+
 impl Gathered {
+    /// Takes a file or folder of a snapshot in.
+    fn snapshot(&mut self, from: &SnapshotPath, wish: &Wish<'_>) -> Checked<Content> {
+        let desk = domain::look(&wish.domain).map_err(|problem| problem.fault)?;
+        let (found, expected) = (desk.domain().identity().origin(), format!("{}/~{}", wish.pin.origin, from.owner));
+        if found.as_str() != expected {
+            let found = format!("{} is the domain {found}; {expected} expected", wish.domain.display());
+            return Err(Fault::new(Rule::OriginMismatch, found));
+        }
+        let taken = desk.take(from.number, &from.path, self.staging.path())?;
+        self.objects.extend(taken.files.clone());
+        self.trees.extend(taken.tree.clone().map(|tree| (taken.sha256, tree)));
+        Ok(taken)
+    }
+
     /// Takes a folder in as a tree, with its files; answers with the artifact's hash and size.
     fn folder(&mut self, path: &Path) -> Checked<(Hash, u64)> {
         let source = read_folder(path)?;
