@@ -983,7 +983,7 @@ fn the_table_of_exit_codes_is_that_of_the_program() {
 
 #[test]
 fn every_golden_file_belongs_to_a_case() {
-    let cases = [include_str!("cli.rs"), include_str!("policy_cli.rs"), include_str!("preview.rs")].concat();
+    let cases = [include_str!("cli.rs"), include_str!("policy_cli.rs"), include_str!("preview.rs"), include_str!("domain.rs")].concat();
     for entry in fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/cli")).unwrap() {
         let path = entry.unwrap().path();
         let name = path.file_stem().unwrap().to_str().unwrap();

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::{ErrorKind, Read as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
@@ -11,6 +12,9 @@ use crate::core::limits::{MEDIUM_DEPTH_MAX, TREE_PATHS_MAX};
 use crate::core::rules::{Checked, Fault, Rule};
 
 use super::files::{file_fault, hash_file};
+
+/// What a sealed key begins with (SPEC 9.2).
+const KEY_MARK: &[u8] = b"tabellion-key v1\n";
 
 /// A folder, read.
 pub struct Source {
@@ -68,12 +72,26 @@ impl Reading {
             if self.members.len() >= TREE_PATHS_MAX {
                 return Err(refuse(format!("is one file too many; at most {TREE_PATHS_MAX} allowed")));
             }
+            if begins_with(path, KEY_MARK)? {
+                return Err(refuse("is a sealed key; keys are never content: move it out of the folder".into()));
+            }
             let (sha256, size) = hash_file(path)?;
             let executable = metadata.permissions().mode() & 0o100 != 0;
             self.members.push(Member { path: below, executable, size, sha256 });
             self.files.insert(sha256, path.clone());
         }
         Ok(())
+    }
+}
+
+/// Whether a file begins with these bytes.
+fn begins_with(path: &Path, mark: &[u8]) -> Checked<bool> {
+    let mut first = vec![0; mark.len()];
+    let mut file = fs::File::open(path).map_err(|error| file_fault(path, &error))?;
+    match file.read_exact(&mut first) {
+        Ok(()) => Ok(first == mark),
+        Err(error) if error.kind() == ErrorKind::UnexpectedEof => Ok(false),
+        Err(error) => Err(file_fault(path, &error)),
     }
 }
 
@@ -104,6 +122,7 @@ mod tests {
             |at| fs::write(at.join(std::ffi::OsStr::from_bytes(b"\xff.txt")), "x").expect("written"),
             "\\xFF.txt\" has a name that is not UTF-8",
         );
+        refused(|at| fs::write(at.join("key"), "tabellion-key v1\nmember …").expect("written"), "key\" is a sealed key");
         refused(|at| fs::write(at.join("e\u{301}"), "x").expect("written"), "path 1 is not in nfc");
         refused(|at| fs::write(at.join("a\\b"), "x").expect("written"), "path 1 has a backslash");
         refused(

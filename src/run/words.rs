@@ -36,11 +36,14 @@ pub fn operation(operation: &Operation) -> String {
     match operation {
         Operation::Put { name, entry, expect } => {
             let what = format!("put {name}: {} bytes of {}, {}", entry.size, entry.media_type, entry.sha256.short());
-            match expect {
+            let what = match expect {
                 Expect::Anything => format!("{what}, whatever is there"),
                 Expect::Absent => format!("{what}, as a new entry"),
                 Expect::Content(hash) => format!("{what}, in place of {}", hash.short()),
-            }
+            };
+            let claim =
+                entry.source.as_ref().map(|source| format!("; by its author's claim from {}@{}", source.origin, source.head.number));
+            what + &claim.unwrap_or_default()
         }
         Operation::Remove { name, expect: None } => format!("remove {name}, whatever it is"),
         Operation::Remove { name, expect: Some(hash) } => format!("remove {name}, which is {}", hash.short()),

@@ -330,7 +330,9 @@ fn with_passphrase(arguments: &str) -> String {
     let needs = arguments.starts_with("witness init")
         || arguments.starts_with("witness session")
         || arguments.starts_with("propose")
-        || arguments.starts_with("approve");
+        || arguments.starts_with("approve")
+        || arguments.starts_with("domain init")
+        || arguments.starts_with("domain snapshot");
     match needs && !arguments.contains("--passphrase") && !arguments.contains("--help") {
         true => format!("{arguments} --passphrase-file passphrase"),
         false => arguments.to_owned(),
