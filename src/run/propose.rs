@@ -183,8 +183,8 @@ impl Gathered {
         let desk = domain::look(&wish.domain).map_err(|problem| problem.fault)?;
         let (found, expected) = (desk.domain().identity().origin(), format!("{}/~{}", wish.pin.origin, from.owner));
         if found.as_str() != expected {
-            let found = format!("{} is the domain {found}; {expected} expected", wish.domain.display());
-            return Err(Fault::new(Rule::OriginMismatch, found));
+            let found = format!("{} is the domain {found}; {expected} expected, which --domain names", wish.domain.display());
+            return Err(Fault::new(Rule::Usage, found));
         }
         let taken = desk.take(from.number, &from.path, self.staging.path())?;
         self.objects.extend(taken.files.clone());
