@@ -133,6 +133,7 @@ fn kinds(said: &Said, change: &dyn Fn(&str) -> String) -> Vec<(&'static str, Vec
         ("note", note.clone().into_bytes()),
         ("proof", proof.clone().into_bytes()),
         ("catch-up", format!("old 1\n\n{checkpoint}").into_bytes()),
+        ("proof of a name", format!("tabellion-proof v1\nstate-proof oA==\n\n{proof}").into_bytes()),
         ("receipts of proofs", receipts_file(&[&proof])),
         ("receipts of notes", receipts_file(&[&note])),
         ("fork proof", fork_file(&checkpoint, &note)),

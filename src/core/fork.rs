@@ -5,6 +5,7 @@
 
 use super::ids::{Hash, Head};
 use super::lines::{Lines, decode64, encode64};
+use super::name_proof::NAME_PROOF_FIRST;
 use super::note::{Checkpoint, InclusionProof, Note, VerdictNote, VerifierKey, assemble};
 use super::rules::{Checked, Fault, Rule};
 
@@ -224,8 +225,18 @@ impl ForkProof {
 
 /// The signed checkpoint or note inside a text of any kind that carries one: of a proof or catch-up what follows its first empty line.
 pub fn note_within(bytes: &[u8]) -> &[u8] {
+    let bytes = proof_within(bytes);
     let is_wrapped = bytes.starts_with(PROOF_FIRST) || bytes.starts_with(b"old ");
-    let at = bytes.windows(2).position(|pair| pair == b"\n\n").filter(|_| is_wrapped);
+    if is_wrapped { behind_empty_line(bytes) } else { bytes }
+}
+
+/// The proof of inclusion that a proof of a name (SPEC 5.4) ends with; any other text as it is.
+pub fn proof_within(bytes: &[u8]) -> &[u8] {
+    if bytes.starts_with(NAME_PROOF_FIRST.as_bytes()) { behind_empty_line(bytes) } else { bytes }
+}
+
+fn behind_empty_line(bytes: &[u8]) -> &[u8] {
+    let at = bytes.windows(2).position(|pair| pair == b"\n\n");
     at.map_or(bytes, |at| &bytes[at + 2..])
 }
 

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use crate::core::bundle::{FileKind, RECOGNISE_BYTES, recognise};
-use crate::core::fork::{Claim, ForkProof, Statement, note_within};
+use crate::core::fork::{Claim, ForkProof, Statement, note_within, proof_within};
 use crate::core::ids::Head;
 use crate::core::limits::NOTE_BYTES_MAX;
 use crate::core::note::{CatchUp, InclusionProof, VerifierKey};
@@ -138,7 +138,7 @@ impl Side {
         let texts = if is_fork_proof(bytes) { ForkProof::statements_in(bytes) } else { vec![bytes.to_vec()] };
         for text in texts {
             let catch_up = CatchUp::parse(&text).ok();
-            let signed = if catch_up.is_some() { note_within(&text) } else { &text };
+            let signed = if catch_up.is_some() { note_within(&text) } else { proof_within(&text) };
             match Statement::read(signed, key) {
                 Ok(statement) => {
                     self.statements.push(statement);

@@ -35,7 +35,11 @@ pub fn about(proposal: &Proposal) -> String {
 pub fn operation(operation: &Operation) -> String {
     match operation {
         Operation::Put { name, entry, expect } => {
-            let what = format!("put {name}: {} bytes of {}, {}", entry.size, entry.media_type, entry.sha256.short());
+            let size = match entry.size {
+                1 => "1 byte".to_owned(),
+                bytes => format!("{bytes} bytes"),
+            };
+            let what = format!("put {name}: {size} of {}, {}", entry.media_type, entry.sha256.short());
             let what = match expect {
                 Expect::Anything => format!("{what}, whatever is there"),
                 Expect::Absent => format!("{what}, as a new entry"),
