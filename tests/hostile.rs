@@ -225,7 +225,7 @@ const ATTACKS: &[Attack] = &[
         name: "an author that is not of the form",
         make: |case| case.write("evil/tabellion/inbox/p", paper_with(case, b"ealice", b"ea\x1b[2J")),
         session: 0,
-        says: &["listed   tabellion/inbox/p ["],
+        says: &["listed   evil/tabellion/inbox/p ["],
         collect: 0,
     },
     Attack {
