@@ -1,5 +1,5 @@
-//! What the guides say is what happens: every `console` block of `docs/proposer.md`, `docs/operator.md` and `docs/consumer.md` is run, in order,
-//! in a world of its own, and must end and answer as the guide shows.
+//! What the guides say is what happens: every `console` block of `docs/proposer.md`, `docs/operator.md`, `docs/consumer.md` and `README.md` is run,
+//! in order, in a world of its own, and must end and answer as the page shows.
 //!
 //! In a block, `$ tabellion …` is typed, and must end with 0 or with the code behind `# exit`; the lines below it must occur in what is
 //! answered, in this order, `…` standing for any text. What a terminal would ask for is appended as options. `<!-- $ … -->` runs a command that the
@@ -37,6 +37,27 @@ fn the_consumers_guide_is_what_happens() {
     let mut world = World::of("home/nora");
     world.founded("guide-consumer");
     assert_eq!(world.walk("consumer"), 16);
+}
+
+#[test]
+fn the_readme_is_what_happens() {
+    let mut world = World::of("home/olga");
+    world.unfounded();
+    assert_eq!(world.walk("../README"), 15);
+}
+
+/// Each source file is named in the table of the architecture.
+#[test]
+fn the_architecture_names_every_module() {
+    let page = read(&root().join("docs/architecture.md"));
+    let sources = stage::tree(&root().join("src"));
+    let files: Vec<&str> = sources.keys().filter_map(|path| path.strip_suffix(".rs")).collect();
+    assert!(files.len() > 100, "{} source files", files.len());
+    for file in files {
+        let name = file.rsplit('/').next().unwrap();
+        let is_named = ["mod", "lib", "main", "tests"].contains(&name) || page.contains(&format!("`{name}`"));
+        assert!(is_named, "docs/architecture.md does not say what src/{file}.rs is for");
+    }
 }
 
 /// What a terminal asks is shown in `prompt` blocks: each piece between `…` stands in the source.
@@ -205,7 +226,7 @@ impl World {
                     let answered = self.run(&command, code);
                     let shown: Vec<&str> = shown.iter().map(String::as_str).collect();
                     let unseen = first_unseen(&shown, &answered);
-                    assert_eq!(unseen, None, "docs/{guide}.md: this was not answered in its place by: {command}\n{answered}");
+                    assert_eq!(unseen, None, "{guide}.md: this was not answered in its place by: {command}\n{answered}");
                 }
                 Step::Quietly(command, code) => drop(self.run(&command, code)),
                 Step::Write(path, text) => {
