@@ -8,6 +8,11 @@ use std::process::Command;
 
 use crate::core::rules::{Fault, Rule};
 
+mod story;
+
+use story::Step::{Brief, Copy, File, Folders, Pick, Remember, Run, Say};
+use story::{STORY, Step};
+
 use super::files::{file_fault, make_folder, write_bytes};
 use super::problem::{Outcomes, Unchanged};
 
@@ -15,134 +20,6 @@ use super::problem::{Outcomes, Unchanged};
 const MARK: &str = ".tabellion-demo";
 /// Name of the script.
 const SCRIPT: &str = "commands.sh";
-
-/// One step of the story.
-enum Step {
-    /// Something said.
-    Say(&'static str),
-    /// Folders made.
-    Folders(&'static [&'static str]),
-    /// A file written; `$NAME` stands for something remembered.
-    File(&'static str, &'static str),
-    /// A command of ours, and the exit code it must end with.
-    Run(&'static str, i32),
-    /// A command of ours whose output is remembered under a name.
-    Remember(&'static str, &'static str),
-}
-
-use Step::{File, Folders, Remember, Run, Say};
-
-/// The story.
-const STORY: &[Step] = &[
-    Say("Alice and James work without a network and share one numbered history, Common. If both wrote common@2 at once, it would fork.
-So neither writes it: they submit signed papers, and one witness, a machine that is off nearly always, gives each accepted paper its
-number and each refused one a signed reason."),
-    Folders(&["alice", "james", "consumer", "safe", "stick"]),
-    File("alice/passphrase", "alice keeps this in her head\n"),
-    File("james/passphrase", "james keeps this in his head\n"),
-    File("safe/passphrase", "the founders keep this in a safe\n"),
-    File("witness.passphrase", "the operator keeps this in her head\n"),
-    Say("1. Keys. Everyone makes a key. The key that the witness will use after its first one is made elsewhere and goes into a safe."),
-    Run("tabellion key new alice/key --passphrase-file alice/passphrase", 0),
-    Run("tabellion key new james/key --passphrase-file james/passphrase", 0),
-    Run("tabellion key new safe/next-key --passphrase-file safe/passphrase", 0),
-    Remember("ALICE", "tabellion key show alice/key --public"),
-    Remember("JAMES", "tabellion key show james/key --public"),
-    Remember("NEXT", "tabellion key show safe/next-key --vkey witness.example/common"),
-    Say("2. Founding. The policy says who may change what. The witness drafts a charter; the governors sign it; it becomes common@1."),
-    File(
-        "policy.toml",
-        r#"# Who may change Common, and with whose approval.
-governors = "board"
-
-[[member]]
-name = "alice"
-keys = ["$ALICE"]
-
-[[member]]
-name = "james"
-keys = ["$JAMES"]
-
-[[group]]
-name = "board"
-k = 2
-of = ["alice", "james"]
-
-[[rule]]
-prefix = "tools/"
-propose = ["alice", "james"]
-content = "required"
-size_max = 1000000
-"#,
-    ),
-    Run("tabellion witness init witness --policy policy.toml --next-key $NEXT --passphrase-file witness.passphrase", 0),
-    Run("tabellion approve witness/charter.payload --key alice/key --passphrase-file alice/passphrase --yes", 0),
-    Run("tabellion approve witness/charter.payload --key james/key --passphrase-file james/passphrase --yes", 0),
-    Run(
-        "tabellion witness init witness --charter witness/charter.cose --time 2026-11-21T10:00:00Z --passphrase-file witness.passphrase",
-        0,
-    ),
-    Remember("FINGERPRINT", "tabellion witness status --ledger witness --fingerprint"),
-    Remember("HEAD", "tabellion witness status --ledger witness --head"),
-    Say("3. Pinning. The charter's fingerprint is the one thing to compare by another way than the stick: by telephone, on paper.
-It pins the witness's key, the first policy and everything that follows. A pin is a small text file. You compare once; from then on
-advance moves the pin forward, after checking."),
-    Run("tabellion witness export --ledger witness --media stick", 0),
-    Run("tabellion pin stick --charter $FINGERPRINT --out alice/common.pin", 0),
-    Run("tabellion pin stick --charter $FINGERPRINT --out james/common.pin", 0),
-    Run("tabellion pin stick --charter $FINGERPRINT --out consumer/common.pin", 0),
-    Say("4. Proposing. Alice and James both build on common@1, each at home, neither knowing of the other."),
-    File("alice/editor", "#!/bin/sh\necho the editor, by alice\n"),
-    File("james/viewer", "#!/bin/sh\necho the viewer, by james\n"),
-    Run(
-        "tabellion propose put tools/editor=alice/editor --pin alice/common.pin --key alice/key --passphrase-file alice/passphrase --media stick --note 'An editor for the field'",
-        0,
-    ),
-    Run(
-        "tabellion propose put tools/viewer=james/viewer --pin james/common.pin --key james/key --passphrase-file james/passphrase --media stick",
-        0,
-    ),
-    Say("5. The operator starts the witness. It reads the stick, verifies, and gives the numbers, in an order that follows from the session's number and
-the members' names: neither the operator nor any proposer can move a paper forward, and coming early does not help.
-It commits to its ledger before it signs, and signs before it writes: two different common@2 cannot leave this desk.
-The head is the newest number with a summary of everything up to it. The operator names the one she wrote down last time, so that an
-old copy of the disk is noticed."),
-    Run(
-        "tabellion witness session --ledger witness --media stick --expect-head $HEAD --yes --time 2026-11-21T12:00:00Z --passphrase-file witness.passphrase",
-        0,
-    ),
-    Remember("HEAD", "tabellion witness status --ledger witness --head"),
-    Say("6. Receipts. Each proposer takes a receipt home. It proves, to anyone who has the pin, that this paper became this number, or why it was
-refused: the record, the hashes that lead from it to the head, and the head signed by the witness."),
-    Run("tabellion collect stick --pin alice/common.pin", 0),
-    Run("tabellion collect stick --pin james/common.pin", 0),
-    Say("7. Consuming. Nobody has to trust the stick: every page is verified from the pin, offline, before the pin moves."),
-    Run("tabellion advance stick --pin consumer/common.pin", 0),
-    Run("tabellion log stick --pin consumer/common.pin", 0),
-    Run("tabellion verify stick --pin consumer/common.pin", 0),
-    Run("tabellion checkout stick consumer/common --pin consumer/common.pin", 0),
-    Say("8. A refusal. James is still at common@1 and sees no tools/editor there, so he proposes one, expecting that there is none.
-Alice's came first. The answer is final, signed, and says what to do: exit code 1 means done, but something was refused."),
-    File("james/editor", "#!/bin/sh\necho another editor, by james\n"),
-    Run(
-        "tabellion propose put tools/editor=james/editor --pin james/common.pin --key james/key --passphrase-file james/passphrase --media stick",
-        0,
-    ),
-    Run(
-        "tabellion witness session --ledger witness --media stick --expect-head $HEAD --yes --time none --passphrase-file witness.passphrase",
-        1,
-    ),
-    Run("tabellion collect stick --pin james/common.pin", 1),
-    Say("9. The same again. Nothing on the stick is new: no session is opened, no number is taken, the same bytes are written."),
-    Run(
-        "tabellion witness session --ledger witness --media stick --expect-head $HEAD --yes --time none --passphrase-file witness.passphrase",
-        0,
-    ),
-    Say("Who gives the number? The witness alone. Why can nobody fork Common? Two different pages with one number would both need its
-signature. The witness commits to one before it signs and never signs another; should a copied disk do so, the two signatures prove it to
-anyone. What must a consumer trust? Of everything that reaches you the pin alone; and your own computer, this program, and that the
-witness's key stays secret."),
-];
 
 /// Splits a command into words; single quotes hold words together.
 fn split(command: &str) -> Vec<String> {
@@ -172,8 +49,12 @@ pub fn script() -> String {
             Say(text) => text.lines().for_each(|line| out.push_str(&format!("\n# {line}").replace("\n\n", "\n"))),
             Folders(names) => out.push_str(&format!("\nmkdir {}\n", names.join(" "))),
             File(path, content) => out.push_str(&format!("cat > {path} <<END\n{content}END\n")),
-            Run(command, 0) => out.push_str(&format!("{command}\n")),
-            Run(command, code) => out.push_str(&format!("{command} && exit 1 || test $? -eq {code}\n")),
+            Run(command, 0) | Brief(command, 0, _) => out.push_str(&format!("{command}\n")),
+            Pick(name, label, command) => {
+                out.push_str(&format!("said=$({command})\necho \"$said\"\n{name}=$(echo \"$said\" | sed -n 's/^{label}  *//p')\n"));
+            }
+            Copy(from, to) => out.push_str(&format!("cp -R {from} {to}\n")),
+            Run(command, code) | Brief(command, code, _) => out.push_str(&format!("{command} && exit 1 || test $? -eq {code}\n")),
             Remember(name, command) => out.push_str(&format!("{name}=$({command})\n")),
         }
         if matches!(step, Say(_)) {
@@ -203,7 +84,7 @@ pub fn demo(dir: &Path, say: &mut dyn FnMut(&str)) -> Outcomes<()> {
     for step in STORY {
         tell(dir, step, &mut remembered, say)?;
     }
-    say(&format!("\nLook around in {}: witness, alice, james, consumer, stick; the same commands stand in {SCRIPT}.", dir.display()));
+    say(&format!("\nLook around in {}: witness, alice, james, consumer, the sticks; the same commands stand in {SCRIPT}.", dir.display()));
     Ok(())
 }
 
@@ -212,20 +93,61 @@ fn tell<'a>(dir: &Path, step: &'a Step, remembered: &mut BTreeMap<&'a str, Strin
         Say(text) => say(&format!("\n{text}\n")),
         Folders(names) => names.iter().try_for_each(|name| make_folder(&dir.join(name)))?,
         File(path, content) => write_bytes(&dir.join(path), filled(content, remembered).as_bytes())?,
-        Run(command, code) => {
-            say(&format!("$ {command}"));
-            let (found, text) = child(dir, &filled(command, remembered))?;
-            text.lines().for_each(|line| say(&format!("  {line}")));
-            if found != Some(*code) {
-                let found = format!("{command} ended with {found:?}; {code} expected");
-                return Err(Fault::new(Rule::InternalFault, found)).unchanged(|| "the demo's folder is left as it is".into());
-            }
+        Run(command, code) => show(&must_end(dir, command, *code, remembered, say)?, usize::MAX, say),
+        Brief(command, code, last) => show(&must_end(dir, command, *code, remembered, say)?, *last, say),
+        Copy(from, to) => {
+            say(&format!("$ cp -R {from} {to}"));
+            copy(&dir.join(from), &dir.join(to))?;
+        }
+        Pick(name, label, command) => {
+            let text = must_end(dir, command, 0, remembered, say)?;
+            show(&text, usize::MAX, say);
+            let value = text.lines().find_map(|line| line.strip_prefix(label)).unwrap_or_default().trim();
+            say(&format!("$ {name}={value}"));
+            remembered.insert(name, value.to_owned());
         }
         Remember(name, command) => {
             let (_, text) = child(dir, &filled(command, remembered))?;
             say(&format!("$ {name}=$({command})"));
             remembered.insert(name, text.trim().to_owned());
         }
+    }
+    Ok(())
+}
+
+/// Runs a command of the story, which must end as the story says: what it said.
+fn must_end(dir: &Path, command: &str, code: i32, remembered: &BTreeMap<&str, String>, say: &mut dyn FnMut(&str)) -> Outcomes<String> {
+    say(&format!("$ {command}"));
+    let (found, text) = child(dir, &filled(command, remembered))?;
+    if found == Some(code) {
+        return Ok(text);
+    }
+    show(&text, usize::MAX, say);
+    let found = format!("{command} ended with {found:?}; {code} expected");
+    Err(Fault::new(Rule::InternalFault, found)).unchanged(|| "the demo's folder is left as it is".into())
+}
+
+/// Shows what a command said: the first line and the `last` ones, with an ellipsis for what is left out.
+fn show(text: &str, last: usize, say: &mut dyn FnMut(&str)) {
+    let lines: Vec<&str> = text.lines().collect();
+    let behind = lines.len().saturating_sub(last).max(1);
+    lines.iter().take(1).for_each(|line| say(&format!("  {line}")));
+    if behind > 1 {
+        say("  …");
+    }
+    lines.iter().skip(behind).for_each(|line| say(&format!("  {line}")));
+}
+
+/// Copies a file, or a folder with everything in it, to a path that is not there yet.
+fn copy(from: &Path, to: &Path) -> Outcomes<()> {
+    if !from.is_dir() {
+        fs::copy(from, to).map_err(|error| file_fault(from, &error))?;
+        return Ok(());
+    }
+    fs::create_dir(to).map_err(|error| file_fault(to, &error))?;
+    for entry in fs::read_dir(from).map_err(|error| file_fault(from, &error))? {
+        let entry = entry.map_err(|error| file_fault(from, &error))?;
+        copy(&entry.path(), &to.join(entry.file_name()))?;
     }
     Ok(())
 }
@@ -252,7 +174,7 @@ mod tests {
     fn the_script_has_every_command_of_the_story() {
         let script = script();
         for step in STORY {
-            if let Run(command, _) | Remember(_, command) = step {
+            if let Run(command, _) | Brief(command, ..) | Remember(_, command) | Pick(_, _, command) = step {
                 assert!(script.contains(command), "{command}");
             }
         }
