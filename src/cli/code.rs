@@ -2,19 +2,13 @@
 
 use std::io::IsTerminal as _;
 
-use serde::Serialize;
-
 use crate::run::problem::Outcomes;
 use crate::run::qr;
 
 use super::output::Page;
 
-/// A text that is shown as a code too.
-#[derive(Serialize)]
-#[serde(transparent)]
+/// The code of a text that is made of other facts of an answer; so `--json` leaves it out.
 pub struct Code {
-    text: String,
-    #[serde(skip)]
     blocks: String,
 }
 
@@ -23,9 +17,8 @@ impl Code {
     ///
     /// # Errors
     /// `internal-fault` when the text is too long for one.
-    pub fn of(text: String) -> Outcomes<Code> {
-        let blocks = qr::blocks(&text)?;
-        Ok(Code { text, blocks })
+    pub fn of(text: &str) -> Outcomes<Code> {
+        Ok(Code { blocks: qr::blocks(text)? })
     }
 
     /// Draws it when results go to a terminal.

@@ -196,6 +196,8 @@ struct Medium {
 /// `witness session`
 #[derive(Serialize)]
 pub struct Visited {
+    /// The Common.
+    origin: String,
     /// The session whose results lie on the media.
     session: u64,
     /// Whether it is a new session; else what was published before was written again.
@@ -216,7 +218,8 @@ pub struct Visited {
     not_kept: Vec<String>,
     /// The head after it.
     head: Head,
-    /// The text of the code that a terminal shows.
+    /// Its head as a code, for a terminal.
+    #[serde(skip)]
     code: Code,
     /// Every medium.
     media: Vec<Medium>,
@@ -238,7 +241,9 @@ impl Visited {
         let path = |found: &bag::Listed| words::place(&found.path, found.medium, report.media.iter().map(|(medium, _)| medium));
         let state = || format!("the ledger is complete at {}, and the other media are not touched by this", words::head(&report.heads.1));
         let failed = |written: &Checked<()>| written.as_ref().err().map(|fault| Failed::of(fault, state()));
+        let origin = books.origin()?;
         Ok(Visited {
+            origin: origin.to_string(),
             session: report.session,
             is_new: opened.is_some(),
             repaired: report.repaired.clone(),
@@ -249,7 +254,7 @@ impl Visited {
             listed: report.listed.iter().map(|found| listed(path(found), found)).collect(),
             not_kept: report.not_kept.iter().map(sha256).collect(),
             head: (&report.heads.1).into(),
-            code: Code::of(qr::head_text(books.origin()?, &report.heads.1))?,
+            code: Code::of(&qr::head_text(origin, &report.heads.1))?,
             media: (report.media.iter())
                 .map(|(path, written)| Medium { path: path.display().to_string(), written: written.is_ok(), failed: failed(written) })
                 .collect(),

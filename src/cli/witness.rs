@@ -105,7 +105,8 @@ struct Founded {
     fingerprint: String,
     /// The same as 24 words.
     fingerprint_words: String,
-    /// The text of the code that a terminal shows.
+    /// The fingerprint as a code, for a terminal.
+    #[serde(skip)]
     code: Code,
 }
 
@@ -163,7 +164,7 @@ fn init(args: InitArgs, out: &mut Output) -> Outcomes<Exit> {
             head: (&desk.books().head()).into(),
             fingerprint: fingerprint.to_string(),
             fingerprint_words: words24(&fingerprint),
-            code: Code::of(qr::fingerprint_text(origin, &fingerprint))?,
+            code: Code::of(&qr::fingerprint_text(origin, &fingerprint))?,
         });
         return Ok(Exit::Done);
     }
