@@ -20,7 +20,8 @@ use crate::run::problem::{Exit, Outcomes, Problem, Unchanged};
 use crate::run::words;
 
 use super::charter::Charter;
-use super::facts::{Failed, Paper, Tree};
+use super::desk_facts::{Failed, Tree};
+use super::facts::Paper;
 use super::output::{Answer, Output, Page, narrate};
 use super::passphrase::PassphraseArgs;
 use super::policy_paper::{self, PolicySeen, Standing};

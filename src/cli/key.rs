@@ -12,7 +12,8 @@ use crate::keys::Seed;
 use crate::keys::file::{KeyFile, WorkFactor, seal, write_new};
 use crate::run::problem::{Exit, Outcomes, Unchanged};
 
-use super::facts::{self, Value};
+use super::desk_facts::Value;
+use super::facts;
 use super::output::{Answer, Output, Page};
 use super::passphrase::PassphraseArgs;
 

@@ -12,6 +12,8 @@ mod collect;
 mod consumer;
 #[cfg(feature = "desk")]
 mod demo;
+#[cfg(feature = "desk")]
+mod desk_facts;
 mod diff;
 #[cfg(feature = "desk")]
 mod domain;

@@ -15,7 +15,8 @@ use crate::run::preview::{Preview, common_above, preview as foresee};
 use crate::run::problem::{Exit, Outcomes};
 use crate::run::words;
 
-use super::facts::{self, Head, Listed, sha256, tiny};
+use super::desk_facts::{Listed, Ruling as Ruled};
+use super::facts::{Head, sha256, tiny};
 use super::output::{Answer, Output, Page, narrate};
 
 /// Sessions between two lines of progress.
@@ -76,7 +77,7 @@ struct Foreseen {
 #[derive(Serialize)]
 struct Awaited {
     #[serde(flatten)]
-    ruling: facts::Ruling,
+    ruling: Ruled,
     /// The state root after it, when accepted.
     #[serde(skip_serializing_if = "Option::is_none")]
     state_root: Option<String>,
@@ -118,7 +119,7 @@ impl Foreseen {
 
 impl Awaited {
     fn of(ruling: &Ruling) -> Outcomes<Awaited> {
-        let ruled = facts::Ruling::of(ruling, "nothing was written or sent; a preview binds nobody".into())?;
+        let ruled = Ruled::of(ruling, "nothing was written or sent; a preview binds nobody".into())?;
         Ok(Awaited { ruling: ruled, state_root: ruling.record.as_ref().map(|record| sha256(&record.state_root)) })
     }
 

@@ -18,7 +18,8 @@ use crate::run::propose::{self as proposing, Ask, Proposed, SnapshotPath, Wish, 
 use crate::run::words;
 
 use super::argument;
-use super::facts::{Failed, Paper, Tree};
+use super::desk_facts::{Failed, Tree};
+use super::facts::Paper;
 use super::foreseen::{Expected, unknown};
 use super::output::{Answer, Output, Page};
 use super::passphrase::PassphraseArgs;

@@ -14,7 +14,8 @@ use crate::run::session::Report;
 use crate::run::words;
 
 use super::code::Code;
-use super::facts::{Failed, Head, Listed, Ruling, sha256, short, tiny};
+use super::desk_facts::{Failed, Listed, Ruling};
+use super::facts::{Head, sha256, short, tiny};
 use super::output::{Answer, Page};
 use super::policy_paper::paper_lines;
 
