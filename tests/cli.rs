@@ -11,6 +11,7 @@ use std::process::{Command, Stdio};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use serde_json::Value;
 use stage::{Case, Forge, PROGRAM, copy_tree, differing, normalised, policy, public, tree, write_key};
 use tabellion::core::bundle::BundleHeader;
 use tabellion::core::cbor::Writer;
@@ -980,6 +981,152 @@ fn the_table_of_exit_codes_is_that_of_the_program() {
         let line = format!("| `{}` | {} |", rule.id(), Exit::of(*rule).code());
         assert_eq!(table.matches(&line).count(), usize::from(rule.outcome() == Outcome::Stop), "{line}");
     }
+}
+
+// ---------------------------------------------------------------------------------------------------------------------- 7. the same as JSON
+
+/// Runs a command with `--json`: whatever its outcome, stdout is one line and one document, which names the command and its exit code.
+fn json(case: &mut Case, arguments: &str, code: i32) -> Value {
+    let arguments = format!("{arguments} --json");
+    let output = case.command(&arguments).output().unwrap();
+    case.record(&format!("tabellion {arguments}"), &output);
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert_eq!((output.status.code(), text.lines().count()), (Some(code), 1), "{arguments}\n{}", String::from_utf8_lossy(&output.stderr));
+    let document: Value = serde_json::from_str(&text).unwrap();
+    let keys: Vec<&String> = document.as_object().unwrap().keys().collect();
+    assert!(keys == ["answer", "command", "exit"] || keys == ["command", "exit", "problem"], "{keys:?}");
+    assert_eq!(document["exit"], code);
+    assert!(arguments.starts_with(document["command"].as_str().unwrap()), "{}", document["command"]);
+    assert!(!has_null(&document), "{document}");
+    document
+}
+
+/// What is not there has no field.
+fn has_null(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::Array(values) => values.iter().any(has_null),
+        Value::Object(fields) => fields.values().any(has_null),
+        _ => false,
+    }
+}
+
+#[test]
+fn json_tells_what_founding_export_and_status_tell() {
+    let mut case = Case::grown("json-witness");
+    write_key(&case.path("desk/key"), "other");
+    let next = case.quiet("key show safe/next-key --vkey witness.example/common", 0);
+    case.set("NEXT", next.trim());
+    case.say("A charter, its signatures, and the founding; then once more, and a policy that is not there.");
+    let draft = json(&mut case, "witness init desk --policy policy.toml --next-key $NEXT --text 'for the record'", 0);
+    assert_eq!(draft["answer"]["governors"], serde_json::json!(["alice", "carol", "james"]));
+    assert_eq!((&draft["answer"]["signatures_needed"], &draft["answer"]["charter"]["text"]), (&2.into(), &"for the record".into()));
+    let signed = json(&mut case, "approve desk/charter.payload --key alice/key --yes", 0);
+    assert_eq!(signed["answer"]["charter"], serde_json::json!({ "group": "board", "have": 1, "need": 2, "missing": ["carol", "james"] }));
+    assert_eq!(signed["answer"]["papers"][0]["charter"], draft["answer"]["charter"]);
+    json(&mut case, "approve desk/charter.payload --key james/key --yes", 0);
+    let founded = json(&mut case, "witness init desk --charter desk/charter.cose --time none", 0);
+    assert_eq!(json(&mut case, "witness init desk --charter desk/charter.cose --time none", 0)["answer"], founded["answer"]);
+    json(&mut case, "witness init other --policy nowhere --next-key $NEXT", 2);
+    case.say("Where that desk stands, whole and one value alone.");
+    let status = json(&mut case, "witness status --ledger desk", 0);
+    for field in ["origin", "head", "fingerprint"] {
+        assert_eq!(status["answer"][field], founded["answer"][field], "{field}");
+    }
+    assert_eq!((&status["answer"]["sessions"], &status["answer"]["held"]), (&1.into(), &0.into()));
+    let head = json(&mut case, "witness status --ledger desk --head", 0)["answer"]["value"].as_str().unwrap().to_owned();
+    assert_eq!(head, format!("1:{}", founded["answer"]["head"]["words"].as_str().unwrap()));
+    assert_eq!(json(&mut case, "witness status --ledger desk --fingerprint", 0)["answer"]["value"], status["answer"]["fingerprint"]);
+    json(&mut case, "witness status --ledger nowhere", 2);
+    case.say("Export, and to a medium of another witness.");
+    fs::create_dir(case.path("empty")).unwrap();
+    assert_eq!(json(&mut case, "witness export --ledger desk --media empty", 0)["answer"]["head"], founded["answer"]["head"]);
+    let refused = json(&mut case, "witness export --ledger desk --media stick", 3);
+    assert_eq!(refused["problem"]["rule"], "medium-foreign");
+    case.finish();
+}
+
+#[test]
+fn json_tells_every_answer_of_a_session_and_all_that_is_listed() {
+    let mut case = Case::grown("json-session");
+    let pin = case.pin("alice");
+    case.write("a/tabellion/inbox/1.cose", Forge::put("alice", 30, &pin, "docs/x", b"x").bytes());
+    case.write("a/tabellion/inbox/2.cose", Forge::put("alice", 31, &pin, "music/song", b"x").bytes());
+    case.write("a/tabellion/inbox/3.cose", Forge::put("alice", 32, &pin, "release/plan", b"x").bytes());
+    for number in 10..22 {
+        case.write(&format!("a/tabellion/inbox/{number}.cose"), format!("no paper {number}"));
+    }
+    case.remember_head();
+    let session = "witness session --ledger witness --media a --yes --time none";
+    case.say("Another head than the one expected; then it goes. What the operator sees first is on stderr in both forms.");
+    let stopped = json(&mut case, &format!("{session} --expect-head 3:abandon-ability-able-about-above-absent"), 5);
+    assert_eq!(stopped["problem"]["rule"], "head-unexpected");
+    let done = json(&mut case, &format!("{session} --expect-head $HEAD"), 1);
+    let answer = &done["answer"];
+    let verdicts: Vec<(&str, &Value)> =
+        answer["answers"].as_array().unwrap().iter().map(|one| (one["verdict"].as_str().unwrap(), &one["paper"]["sequence"])).collect();
+    assert_eq!(verdicts, [("accepted", &30.into()), ("refused", &31.into()), ("pending", &32.into())]);
+    assert_eq!((&answer["answers"][0]["number"], &answer["answers"][1]["broken"]["rule"]), (&4.into(), &"no-rule".into()));
+    assert_eq!((&answer["before"]["number"], &answer["head"]["number"]), (&3.into(), &4.into()));
+    assert_eq!(answer["listed"].as_array().unwrap().len(), 12, "words stop at ten of a rule; facts do not");
+    assert_eq!(answer["media"], serde_json::json!([{ "path": "a", "written": true }]));
+    case.say("Again: nothing is new.");
+    case.remember_head();
+    let again = json(&mut case, &format!("{session} --expect-head $HEAD"), 0);
+    assert_eq!((&again["answer"]["is_new"], &again["answer"]["again"][0]["verdict"]), (&false.into(), &"accepted".into()));
+    case.finish();
+}
+
+#[test]
+fn json_tells_what_proposing_approving_and_collecting_tell() {
+    let mut case = Case::grown("json-desk");
+    let with = "--pin alice/common.pin --key alice/key --media stick";
+    case.write("alice/suite/one", "1\n");
+    case.write("alice/suite/two", "22\n");
+    fs::create_dir(case.path("alice/suite/none")).unwrap();
+    case.say("A folder, a removal, a paper that needs approvals, and one that cannot be made.");
+    let put = json(&mut case, &format!("propose put tools/suite=alice/suite {with} --note 'a suite'"), 0);
+    assert_eq!((&put["answer"]["trees"][0]["files"], &put["answer"]["trees"][0]["size_bytes"]), (&2.into(), &5.into()));
+    assert_eq!((&put["answer"]["expected"]["verdict"], &put["answer"]["expected"]["number"]), (&"accepted".into(), &4.into()));
+    assert_eq!(json(&mut case, &format!("propose remove tools/viewer {with} --no-preview"), 0)["answer"]["paper"]["sequence"], 3);
+    let plan = json(&mut case, "propose put release/plan=alice/editor --pin alice/common.pin --key alice/key --out plan --common stick", 0);
+    assert_eq!(
+        (&plan["answer"]["expected"]["verdict"], &plan["answer"]["expected"]["rule"]),
+        (&"pending".into(), &"threshold-not-met".into())
+    );
+    json(&mut case, &format!("propose put tools/x=nowhere {with}"), 2);
+    case.say("A policy: what it changes and whose approvals it has, when it is made and when it is signed.");
+    case.write("second.toml", policy().replace("size_max = 50\n", "size_max = 60\n"));
+    let made = json(&mut case, "propose policy second.toml --pin alice/common.pin --key alice/key --out policy --common stick", 0);
+    let seen = json(&mut case, "approve policy --key james/key --common stick --pin alice/common.pin --yes", 0);
+    assert_eq!(seen["answer"]["papers"][0]["policy"]["change"], made["answer"]["policy"]["change"]);
+    let have = |approvals: &Value| approvals.as_array().unwrap().iter().map(|one| one["have"].as_u64().unwrap()).collect::<Vec<_>>();
+    assert_eq!(have(&seen["answer"]["papers"][0]["policy"]["approvals"]), [1, 1]);
+    assert_eq!(have(&seen["answer"]["policies"][0]["approvals"]), [2, 2]);
+    json(&mut case, "approve policy --key mallory/key --common stick --pin alice/common.pin --yes", 4);
+    case.say("Nobody to ask: what would be signed is told all the same.");
+    json(&mut case, "approve plan --key james/key", 2);
+    let signed = json(&mut case, "approve plan --key james/key --yes", 0);
+    assert_eq!((&signed["answer"]["papers"][0]["paper"], &signed["answer"]["file"]), (&plan["answer"]["paper"], &"plan".into()));
+    case.say("A session, with the operator's confirmation of the policy; then what became of each paper.");
+    let id = made["answer"]["paper"]["id"].as_str().unwrap().to_owned();
+    case.set("POLICY", id);
+    case.write("stick/tabellion/inbox/policy.bundle", case.read("policy"));
+    case.remember_head();
+    let session = "witness session --ledger witness --media stick --expect-head $HEAD --yes --time none";
+    assert_eq!(json(&mut case, session, 2)["problem"]["rule"], "confirmation-missing");
+    let session = json(&mut case, &format!("{session} --confirm $POLICY"), 0);
+    let policies = session["answer"]["answers"].as_array().unwrap().iter().filter_map(|one| one.get("policy"));
+    assert_eq!(policies.map(|policy| &policy["change"]).collect::<Vec<_>>(), [&made["answer"]["policy"]["change"]]);
+    let collected = json(&mut case, "collect stick --pin alice/common.pin", 0);
+    let papers = collected["answer"]["papers"].as_array().unwrap();
+    let waits: Vec<&Value> = papers.iter().filter(|one| one.get("receipt").is_none()).map(|one| &one["paper"]["id"]).collect();
+    assert_eq!((papers.len(), waits), (5, vec![&plan["answer"]["paper"]["id"]]));
+    let of = |id: &Value| papers.iter().find(|one| one["paper"]["id"] == *id).unwrap();
+    let suite = of(&put["answer"]["paper"]["id"]);
+    assert_eq!((&suite["receipt"]["number"], &suite["foreseen"]["came_true"]), (&4.into(), &true.into()));
+    json(&mut case, "collect nowhere --pin alice/common.pin", 2);
+    case.finish();
 }
 
 #[test]

@@ -5,15 +5,29 @@ use std::io::IsTerminal as _;
 use crate::run::problem::Outcomes;
 use crate::run::qr;
 
-use super::output::Output;
+use super::output::Page;
 
-/// Adds the code of a text when results go to a terminal.
-///
-/// Light modules are drawn and dark ones left out, which is right on the dark screen of a console; on a light one the code is inverted, and
-/// readers take that too.
-pub fn show(text: &str, out: &mut Output) -> Outcomes<()> {
-    if std::io::stdout().is_terminal() {
-        qr::blocks(text)?.lines().for_each(|line| out.line(line));
+/// The code of a text that is made of other facts of an answer; so `--json` leaves it out.
+pub struct Code {
+    blocks: String,
+}
+
+impl Code {
+    /// The code of a text.
+    ///
+    /// # Errors
+    /// `internal-fault` when the text is too long for one.
+    pub fn of(text: &str) -> Outcomes<Code> {
+        Ok(Code { blocks: qr::blocks(text)? })
     }
-    Ok(())
+
+    /// Draws it when results go to a terminal.
+    ///
+    /// Light modules are drawn and dark ones left out, which is right on the dark screen of a console; on a light one the code is inverted, and
+    /// readers take that too.
+    pub fn say(&self, page: &mut Page) {
+        if std::io::stdout().is_terminal() {
+            self.blocks.lines().for_each(|line| page.line(line));
+        }
+    }
 }

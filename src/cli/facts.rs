@@ -4,7 +4,6 @@ use serde::Serialize;
 
 use crate::core::ids::{Hash, Pid};
 use crate::core::proposal::{self, Expect, Proposal};
-use crate::core::rules::Rule;
 use crate::core::words::head_words;
 use crate::run::words;
 
@@ -34,6 +33,16 @@ impl std::fmt::Display for Head {
 /// A SHA-256 as answers hold it: `sha256:` and 64 hex digits.
 pub fn sha256(hash: &Hash) -> String {
     format!("sha256:{hash}")
+}
+
+/// `sha256:` and the first 16 hex digits of a hash that an answer holds.
+pub fn short(sha256: &str) -> &str {
+    sha256.get(.."sha256:".len() + 16).unwrap_or(sha256)
+}
+
+/// The first 8 hex digits of one.
+pub fn tiny(sha256: &str) -> &str {
+    sha256.trim_start_matches("sha256:").get(..8).unwrap_or_default()
 }
 
 /// One change that a paper asks for.
@@ -143,66 +152,6 @@ impl Paper {
 
     /// `paper 7f3ac1d2 of alice (sequence 1)`.
     pub fn shown(&self) -> String {
-        let tiny = self.id.trim_start_matches("sha256:").get(..8).unwrap_or_default();
-        format!("paper {tiny} of {} (sequence {})", self.author, self.sequence)
+        format!("paper {} of {} (sequence {})", tiny(&self.id), self.author, self.sequence)
     }
-}
-
-/// The rule that decided, with what it compared and what to do.
-#[derive(Clone, Debug, Serialize)]
-pub struct Broken {
-    /// Its id.
-    pub rule: &'static str,
-    /// What it says.
-    pub says: &'static str,
-    /// The compared values in a sentence.
-    pub found: String,
-    /// The compared values as the receipt has them.
-    pub detail: String,
-    /// What to do next.
-    pub next: &'static str,
-}
-
-impl Broken {
-    /// The facts of a rule and the detail of a verdict.
-    pub fn of(rule: Rule, detail: &str) -> Broken {
-        Broken { rule: rule.id(), says: rule.says(), found: words::found(rule, detail), detail: detail.to_owned(), next: rule.next() }
-    }
-}
-
-/// The answer to a paper.
-#[derive(Clone, Debug, Serialize)]
-pub struct Ruling {
-    /// The paper.
-    pub paper: Paper,
-    /// `accepted`, `refused`, `pending` or `deferred`.
-    pub verdict: &'static str,
-    /// N of `common@N`, when accepted.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub number: Option<u64>,
-    /// Why, unless accepted.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub broken: Option<Broken>,
-    /// What became of the paper.
-    pub state: String,
-}
-
-/// Something that was passed over, with the reason.
-#[derive(Clone, Debug, Serialize)]
-pub struct Listed {
-    /// Where it lies.
-    pub path: String,
-    /// The rule's id.
-    pub rule: &'static str,
-    /// What the rule says.
-    pub says: &'static str,
-    /// The compared values.
-    pub found: String,
-    /// SHA-256 of its bytes, when they were read.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub sha256: Option<String>,
-    /// What is left of it.
-    pub state: String,
-    /// What to do next.
-    pub next: String,
 }

@@ -12,6 +12,7 @@ use crate::keys::Seed;
 use crate::keys::file::{KeyFile, WorkFactor, seal, write_new};
 use crate::run::problem::{Exit, Outcomes, Unchanged};
 
+use super::desk_facts::Value;
 use super::facts;
 use super::output::{Answer, Output, Page};
 use super::passphrase::PassphraseArgs;
@@ -94,19 +95,6 @@ impl Answer for Shown {
         page.labelled("log", format!("{}   as a witness's log key", key.log));
         page.labelled("next key", format!("{}   as a charter names it", key.next_key));
         page.labelled("note", "these lines stand outside the seal; they are compared with the key whenever it is unlocked");
-    }
-}
-
-/// `key show --public` and `--vkey`: one value alone, for another command.
-#[derive(Serialize)]
-struct Value {
-    /// The value.
-    value: String,
-}
-
-impl Answer for Value {
-    fn say(&self, page: &mut Page) {
-        page.line(&self.value);
     }
 }
 

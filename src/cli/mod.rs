@@ -1,11 +1,19 @@
 //! The command line: one file a role. Results on stdout, narration on stderr, an exit code for every outcome.
 
+#[cfg(feature = "desk")]
+mod approve;
 mod argument;
 #[cfg(feature = "desk")]
+mod charter;
+#[cfg(feature = "desk")]
 mod code;
+#[cfg(feature = "desk")]
+mod collect;
 mod consumer;
 #[cfg(feature = "desk")]
 mod demo;
+#[cfg(feature = "desk")]
+mod desk_facts;
 mod diff;
 #[cfg(feature = "desk")]
 mod domain;
@@ -27,6 +35,10 @@ mod preview;
 mod proposer;
 mod prove;
 mod replay;
+#[cfg(feature = "desk")]
+mod session;
+#[cfg(feature = "desk")]
+mod session_answer;
 mod usage;
 #[cfg(feature = "desk")]
 mod witness;
@@ -69,13 +81,13 @@ enum Command {
     Propose(proposer::ProposeCommand),
     /// Show what would be signed, then add a signature
     #[cfg(feature = "desk")]
-    Approve(proposer::ApproveArgs),
+    Approve(approve::ApproveArgs),
     /// Show the verdicts that papers would get, with the code that the witness runs
     #[cfg(feature = "desk")]
     Preview(preview::PreviewArgs),
     /// Take receipts home from a medium, and learn what became of each paper
     #[cfg(feature = "desk")]
-    Collect(proposer::CollectArgs),
+    Collect(collect::CollectArgs),
     /// The witness's desk
     #[cfg(feature = "desk")]
     #[command(subcommand)]
@@ -151,11 +163,11 @@ fn dispatch(command: Command, out: &mut Output) -> Outcomes<Exit> {
         #[cfg(feature = "desk")]
         Command::Propose(command) => proposer::propose(command, out),
         #[cfg(feature = "desk")]
-        Command::Approve(args) => proposer::approve(args, out),
+        Command::Approve(args) => approve::approve(&args, out),
         #[cfg(feature = "desk")]
         Command::Preview(args) => preview::preview(&args, out),
         #[cfg(feature = "desk")]
-        Command::Collect(args) => proposer::collect(args, out),
+        Command::Collect(args) => collect::collect(&args, out),
         #[cfg(feature = "desk")]
         Command::Witness(command) => witness::witness(command, out),
         Command::Policy(command) => policy::policy(command, out),

@@ -27,8 +27,8 @@ const GOOD: Style = AnsiColor::Green.on_default();
 const BAD: Style = AnsiColor::Red.on_default().bold();
 const WAITS: Style = AnsiColor::Yellow.on_default();
 const NEXT: Style = Style::new().bold();
-/// Columns of a label and the space behind it.
-const LABEL_COLUMNS: usize = 9;
+/// Columns of a label; a space follows.
+const LABEL_COLUMNS: usize = 8;
 
 impl Page {
     /// Adds a line. What would move the cursor or begin another line is shown escaped.
@@ -43,14 +43,13 @@ impl Page {
 
     /// Adds a line with a label in front, which is coloured on a terminal. The colour says nothing that the word does not say.
     pub fn labelled(&mut self, label: &str, rest: impl AsRef<str>) {
-        let line = format!("{label:0$}{1}", LABEL_COLUMNS, rest.as_ref());
+        let line = format!("{label:0$} {1}", LABEL_COLUMNS, rest.as_ref());
         self.lines.push((style_of(label), escaped(line.trim_end())));
     }
 
     /// Adds an indented line with a label: what belongs to the line above.
     pub fn below(&mut self, label: &str, rest: impl AsRef<str>) {
-        let style = if label == "next" { Some(NEXT) } else { None };
-        self.lines.push((style, escaped(format!("  {label:6} {}", rest.as_ref()).trim_end())));
+        self.lines.push((style_of(label.trim_end()), escaped(format!("  {label:6} {}", rest.as_ref()).trim_end())));
     }
 
     fn write(&self, out: &mut dyn std::io::Write) {
@@ -66,6 +65,8 @@ impl Page {
 fn style_of(label: &str) -> Option<Style> {
     match label {
         "accepted" => Some(GOOD),
+        // An accepted paper is called by its number.
+        _ if label.starts_with("common@") => Some(GOOD),
         "refused" | "HALTED" => Some(BAD),
         "pending" | "deferred" => Some(WAITS),
         "next" => Some(NEXT),
@@ -207,6 +208,8 @@ mod tests {
         assert_eq!(written(|page| page.labelled("refused", "[no-rule] paper")), format!("{BAD}refused{BAD:#}  [no-rule] paper\n"));
         assert_eq!(written(|page| page.below("next", "do it")), format!("  {NEXT}next{NEXT:#}   do it\n"));
         assert_eq!(written(|page| page.labelled("wrote", "a")), "wrote    a\n");
+        assert_eq!(written(|page| page.labelled("common@1234", "paper")), format!("{GOOD}common@1234{GOOD:#} paper\n"));
+        assert_eq!(written(|page| page.below("pending  ", "paper")), format!("  {WAITS}pending{WAITS:#}   paper\n"));
         assert_eq!(written(|page| page.line("refused  is the name of an entry")), "refused  is the name of an entry\n");
     }
 

@@ -1,13 +1,15 @@
 //! Where a passphrase comes from: a file, a descriptor, or the terminal. Never the command line, never the environment.
 
 use std::io::IsTerminal as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use zeroize::Zeroizing;
 
 use crate::core::rules::{Checked, Fault, Rule};
 use crate::keys::Passphrase;
+use crate::keys::derive::MemberKey;
+use crate::keys::file::{KeyFile, WorkFactor};
 
 /// How the passphrase of a key is given.
 #[derive(Args, Clone)]
@@ -43,6 +45,16 @@ impl PassphraseArgs {
             return Err(Fault::new(Rule::Passphrase, "two different passphrases were typed; the same one twice expected"));
         }
         Passphrase::new(&first)
+    }
+
+    /// The member's key in a key file.
+    ///
+    /// # Errors
+    /// As [`PassphraseArgs::get`]; those of reading and opening the file.
+    pub fn unlock(&self, key: &Path) -> Checked<MemberKey> {
+        let file = KeyFile::read(key)?;
+        let passphrase = self.get(&key.display().to_string())?;
+        Ok(file.unlock(&passphrase, WorkFactor::STANDARD)?.member(false))
     }
 
     fn given(&self) -> Checked<Option<Passphrase>> {

@@ -3,14 +3,16 @@
 
 use std::path::Path;
 
+use serde::Serialize;
+
 use crate::core::cose::Envelope;
 use crate::core::ids::Kid;
 use crate::core::keyring::Keyring;
-use crate::core::meaning::meaning;
+use crate::core::meaning::{Meaning, meaning};
 use crate::core::need::Need;
 use crate::core::plan::PolicyPaper;
 use crate::core::policy::{Policy, show_key};
-use crate::core::policy_change::compare;
+use crate::core::policy_change::{PolicyChange, compare};
 use crate::core::policy_words::{approval_words, side_words};
 use crate::core::proposal::Proposal;
 use crate::core::quorum::{Approval, Side, approval, approvals};
@@ -23,9 +25,9 @@ use crate::run::folder::{CheckedFolder, Folder};
 use crate::run::policy_file::PolicySource;
 use crate::run::problem::{Outcomes, Problem, Unchanged};
 use crate::run::propose::{Proposed, Wish};
-use crate::run::propose_policy::propose_policy;
+use crate::run::propose_policy::{ProposedPolicy, propose_policy};
 
-use super::output::Output;
+use super::output::Page;
 use super::policy::{KEEP_NAMES, change_lines, meaning_lines};
 
 /// How each side stands, line by line: have, need, from whom.
@@ -47,56 +49,103 @@ pub fn common_of(dir: Option<&Path>, pin: &Path) -> Outcomes<Option<CheckedFolde
     Ok(Some(Folder::find(dir)?.check(&read_pin(pin)?)?))
 }
 
-/// Shows what a policy would change, or without a Common to compare it with what it means; then whose approvals it has.
-///
-/// # Errors
-/// `policy-unsound` when the witness would refuse it: nobody's signature helps it.
-pub fn show(proposal: &Proposal, envelope: &Envelope, common: Option<&CheckedFolder>, out: &mut Output) -> Outcomes<()> {
-    let Some(next) = proposal.sets_policy() else { return Ok(()) };
-    let refused = || "nothing was signed: the witness would refuse this policy".to_owned();
-    next.check_sound().unchanged(refused)?;
-    match common {
-        Some(checked) => {
-            let common = &checked.common;
-            let reuse = common.roll().check_reuse(common.policy()?, next).unchanged(refused);
-            reuse.map_err(|problem| problem.advising(KEEP_NAMES))?;
-            let change = compare(common.policy()?, next, Some(common.state()));
-            out.line(format!(
-                "compared with the policy in force after common@{} in {}",
-                checked.head.number,
-                checked.folder.path().display()
-            ));
-            change_lines(&change).iter().for_each(|line| out.line(line));
-        }
-        None => {
-            meaning_lines(&meaning(next)).iter().for_each(|line| out.line(line));
-            out.line("warning  it was not compared with the policy in force: name a published folder with --common DIR and your pin with --pin FILE");
-        }
-    }
-    show_approvals(proposal, envelope, common, out)
+/// A policy in a paper, as its approvers see it.
+#[derive(Serialize)]
+pub struct PolicySeen {
+    /// The Common whose policy in force it is compared with.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    compared_with: Option<InForce>,
+    /// What would change.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    change: Option<PolicyChange>,
+    /// What it means, when there is nothing to compare it with.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    meaning: Option<Meaning>,
+    #[serde(flatten)]
+    standing: Standing,
+}
+
+/// Where a policy in force was read.
+#[derive(Serialize)]
+struct InForce {
+    /// The published folder.
+    folder: String,
+    /// N of its newest `common@N`.
+    number: u64,
 }
 
 /// Whose approvals a policy has, as far as the signatures in one file tell.
+#[derive(Serialize)]
+pub struct Standing {
+    /// By each policy that is known: the one in force only with a Common.
+    approvals: Vec<Approval>,
+}
+
+impl Standing {
+    /// The approvals in words.
+    pub fn say(&self, page: &mut Page) {
+        approval_lines(&self.approvals).iter().for_each(|line| page.line(line));
+        if !self.approvals.iter().any(|approval| approval.by == Side::InForce) {
+            page.labelled("approval", "the policy in force: not known without --common DIR");
+        }
+    }
+}
+
+impl PolicySeen {
+    /// The facts in words.
+    pub fn say(&self, page: &mut Page) {
+        if let Some(InForce { folder, number }) = &self.compared_with {
+            page.labelled("compared", format!("with the policy in force after common@{number} in {folder}"));
+        }
+        self.change.iter().flat_map(change_lines).for_each(|line| page.line(line));
+        if let Some(meaning) = &self.meaning {
+            meaning_lines(meaning).iter().for_each(|line| page.line(line));
+            page.labelled(
+                "warning",
+                "it was not compared with the policy in force: name a published folder with --common DIR and your pin with --pin FILE",
+            );
+        }
+        self.standing.say(page);
+    }
+}
+
+/// What a policy would change, or without a Common to compare it with what it means; then whose approvals it has. Nothing of other papers.
+///
+/// # Errors
+/// `policy-unsound` when the witness would refuse it: nobody's signature helps it.
+pub fn see(proposal: &Proposal, envelope: &Envelope, common: Option<&CheckedFolder>) -> Outcomes<Option<PolicySeen>> {
+    let Some(next) = proposal.sets_policy() else { return Ok(None) };
+    let refused = || "nothing was signed: the witness would refuse this policy".to_owned();
+    next.check_sound().unchanged(refused)?;
+    let (mut compared_with, mut change) = (None, None);
+    if let Some(checked) = common {
+        let common = &checked.common;
+        let reuse = common.roll().check_reuse(common.policy()?, next).unchanged(refused);
+        reuse.map_err(|problem| problem.advising(KEEP_NAMES))?;
+        change = Some(compare(common.policy()?, next, Some(common.state())));
+        compared_with = Some(InForce { folder: checked.folder.path().display().to_string(), number: checked.head.number });
+    }
+    let meaning = common.is_none().then(|| meaning(next));
+    Ok(Some(PolicySeen { compared_with, change, meaning, standing: standing(proposal, next, envelope, common)? }))
+}
+
+/// Whose approvals a policy has.
 ///
 /// # Errors
 /// `proof-fails` when the folder has no page.
-pub fn show_approvals(proposal: &Proposal, envelope: &Envelope, common: Option<&CheckedFolder>, out: &mut Output) -> Outcomes<()> {
-    let Some(next) = proposal.sets_policy() else { return Ok(()) };
+fn standing(proposal: &Proposal, next: &Policy, envelope: &Envelope, common: Option<&CheckedFolder>) -> Outcomes<Standing> {
     let coming = next.keyring();
-    match common {
+    let approvals = match common {
         Some(checked) => {
             let (policy, keyring) = (checked.common.policy()?, checked.common.keyring());
-            let valid = valid_signatures(envelope, keyring, &coming);
-            approval_lines(&approvals(policy, keyring, proposal, &valid)).iter().for_each(|line| out.line(line));
+            approvals(policy, keyring, proposal, &valid_signatures(envelope, keyring, &coming))
         }
         None => {
             let valid = valid_signatures(envelope, &Keyring::default(), &coming);
-            let coming = approval(Side::Coming, next, &coming, &next.governors, &valid);
-            approval_lines(&[coming]).iter().for_each(|line| out.line(line));
-            out.line("approval the policy in force: not known without --common DIR");
+            vec![approval(Side::Coming, next, &coming, &next.governors, &valid)]
         }
-    }
-    Ok(())
+    };
+    Ok(Standing { approvals })
 }
 
 /// Sees that a key's signature would count for a policy, before it signs: the wrong key would be noticed at the witness only.
@@ -146,36 +195,34 @@ fn proposal_of(pending: &Pending) -> Option<&Proposal> {
     }
 }
 
-/// Whose approvals a policy has now, read again from what was written.
+/// Whose approvals each policy has now, read again from what was written.
 ///
 /// # Errors
 /// Those of reading it.
-pub fn show_after_signing(papers: &[Pending], common: Option<&CheckedFolder>, target: &Path, out: &mut Output) -> Outcomes<()> {
+pub fn after_signing(papers: &[Pending], common: Option<&CheckedFolder>, target: &Path) -> Outcomes<Vec<Standing>> {
     if !papers.iter().filter_map(proposal_of).any(|proposal| proposal.sets_policy().is_some()) {
-        return Ok(());
+        return Ok(Vec::new());
     }
-    for pending in &read_for_approval(target)?.papers {
-        if let Some(proposal) = proposal_of(pending) {
-            show_approvals(proposal, pending.envelope(), common, out)?;
-        }
-    }
-    Ok(())
+    let written = read_for_approval(target)?;
+    let policy = |pending| proposal_of(pending).and_then(|proposal| Some((pending, proposal, proposal.sets_policy()?)));
+    let policies = written.papers.iter().filter_map(policy);
+    policies.map(|(pending, proposal, next)| standing(proposal, next, pending.envelope(), common)).collect()
 }
 
 /// Makes a paper that sets the policy; also what its author is shown of it.
 ///
 /// # Errors
 /// As [`propose_policy`].
-pub fn propose(wish: &Wish<'_>, policy: Policy, key: &MemberKey) -> Outcomes<(Proposed, Vec<String>)> {
-    let made = propose_policy(wish, policy, key).map_err(|problem| match problem.fault.rule {
+pub fn propose(wish: &Wish<'_>, policy: Policy, key: &MemberKey) -> Outcomes<(Proposed, PolicyPaper)> {
+    let ProposedPolicy { proposed, change, approvals } = propose_policy(wish, policy, key).map_err(|problem| match problem.fault.rule {
         Rule::PolicyUnsound => problem.advising(KEEP_NAMES),
         Rule::ExpectationFailed => problem.advising("run tabellion advance, look at the policy in force, and propose again"),
         Rule::NoEffect => problem.advising("nothing to do; tabellion policy show DIR prints it"),
         Rule::QuotaUsed => problem.advising("have a member whose quota is above 0 propose it"),
         _ => problem,
     })?;
-    let lines = change_lines(&made.change).into_iter().chain(approval_lines(&made.approvals)).collect();
-    Ok((made.proposed, lines))
+    let policy = PolicyPaper { pid: proposed.pid, approvals, change };
+    Ok((proposed, policy))
 }
 
 /// Reads a policy that is to be proposed.

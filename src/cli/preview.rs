@@ -6,19 +6,17 @@ use std::path::PathBuf;
 use clap::Args;
 use serde::Serialize;
 
-use crate::core::cbor::Canonical;
-use crate::core::expected::Expected;
 use crate::core::ids::{Hash, Pid};
 use crate::core::payload::Ruling;
 use crate::core::plan::Plan;
-use crate::core::proposal::Proposal;
-use crate::core::rules::{Outcome, Rule};
+use crate::core::rules::Outcome;
 use crate::run::consumer::read_pin;
 use crate::run::preview::{Preview, common_above, preview as foresee};
-use crate::run::problem::{Exit, Outcomes, Problem};
+use crate::run::problem::{Exit, Outcomes};
 use crate::run::words;
 
-use super::facts::{self, Broken, Head, Listed, sha256};
+use super::desk_facts::{Listed, Ruling as Ruled};
+use super::facts::{Head, sha256, tiny};
 use super::output::{Answer, Output, Page, narrate};
 
 /// Sessions between two lines of progress.
@@ -79,7 +77,7 @@ struct Foreseen {
 #[derive(Serialize)]
 struct Awaited {
     #[serde(flatten)]
-    ruling: facts::Ruling,
+    ruling: Ruled,
     /// The state root after it, when accepted.
     #[serde(skip_serializing_if = "Option::is_none")]
     state_root: Option<String>,
@@ -121,16 +119,7 @@ impl Foreseen {
 
 impl Awaited {
     fn of(ruling: &Ruling) -> Outcomes<Awaited> {
-        let proposal = Proposal::from_cbor(&ruling.envelope.payload)?;
-        let broken = ruling.verdict.rule().map(|rule| Broken::of(rule, ruling.verdict.detail()));
-        let number = ruling.record.as_ref().map(|record| record.number);
-        let ruled = facts::Ruling {
-            paper: facts::Paper::of(&ruling.pid, &proposal),
-            verdict: ruling.verdict.word(),
-            number,
-            broken,
-            state: "nothing was written or sent; a preview binds nobody".into(),
-        };
+        let ruled = Ruled::of(ruling, "nothing was written or sent; a preview binds nobody".into())?;
         Ok(Awaited { ruling: ruled, state_root: ruling.record.as_ref().map(|record| sha256(&record.state_root)) })
     }
 
@@ -177,7 +166,7 @@ impl Answer for Foreseen {
             }
         }
         for again in &self.again {
-            let tiny = again.paper.trim_start_matches("sha256:").get(..8).unwrap_or_default();
+            let tiny = tiny(&again.paper);
             let (verdict, session) = (&again.verdict, again.session);
             page.labelled(
                 "again",
@@ -193,29 +182,7 @@ impl Answer for Foreseen {
     }
 }
 
-/// The number and state root that are foreseen.
-fn becomes(expected: &Expected) -> String {
-    expected.becomes.map_or(String::new(), |(number, root)| format!("common@{number}, with state root sha256:{root}"))
-}
-
-/// One line on what a paper may expect, as `propose` shows it.
-pub fn expected_line(expected: &Expected) -> String {
-    match expected.becomes {
-        Some(_) => format!("expected accepted in session {}, as {}, if nothing else comes before", expected.session, becomes(expected)),
-        None => {
-            let says = expected.verdict.split_once(' ').and_then(|(_, rule)| Rule::from_id(rule)).map_or("", Rule::says);
-            format!("expected {} in session {}, if nothing else comes before: {says}", bracketed(&expected.verdict), expected.session)
-        }
-    }
-}
-
 /// `refused [no-effect]`, as a verdict is shown.
 pub fn bracketed(verdict: &str) -> String {
     verdict.split_once(' ').map_or(verdict.to_owned(), |(word, rule)| format!("{word} [{rule}]"))
-}
-
-/// Why nothing is foreseen of a paper that was made all the same.
-pub fn not_foreseen(problem: &Problem) -> String {
-    let fault = &problem.fault;
-    format!("expected unknown: the folder could not be re-derived [{}] {}", fault.rule, fault.shown())
 }

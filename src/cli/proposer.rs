@@ -1,33 +1,30 @@
-//! `propose`, `approve`, `collect`: what a proposer and an approver do.
+//! `propose put|remove|policy`: what a proposer does first.
 
-use std::io::IsTerminal as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
+use serde::Serialize;
 
-use crate::core::charter::{self, Charter};
-use crate::core::ids::{Kid, MediaType, Name, Party, Pid, Text, parse_decimal};
+use crate::core::ids::{MediaType, Name, Pid, Text, parse_decimal};
+use crate::core::plan::PolicyPaper;
 use crate::core::proposal::Operation;
-use crate::core::rules::{Fault, Outcome, Rule};
-use crate::keys::derive::MemberKey;
-use crate::keys::file::{KeyFile, WorkFactor};
-use crate::run::approve::{self as approving, Approvable, Pending, ToApprove, read_for_approval};
-use crate::run::collect::{self as collecting, Collected};
-use crate::run::consumer::{Receipt, read_pin};
-use crate::run::files;
-use crate::run::folder::{CheckedFolder, Folder};
-use crate::run::found::PAYLOAD_FILE;
+use crate::core::rules::{Fault, Rule};
+use crate::run::consumer::read_pin;
+use crate::run::folder::Folder;
+use crate::run::home;
 use crate::run::preview::expect;
 use crate::run::problem::{Exit, Outcomes, Problem, Unchanged};
 use crate::run::propose::{self as proposing, Ask, Proposed, SnapshotPath, Wish, check_target, export_to_file, export_to_medium};
 use crate::run::words;
 
 use super::argument;
-use super::foreseen;
-use super::output::{Output, narrate};
+use super::desk_facts::{Failed, Tree};
+use super::facts::Paper;
+use super::foreseen::{Expected, unknown};
+use super::output::{Answer, Output, Page};
 use super::passphrase::PassphraseArgs;
-use super::policy_paper;
-use super::preview::{expected_line, not_foreseen, progress};
+use super::policy_paper::{self, paper_lines};
+use super::preview::progress;
 
 /// `tabellion propose …`
 #[derive(Subcommand)]
@@ -93,7 +90,7 @@ pub struct WishArgs {
     #[arg(long, value_name = "N")]
     last_number: Option<u64>,
     /// A paper that must be decided first
-    #[arg(long, value_name = "sha256:ID", value_parser = parse_pid)]
+    #[arg(long, value_name = "sha256:ID", value_parser = argument::pid)]
     after: Vec<Pid>,
     /// Do not derive the folder anew to say what may be expected of the paper
     #[arg(long)]
@@ -102,43 +99,6 @@ pub struct WishArgs {
     #[arg(long, value_name = "TEXT", value_parser = argument::typed::<Text>)]
     note: Option<Text>,
 }
-
-/// `tabellion approve`
-#[derive(Args)]
-pub struct ApproveArgs {
-    /// A bundle, a paper, or the payload of a charter
-    file: PathBuf,
-    /// Your key
-    #[arg(long, value_name = "FILE")]
-    key: PathBuf,
-    #[command(flatten)]
-    passphrase: PassphraseArgs,
-    /// The published folder to compare a policy with
-    #[arg(long, value_name = "DIR")]
-    common: Option<PathBuf>,
-    /// Your pin, to check that folder from
-    #[arg(long, value_name = "FILE", default_value = "common.pin")]
-    pin: PathBuf,
-    /// Where to write; without it the file itself, and for a charter's payload charter.cose beside it
-    #[arg(long, value_name = "FILE")]
-    out: Option<PathBuf>,
-    /// Sign without being asked
-    #[arg(long)]
-    yes: bool,
-}
-
-/// `tabellion collect`
-#[derive(Args)]
-pub struct CollectArgs {
-    /// The medium that came back
-    dir: PathBuf,
-    /// Your pin; receipts are kept beside it, in papers/
-    #[arg(long, value_name = "FILE", default_value = "common.pin")]
-    pin: PathBuf,
-}
-
-/// What is left of a signing that was not confirmed.
-const UNSIGNED: &str = "nothing was signed, and no file was changed";
 
 /// What stands behind the name is a place in a snapshot when it has the form `alice@42:PATH`; a file of such a name is written `./alice@42:PATH`.
 fn parse_put(text: &str) -> Result<Ask, String> {
@@ -154,22 +114,6 @@ fn parse_snapshot_path(text: &str) -> Option<SnapshotPath> {
     Some(SnapshotPath { owner: owner.parse().ok()?, number, path: path.to_owned() })
 }
 
-/// `sha256:` and 64 hex digits.
-pub fn parse_pid(text: &str) -> Result<Pid, String> {
-    let hash = text.strip_prefix("sha256:").and_then(Pid::from_hex);
-    hash.ok_or_else(|| format!("{text:?} found; sha256: and 64 lower-case hex digits expected"))
-}
-
-fn unlock(key: &Path, passphrase: &PassphraseArgs) -> Outcomes<MemberKey> {
-    let file = KeyFile::read(key)?;
-    let passphrase = passphrase.get(&key.display().to_string())?;
-    Ok(file.unlock(&passphrase, WorkFactor::STANDARD)?.member(false))
-}
-
-fn home_of(pin: &Path) -> PathBuf {
-    pin.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new(".")).to_owned()
-}
-
 /// Proposes.
 pub fn propose(command: ProposeCommand, out: &mut Output) -> Outcomes<Exit> {
     let (asks, policy, domain, args) = match command {
@@ -183,7 +127,7 @@ pub fn propose(command: ProposeCommand, out: &mut Output) -> Outcomes<Exit> {
     let folder = args.common.as_ref().or(args.media.as_ref()).ok_or_else(|| Problem::usage("--common DIR expected with --out"))?;
     check_target(args.media.as_deref(), args.out.as_deref())?;
     let common = Folder::find(folder)?.check(&pin)?;
-    let key = unlock(&args.key, &args.passphrase)?;
+    let key = args.passphrase.unlock(&args.key)?;
     let wish = Wish {
         asks,
         pin: &pin,
@@ -193,12 +137,12 @@ pub fn propose(command: ProposeCommand, out: &mut Output) -> Outcomes<Exit> {
         last_number: args.last_number,
         after: args.after.clone(),
         note: args.note.clone(),
-        home: home_of(&args.pin),
-        domain: domain.unwrap_or_else(|| home_of(&args.pin).join("domain")),
+        home: home::of_pin(&args.pin),
+        domain: domain.unwrap_or_else(|| home::of_pin(&args.pin).join("domain")),
     };
-    let (proposed, policy_lines) = match policy {
-        None => (proposing::propose(&wish, &key)?, Vec::new()),
-        Some(policy) => policy_paper::propose(&wish, policy, &key)?,
+    let (proposed, policy) = match policy {
+        None => (proposing::propose(&wish, &key)?, None),
+        Some(policy) => policy_paper::propose(&wish, policy, &key).map(|(proposed, policy)| (proposed, Some(policy)))?,
     };
     let exported = match (&args.media, &args.out) {
         (Some(medium), _) => export_to_medium(&proposed, medium).map(|path| medium.join(path)),
@@ -213,207 +157,93 @@ pub fn propose(command: ProposeCommand, out: &mut Output) -> Outcomes<Exit> {
         .map_err(|problem| {
             problem.advising("propose again to another medium; should both papers arrive, the second is refused and harms nobody")
         })?;
-    show_proposed(&proposed, &policy_lines, &path, out);
+    let mut made = Made::of(&proposed, policy, path.display().to_string());
     if !args.no_preview {
-        let expected = expect(&path, folder, &pin, &wish.home, &proposed.pid, &mut progress);
         // The paper is on its way whatever can be foreseen of it.
-        out.line(expected.map_or_else(|problem| not_foreseen(&problem), |expected| expected_line(&expected)));
+        match expect(&path, folder, &pin, &wish.home, &proposed.pid, &mut progress) {
+            Ok(expected) => made.expected = Some(Expected::of(&expected)),
+            Err(problem) => made.not_foreseen = Some(Failed::of(&problem.fault, "the paper is on its way all the same")),
+        }
     }
-    if policy_lines.is_empty() {
-        out.line("next     take it to the witness; tabellion collect tells you later what became of it");
-    } else {
-        out.line("next     have those missing run: tabellion approve FILE --common DIR --pin FILE; then");
-        out.line("         take it to the witness, who confirms it by the paper's id: read it to them");
-    }
+    out.give(&made);
     Ok(Exit::Done)
 }
 
-fn show_proposed(proposed: &Proposed, policy_lines: &[String], path: &Path, out: &mut Output) {
-    let proposal = &proposed.proposal;
-    out.line(format!("proposed {}, on {}", words::paper(&proposed.pid, proposal), words::head(&proposal.base)));
-    for operation in &proposal.operations {
-        out.line(format!("    {}", words::operation(operation)));
-        let tree = words::entry(operation).and_then(|entry| proposed.trees.get(&entry.sha256));
-        tree.into_iter().for_each(|tree| out.line(format!("      {}", words::tree(tree))));
-    }
-    for folder in &proposed.dropped {
-        out.line(format!("dropped  {folder:?}: an empty folder; a tree holds files"));
-    }
-    policy_lines.iter().for_each(|line| out.line(line));
-    out.line(format!("paper    sha256:{}", proposed.pid));
-    out.line(format!("wrote    {}, with {} of content", path.display(), words::count(proposed.objects.len(), "file")));
+/// `propose`
+#[derive(Serialize)]
+struct Made {
+    /// The paper.
+    paper: Paper,
+    /// The folders that it puts.
+    trees: Vec<Put>,
+    /// Empty folders, which no tree holds.
+    dropped: Vec<PathBuf>,
+    /// Of a paper that sets the policy: what changes, and whose approvals it has.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    policy: Option<PolicyPaper>,
+    /// The bundle that was written.
+    file: String,
+    /// Files of content in it.
+    objects: usize,
+    /// What the paper may expect.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expected: Option<Expected>,
+    /// Why nothing is foreseen of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    not_foreseen: Option<Failed>,
 }
 
-/// Shows what would be signed, then signs.
-pub fn approve(args: ApproveArgs, out: &mut Output) -> Outcomes<Exit> {
-    let to_approve = read_for_approval(&args.file)?;
-    let beside = if args.file.ends_with(PAYLOAD_FILE) { args.file.with_file_name("charter.cose") } else { args.file.clone() };
-    let target = args.out.clone().unwrap_or(beside);
-    let common = policy_paper::common_of(args.common.as_deref(), &args.pin)?;
-    for pending in &to_approve.papers {
-        match &pending.what {
-            Approvable::Proposal(proposal) => {
-                out.line(format!("paper    sha256:{}", pending.pid()));
-                out.line(format!("of       {} (sequence {}), for {}", proposal.author, proposal.sequence, proposal.origin));
-                out.line(format!("on       {}", words::head(&proposal.base)));
-                for operation in &proposal.operations {
-                    out.line(format!("    {}", words::operation(operation)));
-                    show_tree(&to_approve, operation, out);
-                }
-                if let Some(note) = &proposal.note {
-                    out.line(format!("    {} wrote: {}", proposal.author, note.as_str()));
-                }
-                policy_paper::show(proposal, pending.envelope(), common.as_ref(), out)?;
-            }
-            Approvable::Charter(charter) => show_charter(charter, out),
-        }
-        out.line(format!("signed   so far by {}", signed_so_far(pending, common.as_ref(), &target)?));
-    }
-    out.flush();
-    if !args.yes && !agreed()? {
-        return Err(Fault::new(Rule::ConfirmationMissing, "the answer was not yes; yes expected")).unchanged(|| UNSIGNED.into());
-    }
-    let key = unlock(&args.key, &args.passphrase)?;
-    policy_paper::check_key(&to_approve.papers, common.as_ref(), &key)?;
-    approving::approve(&to_approve, &key, &target)?;
-    show_added(&to_approve.papers, common.as_ref(), &key, &target, out)?;
-    out.line(format!("wrote    {}", target.display()));
-    match to_approve.papers.first().map(|pending| &pending.what) {
-        Some(Approvable::Charter(_)) => {
-            out.line(format!("next     when enough governors have signed: tabellion witness init DIR --charter {}", target.display()));
-        }
-        _ => out.line("next     put it into a medium's tabellion/inbox, and bring that to any later session"),
-    }
-    Ok(Exit::Done)
+/// A folder that is put.
+#[derive(Serialize)]
+struct Put {
+    /// The name it is put under.
+    name: String,
+    #[serde(flatten)]
+    tree: Tree,
 }
 
-/// What a put of a tree would bring; an approver signs its hash, and should know what stands behind it.
-fn show_tree(to_approve: &ToApprove, operation: &Operation, out: &mut Output) {
-    let Some(entry) = words::entry(operation).filter(|entry| entry.is_tree()) else { return };
-    out.line(match to_approve.tree(entry) {
-        Ok(Some(tree)) => format!("      {}", words::tree(&tree)),
-        Ok(None) => "      tree; the list of its files is not in this bundle".into(),
-        Err(fault) => format!("      called a tree, and is none: {}", fault.shown()),
-    });
-}
-
-/// Whose signature was added; under a charter also how many of its governors' are there now, and whose are missing.
-fn show_added(papers: &[Pending], common: Option<&CheckedFolder>, key: &MemberKey, target: &Path, out: &mut Output) -> Outcomes<()> {
-    if !papers.iter().any(|pending| matches!(pending.what, Approvable::Charter(_))) {
-        out.line(format!("added    the signature of {}", policy_paper::signer_name(papers, common, &key.kid())));
-        return policy_paper::show_after_signing(papers, common, target, out);
-    }
-    let (charter, _, _, tally) = charter::tally(&files::read(target)?)?;
-    let name = charter.policy.keyring().get(&key.kid()).map_or(key.kid().short(), |key| key.member.to_string());
-    let missing: Vec<&str> = tally.missing.iter().map(Party::as_str).collect();
-    let stands = if tally.is_met() { "complete".to_owned() } else { format!("not signed yet by {}", missing.join(", ")) };
-    out.line(format!("added    the signature of {name}: {} of {} in {}, {stands}", tally.have, tally.need, charter.policy.governors));
-    Ok(())
-}
-
-/// Who has signed, by name where a charter's policy names the key.
-fn signed_so_far(pending: &Pending, common: Option<&CheckedFolder>, target: &Path) -> Outcomes<String> {
-    let signers = approving::existing_signers(pending, target)?;
-    let keyring = match &pending.what {
-        Approvable::Charter(charter) => charter.policy.keyring(),
-        Approvable::Proposal(proposal) => policy_paper::keyring_of(proposal, common),
-    };
-    let name = |kid: &Kid| keyring.get(kid).map_or(kid.short(), |key| key.member.to_string());
-    let names: Vec<String> = signers.iter().map(|signer| name(&signer.kid)).collect();
-    Ok(if names.is_empty() { "nobody".into() } else { names.join(", ") })
-}
-
-/// A charter in words.
-pub fn show_charter(charter: &Charter, out: &mut Output) {
-    out.line(format!("charter  of {}{}", charter.origin, if charter.rehearsal { ", a REHEARSAL" } else { "" }));
-    out.line(format!("log key  {}", charter.log));
-    out.line(format!("next key sha256:{}", charter.next));
-    out.line(format!("policy   sha256:{}", charter.policy.hash()));
-    for line in crate::core::policy_text::print(&charter.policy).lines().skip(1).filter(|line| !line.is_empty()) {
-        out.line(format!("    {line}"));
-    }
-    if let Some(text) = &charter.text {
-        out.line(format!("text     {}", text.as_str()));
-    }
-}
-
-fn agreed() -> Outcomes<bool> {
-    if !std::io::stdin().is_terminal() {
-        return Err(Fault::new(Rule::ConfirmationMissing, "no terminal to ask; without one --yes is expected"))
-            .unchanged(|| UNSIGNED.into());
-    }
-    narrate("Sign this? Type yes:");
-    let mut line = String::new();
-    std::io::stdin().read_line(&mut line).map_err(|error| Problem::usage(error.to_string()))?;
-    Ok(line.trim() == "yes")
-}
-
-/// Collects.
-pub fn collect(args: CollectArgs, out: &mut Output) -> Outcomes<Exit> {
-    let pin = read_pin(&args.pin)?;
-    let home = home_of(&args.pin);
-    let collection = collecting::collect(&args.dir, &pin, &home)?;
-    let mut exit = Exit::Done;
-    for paper in &collection.papers {
-        show_collected(paper, out);
-        if matches!(&paper.receipt, Some(Receipt::Answered(note)) if note.outcome == Outcome::Refused) {
-            exit = Exit::Differs;
+impl Made {
+    fn of(proposed: &Proposed, policy: Option<PolicyPaper>, file: String) -> Made {
+        let tree = |operation| Some((operation, proposed.trees.get(&words::entry(operation)?.sha256)?));
+        let puts = proposed.proposal.operations.iter().filter_map(tree);
+        let put = |(operation, tree): (&Operation, _)| Some(Put { name: operation.name()?.to_string(), tree: Tree::from(tree) });
+        Made {
+            paper: Paper::of(&proposed.pid, &proposed.proposal),
+            trees: puts.filter_map(put).collect(),
+            dropped: proposed.dropped.clone(),
+            policy,
+            file,
+            objects: proposed.objects.len(),
+            expected: None,
+            not_foreseen: None,
         }
     }
-    if collection.papers.is_empty() {
-        out.line(format!("no paper was proposed from {}", home.display()));
-    }
-    if collection.listed.iter().any(|(_, fault)| Exit::of(fault.rule) == Exit::Key) {
-        exit = Exit::Key;
-    }
-    let (shown, left_out) = words::of_each_rule(&collection.listed, |(_, fault)| fault.rule, false);
-    for (path, fault) in shown {
-        out.line(format!("listed   {path} [{}] {}", fault.rule, fault.rule.says()));
-        out.line(format!("  found  {}", fault.shown()));
-        out.line("  state  nothing was taken from it; receipts kept before are unchanged");
-        out.line("  next   the other receipts were read; if yours is not among them, bring the paper to the witness once more");
-    }
-    for (rule, count) in left_out {
-        out.line(format!("listed   {count} more [{rule}] {}", rule.says()));
-    }
-    for path in &collection.cleared {
-        out.line(format!("removed  {path} from the medium: all in it was yours and is done"));
-    }
-    Ok(exit)
 }
 
-fn show_collected(paper: &Collected, out: &mut Output) {
-    let about = words::about(&paper.proposal);
-    let name = format!("paper {} (sequence {}, {about})", paper.pid.tiny(), paper.sequence);
-    let new = if paper.is_new { " (new)" } else { "" };
-    match &paper.receipt {
-        None => out.line(format!("waiting  {name}: no receipt yet")),
-        Some(Receipt::Accepted(record, head)) => {
-            out.line(format!(
-                "accepted {name} is common@{} of session {}, proved in {}{new}",
-                record.number,
-                record.session,
-                words::head(head)
-            ));
+impl Answer for Made {
+    fn say(&self, page: &mut Page) {
+        page.labelled("proposed", format!("{}, on {}", self.paper.shown(), self.paper.base));
+        for operation in &self.paper.operations {
+            page.line(format!("    {}", operation.words));
+            let puts = self.trees.iter().filter(|put| operation.name.as_ref() == Some(&put.name));
+            puts.for_each(|put| page.line(format!("      {}", put.tree.words)));
         }
-        Some(Receipt::Answered(note)) => {
-            out.line(format!("{:8} {name} [{}] {}{new}", note.outcome.word(), note.rule, note.rule.says()));
-            out.line(format!("  found  {}", words::found(note.rule, &note.detail)));
-            out.line(format!(
-                "  state  {} before session {}; the paper {}",
-                words::head(&note.head_before),
-                note.session,
-                words::what_stays(note.outcome, note.rule)
-            ));
-            out.line(format!("  next   {}", note.rule.next()));
+        for folder in &self.dropped {
+            page.labelled("dropped", format!("{folder:?}: an empty folder; a tree holds files"));
         }
-    }
-    match (&paper.foreseen, &paper.receipt) {
-        (Ok(Some(foreseen)), Some(receipt)) => out.line(format!("  {}", foreseen::line(foreseen, receipt))),
-        (Err(fault), _) => out.line(format!("  expected unknown [{}] {}", fault.rule, fault.shown())),
-        _ => {}
-    }
-    if paper.is_new {
-        out.line(format!("  kept   {}", paper.kept.display()));
+        self.policy.iter().flat_map(paper_lines).for_each(|line| page.line(line));
+        page.labelled("paper", &self.paper.id);
+        page.labelled("wrote", format!("{}, with {} of content", self.file, words::count(self.objects, "file")));
+        match (&self.expected, &self.not_foreseen) {
+            (Some(expected), _) => expected.say(page),
+            (None, Some(failed)) => page.labelled("expected", unknown(": the folder could not be re-derived", failed)),
+            (None, None) => {}
+        }
+        if self.policy.is_none() {
+            page.labelled("next", "take it to the witness; tabellion collect tells you later what became of it");
+        } else {
+            page.labelled("next", "have those missing run: tabellion approve FILE --common DIR --pin FILE; then");
+            page.labelled("", "take it to the witness, who confirms it by the paper's id: read it to them");
+        }
     }
 }

@@ -1,37 +1,28 @@
-//! `witness init|session|export|status`: what the operator does.
+//! `witness init|export|status`: what the operator does beside sessions.
 
-use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
+use serde::Serialize;
 
-use crate::clock;
-use crate::core::cbor::Canonical;
-use crate::core::ids::{Head, Pid, Text, parse_decimal};
+use crate::core::ids::Text;
 use crate::core::note::VerifierKey;
-use crate::core::payload::Ruling;
-use crate::core::plan::Plan;
-use crate::core::proposal::Proposal;
-use crate::core::record::RecordKind;
-use crate::core::rules::{Checked, Fault, Outcome, Rule};
-use crate::core::verdict::Verdict;
-use crate::core::words::{head_words, words24};
-use crate::keys::Passphrase;
+use crate::core::words::words24;
 use crate::keys::file::WorkFactor;
-use crate::run::bag::Bag;
 use crate::run::desk::Desk;
 use crate::run::found::{self, Draft};
 use crate::run::problem::{Exit, Outcomes, Problem};
 use crate::run::qr;
-use crate::run::session::{self, Operator, Report, Request};
-use crate::run::words;
+use crate::run::session::export as export_to;
 
 use super::argument;
-use super::code;
-use super::output::{Output, narrate};
+use super::charter::Charter;
+use super::code::Code;
+use super::desk_facts::Value;
+use super::facts::{Head, sha256};
+use super::output::{Answer, Output, Page};
 use super::passphrase::PassphraseArgs;
-use super::policy_paper::paper_lines;
-use super::proposer::{parse_pid, show_charter};
+use super::session::{SessionArgs, session, time_claim};
 
 /// `tabellion witness …`
 #[derive(Subcommand)]
@@ -90,66 +81,76 @@ pub struct InitArgs {
     passphrase: PassphraseArgs,
 }
 
-/// `tabellion witness session`
-#[derive(Args)]
-pub struct SessionArgs {
-    /// The desk's folder
-    #[arg(long, value_name = "DIR")]
-    ledger: PathBuf,
-    /// A medium; give several in one session
-    #[arg(long, value_name = "DIR", required = true)]
-    media: Vec<PathBuf>,
-    /// The last head as somebody outside this disk knows it
-    #[arg(long, value_name = "N:WORDS", value_parser = parse_head)]
-    expect_head: Option<(u64, String)>,
-    /// Commit without being asked
-    #[arg(long, requires = "expect_head")]
-    yes: bool,
-    /// Confirm a paper that sets the policy
-    #[arg(long, value_name = "sha256:ID", value_parser = parse_pid)]
-    confirm: Vec<Pid>,
-    /// The session's time claim: RFC 3339, or none; on a terminal the clock's without it
-    #[arg(long, value_name = "TIME")]
-    time: Option<String>,
-    /// Judge held papers even when nothing new came
-    #[arg(long)]
-    held: bool,
-    #[command(flatten)]
-    passphrase: PassphraseArgs,
-    /// Say each effect before it happens, and show everything that is listed
-    #[arg(long, short)]
-    verbose: bool,
-}
-
-fn parse_head(text: &str) -> Result<(u64, String), String> {
-    let (number, words) = text.split_once(':').ok_or_else(|| format!("{text:?} found; N:WORDS expected"))?;
-    let number = parse_decimal(number).ok_or_else(|| format!("{number:?} found; a number expected"))?;
-    Ok((number, words.to_owned()))
-}
-
-fn time_claim(given: Option<&str>) -> Outcomes<Option<u64>> {
-    match given {
-        Some(text) => Ok(clock::parse_claim(text)?),
-        None if std::io::stdin().is_terminal() => Ok(clock::now_unix()),
-        None => Err(Problem::usage("no --time given and no terminal; --time RFC3339 or --time none expected")),
-    }
-}
-
 /// Runs it.
 pub fn witness(command: WitnessCommand, out: &mut Output) -> Outcomes<Exit> {
     match command {
         WitnessCommand::Init(args) => init(*args, out),
-        WitnessCommand::Session(args) => run_session(&args, out),
+        WitnessCommand::Session(args) => session(&args, out),
         WitnessCommand::Export { ledger, media } => {
-            let desk = session::export(&ledger, &media, &mut |_, _| {})?;
-            out.line(format!(
-                "wrote    everything up to {} to {}, read back and compared",
-                words::head(&desk.books().head()),
-                media.display()
-            ));
+            let desk = export_to(&ledger, &media, &mut |_, _| {})?;
+            out.give(&Exported { head: (&desk.books().head()).into(), medium: media.display().to_string() });
             Ok(Exit::Done)
         }
         WitnessCommand::Status { ledger, fingerprint, head } => status(&ledger, fingerprint, head, out),
+    }
+}
+
+/// `witness init` with a charter
+#[derive(Serialize)]
+struct Founded {
+    /// The Common that is founded.
+    origin: String,
+    /// Its head.
+    head: Head,
+    /// The charter's fingerprint, 64 hex digits.
+    fingerprint: String,
+    /// The same as 24 words.
+    fingerprint_words: String,
+    /// The fingerprint as a code, for a terminal.
+    #[serde(skip)]
+    code: Code,
+}
+
+impl Answer for Founded {
+    fn say(&self, page: &mut Page) {
+        page.labelled("founded", format!("{} as {}", self.origin, self.head));
+        page.labelled("fingerprint", &self.fingerprint);
+        page.labelled("in words   ", &self.fingerprint_words);
+        self.code.say(page);
+        page.labelled(
+            "next",
+            "read the fingerprint, in hex or in its 24 words, to everyone who will pin this Common, by telephone or on paper",
+        );
+        page.labelled(
+            "",
+            format!("and keep {} for yourself: the head's number and words, which a session asks for", head_as_asked(&self.head)),
+        );
+    }
+}
+
+/// `witness init` with a policy
+#[derive(Serialize)]
+struct Drafted {
+    /// What the governors would sign.
+    charter: Charter,
+    /// How many of the governors' signatures it needs.
+    signatures_needed: u64,
+    /// Who can give them.
+    governors: Vec<String>,
+    /// The desk's folder.
+    desk: String,
+    /// The payload that was written.
+    file: String,
+    /// Where `approve` puts the signed charter.
+    signed_file: String,
+}
+
+impl Answer for Drafted {
+    fn say(&self, page: &mut Page) {
+        self.charter.say(page);
+        page.labelled("wrote", &self.file);
+        page.labelled("next", format!("{} of {} run: tabellion approve {}", self.signatures_needed, self.governors.join(", "), self.file));
+        page.labelled("", format!("then: tabellion witness init {} --charter {}", self.desk, self.signed_file));
     }
 }
 
@@ -158,16 +159,14 @@ fn init(args: InitArgs, out: &mut Output) -> Outcomes<Exit> {
         let time = time_claim(args.time.as_deref())?;
         let passphrase = args.passphrase.get("the desk's key")?;
         let desk = found::commit(&args.dir, charter, time, &passphrase, &mut |_, _| {})?;
-        let head = desk.books().head();
-        let fingerprint = desk.books().log().root_at(1).unwrap_or_default();
-        out.line(format!("founded  {} as {}", desk.books().origin()?, words::head(&head)));
-        out.line(format!("fingerprint {fingerprint}"));
-        out.line(format!("in words    {}", words24(&fingerprint)));
-        code::show(&qr::fingerprint_text(desk.books().origin()?, &fingerprint), out)?;
-        out.line(
-            "next     read the fingerprint, in hex or in its 24 words, to everyone who will pin this Common, by telephone or on paper",
-        );
-        out.line(format!("         and keep {} for yourself: the head's number and words, which a session asks for", head_as_asked(&head)));
+        let (origin, fingerprint) = (desk.books().origin()?, desk.books().log().root_at(1).unwrap_or_default());
+        out.give(&Founded {
+            origin: origin.to_string(),
+            head: (&desk.books().head()).into(),
+            fingerprint: fingerprint.to_string(),
+            fingerprint_words: words24(&fingerprint),
+            code: Code::of(&qr::fingerprint_text(origin, &fingerprint))?,
+        });
         return Ok(Exit::Done);
     }
     let (Some(policy), Some(next)) = (args.policy, args.next_key) else {
@@ -176,284 +175,106 @@ fn init(args: InitArgs, out: &mut Output) -> Outcomes<Exit> {
     let draft = Draft { dir: args.dir, policy, next, text: args.text, rehearsal: args.rehearsal };
     let passphrase = args.passphrase.choose("the desk's key")?;
     let (path, charter) = found::draft(&draft, &passphrase, WorkFactor::STANDARD)?;
-    show_charter(&charter, out);
-    let governors: Vec<String> = charter.policy.expand(&charter.policy.governors).iter().map(ToString::to_string).collect();
-    let need = charter.policy.group(&charter.policy.governors).map_or(0, |group| group.k);
-    out.line(format!("wrote    {}", path.display()));
-    out.line(format!("next     {need} of {} run: tabellion approve {}", governors.join(", "), path.display()));
-    out.line(format!(
-        "         then: tabellion witness init {} --charter {}",
-        draft.dir.display(),
-        path.with_file_name("charter.cose").display()
-    ));
+    out.give(&Drafted {
+        charter: (&charter).into(),
+        signatures_needed: charter.policy.group(&charter.policy.governors).map_or(0, |group| group.k),
+        governors: charter.policy.expand(&charter.policy.governors).iter().map(ToString::to_string).collect(),
+        desk: draft.dir.display().to_string(),
+        file: path.display().to_string(),
+        signed_file: path.with_file_name("charter.cose").display().to_string(),
+    });
     Ok(Exit::Done)
 }
 
 /// A head in the form in which a session asks for it.
 fn head_as_asked(head: &Head) -> String {
-    format!("{}:{}", head.number, head_words(&head.root))
+    format!("{}:{}", head.number, head.words)
 }
 
-/// The operator at a terminal, or the options that stand for one.
-struct Attendant<'a> {
-    args: &'a SessionArgs,
+/// `witness export`
+#[derive(Serialize)]
+struct Exported {
+    /// The head up to which everything was written, read back and compared.
+    head: Head,
+    /// Where to.
+    medium: String,
 }
 
-impl Attendant<'_> {
-    fn ask(&self, what: &str, prompt: &str) -> Checked<String> {
-        if !std::io::stdin().is_terminal() {
-            let found = format!("no terminal to ask for {what}; without one --yes and --expect-head N:WORDS are expected");
-            return Err(Fault::new(Rule::ConfirmationMissing, found));
-        }
-        narrate(&format!("{prompt}:"));
-        let mut line = String::new();
-        std::io::stdin().read_line(&mut line).map_err(|error| Fault::new(Rule::ConfirmationMissing, error.to_string()))?;
-        Ok(line.trim().to_owned())
+impl Answer for Exported {
+    fn say(&self, page: &mut Page) {
+        page.labelled("wrote", format!("everything up to {} to {}, read back and compared", self.head, self.medium));
     }
 }
 
-impl Operator for Attendant<'_> {
-    fn recognise(&mut self, head: &Head, before: Option<&Head>) -> Checked<()> {
-        let known = match &self.args.expect_head {
-            Some(known) => known.clone(),
-            None => {
-                let typed = self.ask("the last head", "The last head you know, as N:WORDS")?;
-                parse_head(&typed).map_err(|reason| Fault::new(Rule::HeadUnexpected, reason))?
-            }
-        };
-        let is = |head: &Head| known.0 == head.number && known.1 == head_words(&head.root);
-        if is(head) {
-            return Ok(());
-        }
-        if before.is_some_and(is) {
-            narrate(&format!(
-                "tabellion: this ledger is one session ahead of the head you gave: {}. If no session broke off, ask who ran one.",
-                words::head(head)
-            ));
-            return Ok(());
-        }
-        Err(Fault::new(Rule::HeadUnexpected, format!("{} in the ledger; common@{} {} expected", words::head(head), known.0, known.1)))
-    }
-
-    fn passphrase(&mut self) -> Checked<Passphrase> {
-        self.args.passphrase.get("the desk's key")
-    }
-
-    fn confirm(&mut self, plan: &Plan, bag: &Bag) -> Checked<String> {
-        narrate(&format!(
-            "preview: session {} would judge {}; nothing is done yet",
-            plan.opened().session,
-            words::count(plan.rulings().len(), "paper")
-        ));
-        for ruling in plan.rulings() {
-            if let Ok(proposal) = Proposal::from_cbor(&ruling.envelope.payload) {
-                narrate(&format!("  {:9} {}", label(ruling), words::paper(&ruling.pid, &proposal)));
-            }
-            let is_refused = ruling.verdict.outcome() == Some(Outcome::Refused);
-            let policy = plan.policies().iter().filter(|paper| paper.pid == ruling.pid && !is_refused);
-            policy.flat_map(paper_lines).for_each(|line| narrate(&format!("            {line}")));
-        }
-        let (shown, left_out) = words::of_each_rule(bag.listed(), |listed| listed.fault.rule, self.args.verbose);
-        for listed in shown {
-            let path = words::place(&listed.path, listed.medium, self.args.media.iter());
-            narrate(&format!("  listed    {path} [{}]", listed.fault.rule));
-        }
-        for (rule, count) in left_out {
-            narrate(&format!("  listed    {count} more [{rule}]"));
-        }
-        let policies = plan.rulings().iter().filter(|ruling| sets_policy(ruling));
-        let mut confirmed = policies.map(|ruling| self.confirm_policy(&ruling.pid)).collect::<Checked<Vec<String>>>()?;
-        if self.args.yes {
-            confirmed.push("--yes".into());
-            return Ok(confirmed.join(", "));
-        }
-        let number = plan.after().number;
-        let prompt = format!("Common would be at {}. Type that number to commit", words::head(&plan.after()));
-        let typed = self.ask(&format!("the new number, {number}"), &prompt)?;
-        if parse_decimal(&typed) != Some(number) {
-            return Err(Fault::new(Rule::ConfirmationMissing, format!("{typed:?} typed; {number} expected")));
-        }
-        confirmed.push(format!("typed {number}"));
-        Ok(confirmed.join(", "))
-    }
+/// `witness status`
+#[derive(Serialize)]
+struct Stands {
+    /// The Common.
+    origin: String,
+    /// Whether it counts for nothing.
+    rehearsal: bool,
+    /// Its head.
+    head: Head,
+    /// The charter's fingerprint, 64 hex digits.
+    fingerprint: String,
+    /// The log key in force, as a verifier key.
+    log_key: String,
+    /// SHA-256 of the policy in force.
+    policy: String,
+    /// Sessions, the founding among them.
+    sessions: usize,
+    /// Papers that wait.
+    held: usize,
+    /// A session that is committed and not sealed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unsealed: Option<u64>,
+    /// Why the desk signs nothing any more.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    halted: Option<String>,
 }
 
-impl Attendant<'_> {
-    /// A policy is confirmed by its paper's id: given beforehand, or its first digits typed from what the governors read to the operator.
-    /// A habit of typing yes confirms nothing.
-    fn confirm_policy(&self, pid: &Pid) -> Checked<String> {
-        if self.args.confirm.contains(pid) {
-            return Ok(format!("--confirm sha256:{pid}"));
+impl Answer for Stands {
+    fn say(&self, page: &mut Page) {
+        page.labelled("origin", format!("{}{}", self.origin, if self.rehearsal { ", a REHEARSAL" } else { "" }));
+        page.labelled("head", self.head.to_string());
+        page.labelled("root", &self.head.root);
+        page.labelled("fingerprint", &self.fingerprint);
+        page.labelled("log key", &self.log_key);
+        page.labelled("policy", &self.policy);
+        page.labelled("sessions", format!("{}, papers held {}", self.sessions, self.held));
+        if let Some(session) = self.unsealed {
+            page.labelled("broken", format!("session {session} is committed but not sealed; run tabellion witness session again"));
         }
-        if self.args.yes || !std::io::stdin().is_terminal() {
-            let found = format!("paper sha256:{pid} would put a new policy in force; --confirm sha256:{pid} expected");
-            return Err(Fault::new(Rule::ConfirmationMissing, found));
-        }
-        let prompt =
-            "A paper would put a new policy in force, as shown above. Type the first 8 digits of its id, as the governors read them to you";
-        let typed = self.ask("the id of the policy's paper", prompt)?;
-        if is_beginning(&typed, pid) {
-            return Ok(format!("typed {typed} for sha256:{pid}"));
-        }
-        Err(Fault::new(Rule::ConfirmationMissing, format!("{typed:?} typed; the first 8 digits of sha256:{pid} expected")))
-    }
-}
-
-/// Whether what was typed is the beginning of an id, 8 digits at least.
-fn is_beginning(typed: &str, pid: &Pid) -> bool {
-    let digits = typed.strip_prefix("sha256:").unwrap_or(typed);
-    digits.len() >= 8 && pid.hex().starts_with(digits)
-}
-
-/// Whether a ruling puts a new policy in force.
-fn sets_policy(ruling: &Ruling) -> bool {
-    ruling.record.as_ref().is_some_and(|record| record.kind == RecordKind::Policy)
-}
-
-fn label(ruling: &Ruling) -> String {
-    ruling.record.as_ref().map_or(ruling.verdict.word().to_owned(), |record| format!("common@{}", record.number))
-}
-
-fn run_session(args: &SessionArgs, out: &mut Output) -> Outcomes<Exit> {
-    let request =
-        Request { ledger: args.ledger.clone(), media: args.media.clone(), time: time_claim(args.time.as_deref())?, held: args.held };
-    let mut count = 0;
-    let mut observe = |effect: &'static str, what: &str| {
-        count += 1;
-        if args.verbose {
-            narrate(&format!("  {count:4} {effect}: {what}"));
-        }
-    };
-    let report = session::session(&request, &mut Attendant { args }, &mut observe)?;
-    show_report(&report, args.verbose, out)
-}
-
-fn show_report(report: &Report, all: bool, out: &mut Output) -> Outcomes<Exit> {
-    let mut exit = Exit::Done;
-    report.repaired.iter().for_each(|done| out.line(format!("repaired {done}")));
-    let books = report.desk.books();
-    let session = books.sessions().last().filter(|_| report.is_new);
-    match session {
-        None => out.line("nothing  new: no session was opened; what was published before was written again"),
-        Some(session) => {
-            out.line(format!("session  {} on {}", session.opened.session, words::head(&session.opened.before)));
-            for ruling in &session.rulings {
-                show_ruling(ruling, report.session, out)?;
-                if ruling.verdict.outcome() == Some(Outcome::Refused) {
-                    exit = Exit::Differs;
-                }
-            }
+        if let Some(reason) = &self.halted {
+            page.labelled("HALTED", reason);
         }
     }
-    for pid in &report.again {
-        let verdict = books.final_ruling(pid).map_or("decided", |ruling| ruling.verdict.word());
-        out.line(format!("again    paper {} was {verdict} before; its first receipt is in again.receipts", pid.tiny()));
-    }
-    report.reported.iter().for_each(|reported| out.line(words::reported(reported)));
-    let (shown, left_out) = words::of_each_rule(&report.listed, |listed| listed.fault.rule, all);
-    for listed in shown {
-        let path = words::place(&listed.path, listed.medium, report.media.iter().map(|(medium, _)| medium));
-        out.line(format!("listed   {path} [{}] {}", listed.fault.rule, listed.fault.rule.says()));
-        out.line(format!("  found  {}", listed.fault.shown()));
-        out.line(format!("  state  {}", words::what_is_left(listed.fault.rule, &listed.sha256)));
-        out.line(format!("  next   {}", listed.fault.rule.next()));
-    }
-    for (rule, count) in left_out {
-        out.line(format!("listed   {count} more [{rule}] {}; --verbose shows each", rule.says()));
-    }
-    words::not_kept(&report.not_kept).into_iter().for_each(|line| out.line(line));
-    out.line(format!("head     {}", words::head(&report.heads.1)));
-    code::show(&qr::head_text(books.origin()?, &report.heads.1), out)?;
-    for (medium, written) in &report.media {
-        match written {
-            Ok(()) if report.is_new => {
-                out.line(format!("wrote    {}: results of session {}, read back and compared", medium.display(), report.session));
-            }
-            Ok(()) => out.line(format!(
-                "wrote    {}: everything up to session {} again, read back and compared",
-                medium.display(),
-                report.session
-            )),
-            Err(fault) => {
-                out.line(format!("medium   {} was given up [{}] {}", medium.display(), fault.rule, fault.rule.says()));
-                out.line(format!("  found  {}", fault.shown()));
-                out.line(format!(
-                    "  state  the ledger is complete at {}, and the other media are not touched by this",
-                    words::head(&report.heads.1)
-                ));
-                out.line(format!("  next   {}", fault.rule.next()));
-                exit = Exit::Medium;
-            }
-        }
-    }
-    Ok(exit)
-}
-
-fn show_ruling(ruling: &Ruling, session: u64, out: &mut Output) -> Outcomes<()> {
-    let proposal = Proposal::from_cbor(&ruling.envelope.payload)?;
-    let paper = words::paper(&ruling.pid, &proposal);
-    match &ruling.verdict {
-        Verdict::Accepted => {
-            out.line(format!("{} {paper}", label(ruling)));
-            proposal.operations.iter().for_each(|operation| out.line(format!("    {}", words::operation(operation))));
-        }
-        Verdict::Broken(rule, detail) => {
-            out.line(format!("{:8} [{rule}] {paper}: {}", ruling.verdict.word(), rule.says()));
-            out.line(format!("  found  {}", words::found(*rule, detail.as_str())));
-            out.line(format!(
-                "  state  the paper {}; its receipt is in results/session-{session:06}.receipts",
-                words::what_stays(rule.outcome(), *rule)
-            ));
-            out.line(format!("  next   {}", rule.next()));
-        }
-    }
-    Ok(())
 }
 
 fn status(ledger: &Path, fingerprint_only: bool, head_only: bool, out: &mut Output) -> Outcomes<Exit> {
     let desk = Desk::open_to_look(ledger)?;
     let books = desk.books();
-    let (head, fingerprint) = (books.head(), books.log().root_at(1).unwrap_or_default());
+    let (head, fingerprint) = (Head::from(&books.head()), books.log().root_at(1).unwrap_or_default());
     if fingerprint_only {
-        out.line(fingerprint.to_string());
+        out.give(&Value { value: fingerprint.to_string() });
         return Ok(Exit::Done);
     }
     if head_only {
-        out.line(head_as_asked(&head));
+        out.give(&Value { value: head_as_asked(&head) });
         return Ok(Exit::Done);
     }
-    out.line(format!("origin   {}{}", books.origin()?, if books.charter()?.rehearsal { ", a REHEARSAL" } else { "" }));
-    out.line(format!("head     {}", words::head(&head)));
-    out.line(format!("root     {}", head.root));
-    out.line(format!("fingerprint {fingerprint}"));
-    out.line(format!("log key  {}", books.log_key()?));
-    out.line(format!("policy   sha256:{}", books.policy()?.hash()));
-    out.line(format!("sessions {}, papers held {}", books.sessions().len(), books.held().len()));
-    if let Some(session) = books.unsealed() {
-        out.line(format!("broken   session {} is committed but not sealed; run tabellion witness session again", session.opened.session));
-    }
-    match desk.halted()? {
-        None => Ok(Exit::Done),
-        Some(reason) => {
-            out.line(format!("HALTED   {reason}"));
-            Ok(Exit::Halted)
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::core::ids::Hash;
-
-    #[test]
-    fn a_policy_is_confirmed_by_eight_digits_of_its_id_and_by_no_yes() {
-        let pid = Hash([0xab; 32]);
-        for typed in ["abababab", "ababababab", "sha256:abababab"] {
-            assert!(is_beginning(typed, &pid), "{typed}");
-        }
-        for typed in ["", "yes", "abababa", "sha256:abababa", "abababac", "ABABABAB", &"ab".repeat(33)] {
-            assert!(!is_beginning(typed, &pid), "{typed}");
-        }
-    }
+    let stands = Stands {
+        origin: books.origin()?.to_string(),
+        rehearsal: books.charter()?.rehearsal,
+        head,
+        fingerprint: fingerprint.to_string(),
+        log_key: books.log_key()?.to_string(),
+        policy: sha256(&books.policy()?.hash()),
+        sessions: books.sessions().len(),
+        held: books.held().len(),
+        unsealed: books.unsealed().map(|session| session.opened.session),
+        halted: desk.halted()?,
+    };
+    out.give(&stands);
+    Ok(if stands.halted.is_some() { Exit::Halted } else { Exit::Done })
 }

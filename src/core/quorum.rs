@@ -52,6 +52,7 @@ pub struct Approval {
     #[serde(flatten)]
     pub tally: Tally,
     /// Whose signatures would complete it; nothing when it is complete.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub still: Option<Need>,
 }
 

@@ -17,6 +17,11 @@ const PAPERS: &str = "papers";
 /// Where bundles go on a medium.
 pub const INBOX: &str = "tabellion/inbox";
 
+/// The home of a pin.
+pub fn of_pin(pin: &Path) -> PathBuf {
+    pin.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new(".")).to_owned()
+}
+
 /// The papers kept at home with their files, by sequence.
 ///
 /// # Errors

@@ -8,8 +8,6 @@ use crate::core::ids::{Hash, Head, Name, Pid};
 use crate::core::proposal::{Entry, Expect, Operation, Proposal};
 use crate::core::rules::{Outcome, Rule};
 use crate::core::words::head_words;
-#[cfg(feature = "desk")]
-use crate::run::gossip::Reported;
 
 /// A head with its words: what is compared aloud.
 pub fn head(head: &Head) -> String {
@@ -53,12 +51,6 @@ pub fn operation(operation: &Operation) -> String {
         Operation::Remove { name, expect: Some(hash) } => format!("remove {name}, which is {}", hash.short()),
         Operation::SetPolicy { policy, .. } => format!("put policy {} in force", policy.hash().short()),
     }
-}
-
-/// Objects that a session was brought and keeps for no paper.
-pub fn not_kept(objects: &[Hash]) -> Option<String> {
-    let (first, count) = (objects.first()?.short(), count(objects.len(), "object"));
-    Some(format!("left     {count} that no paper here waits for, {first} first: bring them again with what names them"))
 }
 
 /// The entry that an operation puts.
@@ -114,19 +106,6 @@ pub fn most_of_each_rule<T>(listed: &[T], rule: impl Fn(&T) -> Rule, most: usize
     }
     let left_out = counts.into_iter().filter(|(_, count)| *count > most);
     (shown, left_out.map(|(rule, count)| (rule, count - most)).collect())
-}
-
-/// A text of ours that was found on a medium and did not halt the desk.
-#[cfg(feature = "desk")]
-pub fn reported(reported: &Reported) -> String {
-    match reported {
-        Reported::Settled { path, text, order } => {
-            format!("settled  {path} carries our signature on text {}, which order {} has settled", text.short(), order.tiny())
-        }
-        Reported::Misused { path, text, what } => {
-            format!("misused  {path} carries a {what} under a log key of ours that was not valid for its number, text {}", text.short())
-        }
-    }
 }
 
 /// A number of things: `1 paper`, `2 papers`.

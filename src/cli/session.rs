@@ -1,0 +1,210 @@
+//! `witness session`: what the operator says to a session, and is asked by it.
+
+use std::io::IsTerminal as _;
+use std::path::PathBuf;
+
+use clap::Args;
+
+use crate::clock;
+use crate::core::ids::{Head, Pid, parse_decimal};
+use crate::core::payload::Ruling;
+use crate::core::plan::{Plan, PolicyPaper};
+use crate::core::record::RecordKind;
+use crate::core::rules::{Checked, Fault, Rule};
+use crate::core::words::head_words;
+use crate::keys::Passphrase;
+use crate::run::bag::{Bag, Listed};
+use crate::run::problem::{Exit, Outcomes, Problem};
+use crate::run::session::{self as visit, Operator, Request};
+use crate::run::words;
+
+use super::argument;
+use super::output::{Output, narrate};
+use super::passphrase::PassphraseArgs;
+use super::session_answer::{Foreseen, Visited};
+
+/// `tabellion witness session`
+#[derive(Args)]
+pub struct SessionArgs {
+    /// The desk's folder
+    #[arg(long, value_name = "DIR")]
+    ledger: PathBuf,
+    /// A medium; give several in one session
+    #[arg(long, value_name = "DIR", required = true)]
+    media: Vec<PathBuf>,
+    /// The last head as somebody outside this disk knows it
+    #[arg(long, value_name = "N:WORDS", value_parser = parse_head)]
+    expect_head: Option<(u64, String)>,
+    /// Commit without being asked
+    #[arg(long, requires = "expect_head")]
+    yes: bool,
+    /// Confirm a paper that sets the policy
+    #[arg(long, value_name = "sha256:ID", value_parser = argument::pid)]
+    confirm: Vec<Pid>,
+    /// The session's time claim: RFC 3339, or none; on a terminal the clock's without it
+    #[arg(long, value_name = "TIME")]
+    time: Option<String>,
+    /// Judge held papers even when nothing new came
+    #[arg(long)]
+    held: bool,
+    #[command(flatten)]
+    passphrase: PassphraseArgs,
+    /// Say each effect before it happens, and show everything that is listed
+    #[arg(long, short)]
+    verbose: bool,
+}
+
+fn parse_head(text: &str) -> Result<(u64, String), String> {
+    let (number, words) = text.split_once(':').ok_or_else(|| format!("{text:?} found; N:WORDS expected"))?;
+    let number = parse_decimal(number).ok_or_else(|| format!("{number:?} found; a number expected"))?;
+    Ok((number, words.to_owned()))
+}
+
+/// The time claim that is given, or the clock's where somebody looks at it.
+///
+/// # Errors
+/// `usage` when none is given and nobody looks.
+pub fn time_claim(given: Option<&str>) -> Outcomes<Option<u64>> {
+    match given {
+        Some(text) => Ok(clock::parse_claim(text)?),
+        None if std::io::stdin().is_terminal() => Ok(clock::now_unix()),
+        None => Err(Problem::usage("no --time given and no terminal; --time RFC3339 or --time none expected")),
+    }
+}
+
+/// Runs one session.
+pub fn session(args: &SessionArgs, out: &mut Output) -> Outcomes<Exit> {
+    let request =
+        Request { ledger: args.ledger.clone(), media: args.media.clone(), time: time_claim(args.time.as_deref())?, held: args.held };
+    let mut count = 0;
+    let mut observe = |effect: &'static str, what: &str| {
+        count += 1;
+        if args.verbose {
+            narrate(&format!("  {count:4} {effect}: {what}"));
+        }
+    };
+    let mut attendant = Attendant { args, out, policies: Vec::new() };
+    let report = visit::session(&request, &mut attendant, &mut observe)?;
+    let policies = attendant.policies;
+    let visited = Visited::of(&report, &policies, args.verbose)?;
+    out.give(&visited);
+    Ok(visited.exit())
+}
+
+/// The operator at a terminal, or the options that stand for one.
+struct Attendant<'a> {
+    args: &'a SessionArgs,
+    out: &'a Output,
+    /// The papers that would set a policy, as the operator saw them.
+    policies: Vec<PolicyPaper>,
+}
+
+impl Attendant<'_> {
+    fn ask(&self, what: &str, prompt: &str) -> Checked<String> {
+        if !std::io::stdin().is_terminal() {
+            let found = format!("no terminal to ask for {what}; without one --yes and --expect-head N:WORDS are expected");
+            return Err(Fault::new(Rule::ConfirmationMissing, found));
+        }
+        narrate(&format!("{prompt}:"));
+        let mut line = String::new();
+        std::io::stdin().read_line(&mut line).map_err(|error| Fault::new(Rule::ConfirmationMissing, error.to_string()))?;
+        Ok(line.trim().to_owned())
+    }
+}
+
+impl Operator for Attendant<'_> {
+    fn recognise(&mut self, head: &Head, before: Option<&Head>) -> Checked<()> {
+        let known = match &self.args.expect_head {
+            Some(known) => known.clone(),
+            None => {
+                let typed = self.ask("the last head", "The last head you know, as N:WORDS")?;
+                parse_head(&typed).map_err(|reason| Fault::new(Rule::HeadUnexpected, reason))?
+            }
+        };
+        let is = |head: &Head| known.0 == head.number && known.1 == head_words(&head.root);
+        if is(head) {
+            return Ok(());
+        }
+        if before.is_some_and(is) {
+            narrate(&format!(
+                "tabellion: this ledger is one session ahead of the head you gave: {}. If no session broke off, ask who ran one.",
+                words::head(head)
+            ));
+            return Ok(());
+        }
+        Err(Fault::new(Rule::HeadUnexpected, format!("{} in the ledger; common@{} {} expected", words::head(head), known.0, known.1)))
+    }
+
+    fn passphrase(&mut self) -> Checked<Passphrase> {
+        self.args.passphrase.get("the desk's key")
+    }
+
+    fn confirm(&mut self, plan: &Plan, bag: &Bag) -> Checked<String> {
+        let path = |listed: &Listed| words::place(&listed.path, listed.medium, self.args.media.iter());
+        self.out.tell(&Foreseen::of(plan, bag.listed().iter().map(|listed| (path(listed), listed)), self.args.verbose)?);
+        self.policies = plan.policies().to_vec();
+        let policies = plan.rulings().iter().filter(|ruling| sets_policy(ruling));
+        let mut confirmed = policies.map(|ruling| self.confirm_policy(&ruling.pid)).collect::<Checked<Vec<String>>>()?;
+        if self.args.yes {
+            confirmed.push("--yes".into());
+            return Ok(confirmed.join(", "));
+        }
+        let number = plan.after().number;
+        let prompt = format!("Common would be at {}. Type that number to commit", words::head(&plan.after()));
+        let typed = self.ask(&format!("the new number, {number}"), &prompt)?;
+        if parse_decimal(&typed) != Some(number) {
+            return Err(Fault::new(Rule::ConfirmationMissing, format!("{typed:?} typed; {number} expected")));
+        }
+        confirmed.push(format!("typed {number}"));
+        Ok(confirmed.join(", "))
+    }
+}
+
+impl Attendant<'_> {
+    /// A policy is confirmed by its paper's id: given beforehand, or its first digits typed from what the governors read to the operator.
+    /// A habit of typing yes confirms nothing.
+    fn confirm_policy(&self, pid: &Pid) -> Checked<String> {
+        if self.args.confirm.contains(pid) {
+            return Ok(format!("--confirm sha256:{pid}"));
+        }
+        if self.args.yes || !std::io::stdin().is_terminal() {
+            let found = format!("paper sha256:{pid} would put a new policy in force; --confirm sha256:{pid} expected");
+            return Err(Fault::new(Rule::ConfirmationMissing, found));
+        }
+        let prompt =
+            "A paper would put a new policy in force, as shown above. Type the first 8 digits of its id, as the governors read them to you";
+        let typed = self.ask("the id of the policy's paper", prompt)?;
+        if is_beginning(&typed, pid) {
+            return Ok(format!("typed {typed} for sha256:{pid}"));
+        }
+        Err(Fault::new(Rule::ConfirmationMissing, format!("{typed:?} typed; the first 8 digits of sha256:{pid} expected")))
+    }
+}
+
+/// Whether what was typed is the beginning of an id, 8 digits at least.
+fn is_beginning(typed: &str, pid: &Pid) -> bool {
+    let digits = typed.strip_prefix("sha256:").unwrap_or(typed);
+    digits.len() >= 8 && pid.hex().starts_with(digits)
+}
+
+/// Whether a ruling puts a new policy in force.
+fn sets_policy(ruling: &Ruling) -> bool {
+    ruling.record.as_ref().is_some_and(|record| record.kind == RecordKind::Policy)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::ids::Hash;
+
+    #[test]
+    fn a_policy_is_confirmed_by_eight_digits_of_its_id_and_by_no_yes() {
+        let pid = Hash([0xab; 32]);
+        for typed in ["abababab", "ababababab", "sha256:abababab"] {
+            assert!(is_beginning(typed, &pid), "{typed}");
+        }
+        for typed in ["", "yes", "abababa", "sha256:abababa", "abababac", "ABABABAB", &"ab".repeat(33)] {
+            assert!(!is_beginning(typed, &pid), "{typed}");
+        }
+    }
+}
