@@ -3,11 +3,12 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use serde::Serialize;
 
-use crate::run::demo;
+use crate::run::demo::{self, SCRIPT, Told};
 use crate::run::problem::{Exit, Outcomes};
 
-use super::output::Output;
+use super::output::{Answer, Output, Page};
 
 /// `tabellion demo`
 #[derive(Args)]
@@ -17,11 +18,88 @@ pub struct DemoArgs {
     dir: PathBuf,
 }
 
+/// `demo`
+#[derive(Serialize)]
+struct Story {
+    /// The folder.
+    dir: String,
+    /// The same commands as a shell script in it.
+    script: &'static str,
+    /// What happened, in order.
+    steps: Vec<Step>,
+    /// Whether it came to its end.
+    finished: bool,
+}
+
+/// Something told between commands, or a command.
+#[derive(Clone, Serialize)]
+#[serde(untagged)]
+enum Step {
+    Said {
+        /// What the story says.
+        text: String,
+    },
+    Ran {
+        /// As typed; `$NAME` stands for what was remembered.
+        command: String,
+        /// Its exit code; absent when a signal ended it.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        exit: Option<i32>,
+        /// What it printed, line by line.
+        said: Vec<String>,
+        /// The name under which that is remembered.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        remembered: Option<String>,
+    },
+}
+
+impl Step {
+    fn of(told: Told<'_>) -> Step {
+        let lines = |text: String| text.lines().map(str::to_owned).collect();
+        match told {
+            Told::Said(text) => Step::Said { text: text.to_owned() },
+            Told::Ran(command, exit, said) => Step::Ran { command: command.to_owned(), exit, said: lines(said), remembered: None },
+            Told::Remembered(name, command, exit, said) => {
+                Step::Ran { command: command.to_owned(), exit, said: lines(said), remembered: Some(name.to_owned()) }
+            }
+        }
+    }
+}
+
+impl Answer for Step {
+    fn say(&self, page: &mut Page) {
+        match self {
+            Step::Said { text } => page.text(&format!("\n{text}\n")),
+            Step::Ran { command, remembered: Some(name), .. } => page.line(format!("$ {name}=$({command})")),
+            Step::Ran { command, said, .. } => {
+                page.line(format!("$ {command}"));
+                said.iter().for_each(|line| page.line(format!("  {line}")));
+            }
+        }
+    }
+}
+
+impl Answer for Story {
+    fn say(&self, page: &mut Page) {
+        let Story { dir, script, finished, .. } = self;
+        if !finished {
+            return;
+        }
+        page.text(&format!("\nLook around in {dir}: witness, alice, james, consumer, stick; the same commands stand in {script}."));
+    }
+}
+
 /// Runs it.
 pub fn demo(args: &DemoArgs, out: &mut Output) -> Outcomes<Exit> {
-    demo::demo(&args.dir, &mut |line| {
-        out.text(line);
+    let mut steps = Vec::new();
+    let told = demo::demo(&args.dir, &mut |told| {
+        let step = Step::of(told);
+        out.give(&step);
         out.flush();
-    })?;
-    Ok(Exit::Done)
+        steps.push(step);
+    });
+    if !steps.is_empty() {
+        out.give(&Story { dir: args.dir.display().to_string(), script: SCRIPT, steps, finished: told.is_ok() });
+    }
+    told.map(|()| Exit::Done)
 }

@@ -3,7 +3,6 @@
 mod argument;
 #[cfg(feature = "desk")]
 mod code;
-mod consumer;
 #[cfg(feature = "desk")]
 mod demo;
 mod diff;
@@ -13,9 +12,11 @@ mod foreseen;
 mod fork;
 #[cfg(feature = "desk")]
 mod key;
+mod look;
 mod output;
 #[cfg(feature = "desk")]
 mod passphrase;
+mod pin;
 mod policy;
 #[cfg(feature = "desk")]
 mod policy_paper;
@@ -26,6 +27,7 @@ mod proposer;
 mod prove;
 mod replay;
 mod usage;
+mod verify;
 #[cfg(feature = "desk")]
 mod witness;
 
@@ -78,21 +80,21 @@ enum Command {
     #[command(subcommand)]
     Policy(policy::PolicyCommand),
     /// Pin the newest number of a published folder, knowing the charter's fingerprint
-    Pin(consumer::PinArgs),
+    Pin(pin::PinArgs),
     /// Move a pin forward, after verifying every step
-    Advance(consumer::AdvanceArgs),
+    Advance(pin::AdvanceArgs),
     /// Verify a published folder, a receipt, a proof or a pin, offline; or compare two
-    Verify(Box<consumer::VerifyArgs>),
+    Verify(Box<verify::VerifyArgs>),
     /// Derive every verdict, order, record and root anew from the published papers, and compare
     Replay(replay::ReplayArgs),
     /// List the pages of Common
-    Log(consumer::LogArgs),
+    Log(look::LogArgs),
     /// Show what names stand for
-    Show(consumer::ShowArgs),
+    Show(look::ShowArgs),
     /// Show what changed between two numbers
     Diff(diff::DiffArgs),
     /// Write Common's content at a number to a new folder
-    Checkout(consumer::CheckoutArgs),
+    Checkout(look::CheckoutArgs),
     /// Write a proof that travels alone: of a name, of a paper, or that a number continues another
     Prove(prove::ProveArgs),
 }
@@ -151,14 +153,14 @@ fn dispatch(command: Command, out: &mut Output) -> Outcomes<Exit> {
         #[cfg(feature = "desk")]
         Command::Witness(command) => witness::witness(command, out),
         Command::Policy(command) => policy::policy(command, out),
-        Command::Pin(args) => consumer::pin(args, out),
-        Command::Advance(args) => consumer::advance(args, out),
-        Command::Verify(args) => consumer::verify(*args, out),
+        Command::Pin(args) => pin::pin(&args, out),
+        Command::Advance(args) => pin::advance(&args, out),
+        Command::Verify(args) => verify::verify(&args, out),
         Command::Replay(args) => replay::replay(&args, out),
-        Command::Log(args) => consumer::log(args, out),
-        Command::Show(args) => consumer::show(args, out),
+        Command::Log(args) => look::log(&args, out),
+        Command::Show(args) => look::show(&args, out),
         Command::Diff(args) => diff::diff(args, out),
-        Command::Checkout(args) => consumer::checkout(args, out),
+        Command::Checkout(args) => look::checkout(&args, out),
         Command::Prove(args) => prove::prove(args, out),
     }
 }

@@ -66,7 +66,7 @@ impl Page {
 fn style_of(label: &str) -> Option<Style> {
     match label {
         "accepted" => Some(GOOD),
-        "refused" | "HALTED" => Some(BAD),
+        "refused" | "HALTED" | "FORK" => Some(BAD),
         "pending" | "deferred" => Some(WAITS),
         "next" => Some(NEXT),
         _ => None,
@@ -100,7 +100,8 @@ impl Output {
         Output { json, ..Output::default() }
     }
 
-    /// Gives what was found or done: once for a command, when it is known whether it succeeded.
+    /// Gives what was found or done: once for a command, when it is known whether it succeeded. A long story may give each of its steps as it
+    /// happens, with [`Output::flush`]; its last answer, which has them all, is the one of the document.
     pub fn give(&mut self, answer: &impl Answer) {
         if self.json {
             self.answer = Some(serde_json::to_value(answer));
@@ -121,11 +122,6 @@ impl Output {
         self.page.line(line);
     }
 
-    /// Adds lines of our own to the words.
-    pub fn text(&mut self, text: &str) {
-        self.page.text(text);
-    }
-
     /// Writes what there is in words, while a long story is told.
     pub fn flush(&mut self) {
         if !self.json {
@@ -142,11 +138,7 @@ impl Output {
         });
         let exit = outcome.as_ref().map_or_else(Problem::exit, |exit| *exit);
         if self.json {
-            let (key, value) = match &outcome {
-                Ok(_) => ("answer", self.answer.take().and_then(Result::ok).unwrap_or(Value::Null)),
-                Err(problem) => ("problem", problem_facts(problem)),
-            };
-            let document = format!("{{\"command\":{},\"exit\":{},\"{key}\":{value}}}", json!(command), exit.code());
+            let document = document(command, exit, self.answer.take().and_then(Result::ok), outcome.as_ref().err());
             self.page = Page { lines: vec![(None, document)] };
             self.page.write(&mut anstream::stdout().lock());
             self.page = Page::default();
@@ -157,6 +149,18 @@ impl Output {
         }
         exit
     }
+}
+
+/// The document: what was found before something failed is in it too, as it is in words.
+fn document(command: &str, exit: Exit, answer: Option<Value>, problem: Option<&Problem>) -> String {
+    let mut document = format!("{{\"command\":{},\"exit\":{}", json!(command), exit.code());
+    if let Some(answer) = answer.or_else(|| problem.is_none().then_some(Value::Null)) {
+        document.push_str(&format!(",\"answer\":{answer}"));
+    }
+    if let Some(problem) = problem {
+        document.push_str(&format!(",\"problem\":{}", problem_facts(problem)));
+    }
+    document + "}"
 }
 
 fn problem_facts(problem: &Problem) -> Value {
@@ -208,6 +212,16 @@ mod tests {
         assert_eq!(written(|page| page.below("next", "do it")), format!("  {NEXT}next{NEXT:#}   do it\n"));
         assert_eq!(written(|page| page.labelled("wrote", "a")), "wrote    a\n");
         assert_eq!(written(|page| page.line("refused  is the name of an entry")), "refused  is the name of an entry\n");
+    }
+
+    #[test]
+    fn what_was_found_before_a_failure_is_in_the_document() {
+        let (problem, answer) = (Problem::usage("x"), json!({"a": 1}));
+        let begin = |text: String| text.split("\"problem\":").next().unwrap_or_default().to_owned();
+        assert_eq!(document("c", Exit::Done, Some(answer.clone()), None), r#"{"command":"c","exit":0,"answer":{"a":1}}"#);
+        assert_eq!(document("c", Exit::Done, None, None), r#"{"command":"c","exit":0,"answer":null}"#);
+        assert_eq!(begin(document("c", Exit::Usage, Some(answer), Some(&problem))), r#"{"command":"c","exit":2,"answer":{"a":1},"#);
+        assert_eq!(begin(document("c", Exit::Usage, None, Some(&problem))), r#"{"command":"c","exit":2,"#);
     }
 
     #[test]

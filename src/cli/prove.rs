@@ -151,6 +151,7 @@ pub fn verify(path: &Path, bytes: &[u8], pin: &Pin, content: Option<&Path>, out:
 
 /// A catch-up that holds.
 #[derive(Serialize)]
+#[serde(tag = "kind", rename = "catch-up")]
 struct Continues {
     head: facts::Head,
     pin: facts::Head,
@@ -174,6 +175,7 @@ fn worthless(path: &Path, fault: Fault) -> Problem {
 
 /// A proof of a name that holds.
 #[derive(Serialize)]
+#[serde(tag = "kind", rename = "name")]
 struct StandsFor {
     name: String,
     #[serde(skip_serializing_if = "Option::is_none")]

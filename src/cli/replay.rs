@@ -14,9 +14,9 @@ use crate::run::problem::{Exit, Outcomes};
 use crate::run::replay::{Replayed, Start, replay as re_derive};
 use crate::run::words;
 
-use super::consumer::fingerprint;
 use super::facts::{Head, sha256};
 use super::output::{Answer, Output, Page, narrate};
+use super::pin::fingerprint;
 
 /// Sessions between two lines of progress.
 const PROGRESS_SESSIONS: u64 = 100;

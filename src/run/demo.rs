@@ -14,7 +14,7 @@ use super::problem::{Outcomes, Unchanged};
 /// Marks a folder as made by the demo.
 const MARK: &str = ".tabellion-demo";
 /// Name of the script.
-const SCRIPT: &str = "commands.sh";
+pub const SCRIPT: &str = "commands.sh";
 
 /// One step of the story.
 enum Step {
@@ -183,11 +183,21 @@ pub fn script() -> String {
     out
 }
 
+/// What is told of the story, step by step.
+pub enum Told<'a> {
+    /// Something said, in lines.
+    Said(&'a str),
+    /// A command of ours: what was typed, how it ended, and what it printed.
+    Ran(&'a str, Option<i32>, String),
+    /// A command of ours whose output is remembered under a name.
+    Remembered(&'a str, &'a str, Option<i32>, String),
+}
+
 /// Tells the story in a new folder.
 ///
 /// # Errors
 /// `exists` when the folder is there and was not made by the demo; `internal-fault` when a command ends otherwise than the story says.
-pub fn demo(dir: &Path, say: &mut dyn FnMut(&str)) -> Outcomes<()> {
+pub fn demo(dir: &Path, say: &mut dyn FnMut(Told<'_>)) -> Outcomes<()> {
     let occupied = fs::read_dir(dir).is_ok_and(|mut entries| entries.next().is_some());
     if occupied && !dir.join(MARK).is_file() {
         let found = format!("{} is there, not empty, and was not made by the demo", dir.display());
@@ -203,28 +213,27 @@ pub fn demo(dir: &Path, say: &mut dyn FnMut(&str)) -> Outcomes<()> {
     for step in STORY {
         tell(dir, step, &mut remembered, say)?;
     }
-    say(&format!("\nLook around in {}: witness, alice, james, consumer, stick; the same commands stand in {SCRIPT}.", dir.display()));
     Ok(())
 }
 
-fn tell<'a>(dir: &Path, step: &'a Step, remembered: &mut BTreeMap<&'a str, String>, say: &mut dyn FnMut(&str)) -> Outcomes<()> {
+fn tell<'a>(dir: &Path, step: &'a Step, remembered: &mut BTreeMap<&'a str, String>, say: &mut dyn FnMut(Told<'_>)) -> Outcomes<()> {
     match step {
-        Say(text) => say(&format!("\n{text}\n")),
+        Say(text) => say(Told::Said(text)),
         Folders(names) => names.iter().try_for_each(|name| make_folder(&dir.join(name)))?,
         File(path, content) => write_bytes(&dir.join(path), filled(content, remembered).as_bytes())?,
         Run(command, code) => {
-            say(&format!("$ {command}"));
             let (found, text) = child(dir, &filled(command, remembered))?;
-            text.lines().for_each(|line| say(&format!("  {line}")));
+            say(Told::Ran(command, found, text));
             if found != Some(*code) {
                 let found = format!("{command} ended with {found:?}; {code} expected");
                 return Err(Fault::new(Rule::InternalFault, found)).unchanged(|| "the demo's folder is left as it is".into());
             }
         }
         Remember(name, command) => {
-            let (_, text) = child(dir, &filled(command, remembered))?;
-            say(&format!("$ {name}=$({command})"));
-            remembered.insert(name, text.trim().to_owned());
+            let (found, text) = child(dir, &filled(command, remembered))?;
+            let value = text.trim().to_owned();
+            say(Told::Remembered(name, command, found, text));
+            remembered.insert(name, value);
         }
     }
     Ok(())
