@@ -13,7 +13,7 @@ use super::output::{Answer, Output, Page};
 /// `tabellion demo`
 #[derive(Args)]
 pub struct DemoArgs {
-    /// The folder to make
+    /// The folder to make; what an earlier demo made there is replaced
     #[arg(default_value = "tabellion-demo")]
     dir: PathBuf,
 }

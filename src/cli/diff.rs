@@ -19,7 +19,7 @@ use super::output::{Answer, Output, Page};
 pub struct DiffArgs {
     /// A published folder, or a medium that carries one
     dir: PathBuf,
-    /// The pin to start from
+    /// Your pin: the number you trust, from which everything is verified
     #[arg(long, value_name = "FILE", default_value = "common.pin")]
     pin: PathBuf,
     /// Compare from this number instead of the pinned one

@@ -6,6 +6,7 @@ mod code;
 #[cfg(feature = "desk")]
 mod demo;
 mod diff;
+mod examples;
 mod facts;
 #[cfg(feature = "desk")]
 mod foreseen;
@@ -13,6 +14,8 @@ mod fork;
 #[cfg(feature = "desk")]
 mod key;
 mod look;
+#[cfg(feature = "desk")]
+mod manual;
 mod output;
 #[cfg(feature = "desk")]
 mod passphrase;
@@ -97,13 +100,24 @@ enum Command {
     Checkout(look::CheckoutArgs),
     /// Write a proof that travels alone: of a name, of a paper, or that a number continues another
     Prove(prove::ProveArgs),
+    /// Print what a shell needs to complete commands and options
+    #[cfg(feature = "desk")]
+    Completions(manual::CompletionsArgs),
+    /// Write a manual page for each command
+    #[cfg(feature = "desk")]
+    Man(manual::ManArgs),
+}
+
+/// The definitions of the command line: what it is read by, and what its helps, completions and manual pages are made from.
+fn definitions() -> clap::Command {
+    examples::with_examples(Cli::command())
 }
 
 /// Runs a command line, and gives back the exit code.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
     let arguments: Vec<OsString> = arguments.into_iter().collect();
     let parsed =
-        Cli::command().try_get_matches_from(&arguments).and_then(|matches| Ok((Cli::from_arg_matches(&matches)?, name_of(&matches))));
+        definitions().try_get_matches_from(&arguments).and_then(|matches| Ok((Cli::from_arg_matches(&matches)?, name_of(&matches))));
     match parsed {
         Ok((cli, name)) => {
             let mut output = Output::new(cli.json);
@@ -127,7 +141,7 @@ fn misread(error: &clap::Error, arguments: &[OsString]) -> Exit {
         drop(error.print());
         return Exit::Done;
     }
-    let (root, json) = (Cli::command(), usage::has(arguments, "--json"));
+    let (root, json) = (definitions(), usage::has(arguments, "--json"));
     if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand && !json {
         drop(error.print());
         return Exit::Usage;
@@ -162,5 +176,9 @@ fn dispatch(command: Command, out: &mut Output) -> Outcomes<Exit> {
         Command::Diff(args) => diff::diff(args, out),
         Command::Checkout(args) => look::checkout(&args, out),
         Command::Prove(args) => prove::prove(args, out),
+        #[cfg(feature = "desk")]
+        Command::Completions(args) => manual::completions(&args, definitions(), out),
+        #[cfg(feature = "desk")]
+        Command::Man(args) => manual::man(&args, definitions(), out),
     }
 }

@@ -41,6 +41,12 @@ impl Page {
         text.split('\n').for_each(|line| self.line(line));
     }
 
+    /// Adds a text that another program reads, as it stands: nobody else has written a word of it.
+    #[cfg(feature = "desk")]
+    pub fn program(&mut self, text: &str) {
+        self.lines.extend(text.lines().map(|line| (None, line.to_owned())));
+    }
+
     /// Adds a line with a label in front, which is coloured on a terminal. The colour says nothing that the word does not say.
     pub fn labelled(&mut self, label: &str, rest: impl AsRef<str>) {
         let line = format!("{label:0$}{1}", LABEL_COLUMNS, rest.as_ref());

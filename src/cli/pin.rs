@@ -25,7 +25,7 @@ pub struct PinArgs {
     /// Pin this number instead of the newest
     #[arg(long, value_name = "N")]
     at: Option<u64>,
-    /// The pin to write
+    /// The pin to write; another pin there is never replaced
     #[arg(long, value_name = "FILE", default_value = "common.pin")]
     out: PathBuf,
 }

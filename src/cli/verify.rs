@@ -28,7 +28,7 @@ pub struct VerifyArgs {
     what: PathBuf,
     /// Another of them, to compare: checkpoints and receipts too
     other: Option<PathBuf>,
-    /// The pin to start from
+    /// Your pin: the number you trust, from which everything is verified
     #[arg(long, value_name = "FILE", default_value = "common.pin")]
     pin: PathBuf,
     /// With a proof of a name: the file that should be its content
