@@ -936,24 +936,35 @@ fn helps_are_as_printed() {
         "propose",
         "propose put",
         "propose remove",
+        "propose policy",
         "approve",
+        "preview",
         "collect",
         "witness",
         "witness init",
         "witness session",
         "witness export",
         "witness status",
+        "policy",
+        "policy check",
+        "policy show",
+        "policy diff",
         "pin",
         "advance",
         "verify",
+        "replay",
         "log",
         "show",
         "diff",
         "checkout",
         "prove",
+        "completions",
+        "man",
     ] {
         case.run(format!("{command} --help").trim_start(), 0);
     }
+    case.say("Short, for who knows the command.");
+    case.run("pin -h", 0);
     case.say("No command, one that is not there, an option that is not there.");
     case.run("", 2);
     case.run("notarise", 2);

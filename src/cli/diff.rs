@@ -11,7 +11,7 @@ use crate::run::folder::Folder;
 use crate::run::problem::{Exit, Outcomes};
 use crate::run::words;
 
-use super::facts;
+use super::facts::{self, short};
 use super::output::{Answer, Output, Page};
 
 /// `tabellion diff`
@@ -19,7 +19,7 @@ use super::output::{Answer, Output, Page};
 pub struct DiffArgs {
     /// A published folder, or a medium that carries one
     dir: PathBuf,
-    /// The pin to start from
+    /// Your pin: the number you trust, from which everything is verified
     #[arg(long, value_name = "FILE", default_value = "common.pin")]
     pin: PathBuf,
     /// Compare from this number instead of the pinned one
@@ -134,11 +134,6 @@ impl Changed {
             (None, None) => String::new(),
         }
     }
-}
-
-/// `sha256:` and 16 digits.
-fn short(sha256: &str) -> &str {
-    sha256.get(..23).unwrap_or(sha256)
 }
 
 fn content(entry: &facts::Entry) -> String {

@@ -6,7 +6,8 @@ use crate::core::expected;
 use crate::core::rules::Rule;
 use crate::run::foreseen;
 
-use super::desk_facts::{Broken, Failed};
+use super::desk_facts::Failed;
+use super::facts::Broken;
 use super::facts::{Head, sha256, short, tiny};
 use super::output::Page;
 

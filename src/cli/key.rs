@@ -22,7 +22,7 @@ use super::passphrase::PassphraseArgs;
 pub enum KeyCommand {
     /// Make a new key in a new file
     New {
-        /// The file to make
+        /// The key file to make, which must not be there yet
         file: PathBuf,
         #[command(flatten)]
         passphrase: PassphraseArgs,

@@ -9,7 +9,6 @@ mod charter;
 mod code;
 #[cfg(feature = "desk")]
 mod collect;
-mod consumer;
 #[cfg(feature = "desk")]
 mod demo;
 #[cfg(feature = "desk")]
@@ -17,15 +16,20 @@ mod desk_facts;
 mod diff;
 #[cfg(feature = "desk")]
 mod domain;
+mod examples;
 mod facts;
 #[cfg(feature = "desk")]
 mod foreseen;
 mod fork;
 #[cfg(feature = "desk")]
 mod key;
+mod look;
+#[cfg(feature = "desk")]
+mod manual;
 mod output;
 #[cfg(feature = "desk")]
 mod passphrase;
+mod pin;
 mod policy;
 #[cfg(feature = "desk")]
 mod policy_paper;
@@ -40,6 +44,7 @@ mod session;
 #[cfg(feature = "desk")]
 mod session_answer;
 mod usage;
+mod verify;
 #[cfg(feature = "desk")]
 mod witness;
 
@@ -96,30 +101,41 @@ enum Command {
     #[command(subcommand)]
     Policy(policy::PolicyCommand),
     /// Pin the newest number of a published folder, knowing the charter's fingerprint
-    Pin(consumer::PinArgs),
+    Pin(pin::PinArgs),
     /// Move a pin forward, after verifying every step
-    Advance(consumer::AdvanceArgs),
+    Advance(pin::AdvanceArgs),
     /// Verify a published folder, a receipt, a proof or a pin, offline; or compare two
-    Verify(Box<consumer::VerifyArgs>),
+    Verify(Box<verify::VerifyArgs>),
     /// Derive every verdict, order, record and root anew from the published papers, and compare
     Replay(replay::ReplayArgs),
     /// List the pages of Common
-    Log(consumer::LogArgs),
+    Log(look::LogArgs),
     /// Show what names stand for
-    Show(consumer::ShowArgs),
+    Show(look::ShowArgs),
     /// Show what changed between two numbers
     Diff(diff::DiffArgs),
     /// Write Common's content at a number to a new folder
-    Checkout(consumer::CheckoutArgs),
+    Checkout(look::CheckoutArgs),
     /// Write a proof that travels alone: of a name, of a paper, or that a number continues another
     Prove(prove::ProveArgs),
+    /// Print what a shell needs to complete commands and options
+    #[cfg(feature = "desk")]
+    Completions(manual::CompletionsArgs),
+    /// Write a manual page for each command
+    #[cfg(feature = "desk")]
+    Man(manual::ManArgs),
+}
+
+/// The definitions of the command line: what it is read by, and what its helps, completions and manual pages are made from.
+fn definitions() -> clap::Command {
+    examples::with_examples(Cli::command())
 }
 
 /// Runs a command line, and gives back the exit code.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
     let arguments: Vec<OsString> = arguments.into_iter().collect();
     let parsed =
-        Cli::command().try_get_matches_from(&arguments).and_then(|matches| Ok((Cli::from_arg_matches(&matches)?, name_of(&matches))));
+        definitions().try_get_matches_from(&arguments).and_then(|matches| Ok((Cli::from_arg_matches(&matches)?, name_of(&matches))));
     match parsed {
         Ok((cli, name)) => {
             let mut output = Output::new(cli.json);
@@ -143,7 +159,7 @@ fn misread(error: &clap::Error, arguments: &[OsString]) -> Exit {
         drop(error.print());
         return Exit::Done;
     }
-    let (root, json) = (Cli::command(), usage::has(arguments, "--json"));
+    let (root, json) = (definitions(), usage::has(arguments, "--json"));
     if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand && !json {
         drop(error.print());
         return Exit::Usage;
@@ -171,14 +187,18 @@ fn dispatch(command: Command, out: &mut Output) -> Outcomes<Exit> {
         #[cfg(feature = "desk")]
         Command::Witness(command) => witness::witness(command, out),
         Command::Policy(command) => policy::policy(command, out),
-        Command::Pin(args) => consumer::pin(args, out),
-        Command::Advance(args) => consumer::advance(args, out),
-        Command::Verify(args) => consumer::verify(*args, out),
+        Command::Pin(args) => pin::pin(&args, out),
+        Command::Advance(args) => pin::advance(&args, out),
+        Command::Verify(args) => verify::verify(&args, out),
         Command::Replay(args) => replay::replay(&args, out),
-        Command::Log(args) => consumer::log(args, out),
-        Command::Show(args) => consumer::show(args, out),
+        Command::Log(args) => look::log(&args, out),
+        Command::Show(args) => look::show(&args, out),
         Command::Diff(args) => diff::diff(args, out),
-        Command::Checkout(args) => consumer::checkout(args, out),
+        Command::Checkout(args) => look::checkout(&args, out),
         Command::Prove(args) => prove::prove(args, out),
+        #[cfg(feature = "desk")]
+        Command::Completions(args) => manual::completions(&args, definitions(), out),
+        #[cfg(feature = "desk")]
+        Command::Man(args) => manual::man(&args, definitions(), out),
     }
 }

@@ -41,6 +41,12 @@ impl Page {
         text.split('\n').for_each(|line| self.line(line));
     }
 
+    /// Adds a text that another program reads, as it stands: nobody else has written a word of it.
+    #[cfg(feature = "desk")]
+    pub fn program(&mut self, text: &str) {
+        self.lines.extend(text.lines().map(|line| (None, line.to_owned())));
+    }
+
     /// Adds a line with a label in front, which is coloured on a terminal. The colour says nothing that the word does not say.
     pub fn labelled(&mut self, label: &str, rest: impl AsRef<str>) {
         let line = format!("{label:0$} {1}", LABEL_COLUMNS, rest.as_ref());
@@ -67,7 +73,7 @@ fn style_of(label: &str) -> Option<Style> {
         "accepted" => Some(GOOD),
         // An accepted paper is called by its number.
         _ if label.starts_with("common@") => Some(GOOD),
-        "refused" | "HALTED" => Some(BAD),
+        "refused" | "HALTED" | "FORK" => Some(BAD),
         "pending" | "deferred" => Some(WAITS),
         "next" => Some(NEXT),
         _ => None,
@@ -101,7 +107,8 @@ impl Output {
         Output { json, ..Output::default() }
     }
 
-    /// Gives what was found or done: once for a command, when it is known whether it succeeded.
+    /// Gives what was found or done: once for a command, when it is known whether it succeeded. A long story may give each of its steps as it
+    /// happens, with [`Output::flush`]; its last answer, which has them all, is the one of the document.
     pub fn give(&mut self, answer: &impl Answer) {
         if self.json {
             self.answer = Some(serde_json::to_value(answer));
@@ -111,20 +118,11 @@ impl Output {
     }
 
     /// Says on stderr what is about to be done, before anybody is asked: also with `--json`.
+    #[cfg(feature = "desk")]
     pub fn tell(&self, answer: &impl Answer) {
         let mut page = Page::default();
         answer.say(&mut page);
         page.write(&mut anstream::stderr().lock());
-    }
-
-    /// Adds a line to the words.
-    pub fn line(&mut self, line: impl AsRef<str>) {
-        self.page.line(line);
-    }
-
-    /// Adds lines of our own to the words.
-    pub fn text(&mut self, text: &str) {
-        self.page.text(text);
     }
 
     /// Writes what there is in words, while a long story is told.
@@ -143,11 +141,7 @@ impl Output {
         });
         let exit = outcome.as_ref().map_or_else(Problem::exit, |exit| *exit);
         if self.json {
-            let (key, value) = match &outcome {
-                Ok(_) => ("answer", self.answer.take().and_then(Result::ok).unwrap_or(Value::Null)),
-                Err(problem) => ("problem", problem_facts(problem)),
-            };
-            let document = format!("{{\"command\":{},\"exit\":{},\"{key}\":{value}}}", json!(command), exit.code());
+            let document = document(command, exit, self.answer.take().and_then(Result::ok), outcome.as_ref().err());
             self.page = Page { lines: vec![(None, document)] };
             self.page.write(&mut anstream::stdout().lock());
             self.page = Page::default();
@@ -158,6 +152,18 @@ impl Output {
         }
         exit
     }
+}
+
+/// The document: what was found before something failed is in it too, as it is in words.
+fn document(command: &str, exit: Exit, answer: Option<Value>, problem: Option<&Problem>) -> String {
+    let mut document = format!("{{\"command\":{},\"exit\":{}", json!(command), exit.code());
+    if let Some(answer) = answer.or_else(|| problem.is_none().then_some(Value::Null)) {
+        document.push_str(&format!(",\"answer\":{answer}"));
+    }
+    if let Some(problem) = problem {
+        document.push_str(&format!(",\"problem\":{}", problem_facts(problem)));
+    }
+    document + "}"
 }
 
 fn problem_facts(problem: &Problem) -> Value {
@@ -211,6 +217,16 @@ mod tests {
         assert_eq!(written(|page| page.labelled("common@1234", "paper")), format!("{GOOD}common@1234{GOOD:#} paper\n"));
         assert_eq!(written(|page| page.below("pending  ", "paper")), format!("  {WAITS}pending{WAITS:#}   paper\n"));
         assert_eq!(written(|page| page.line("refused  is the name of an entry")), "refused  is the name of an entry\n");
+    }
+
+    #[test]
+    fn what_was_found_before_a_failure_is_in_the_document() {
+        let (problem, answer) = (Problem::usage("x"), json!({"a": 1}));
+        let begin = |text: String| text.split("\"problem\":").next().unwrap_or_default().to_owned();
+        assert_eq!(document("c", Exit::Done, Some(answer.clone()), None), r#"{"command":"c","exit":0,"answer":{"a":1}}"#);
+        assert_eq!(document("c", Exit::Done, None, None), r#"{"command":"c","exit":0,"answer":null}"#);
+        assert_eq!(begin(document("c", Exit::Usage, Some(answer), Some(&problem))), r#"{"command":"c","exit":2,"answer":{"a":1},"#);
+        assert_eq!(begin(document("c", Exit::Usage, None, Some(&problem))), r#"{"command":"c","exit":2,"#);
     }
 
     #[test]

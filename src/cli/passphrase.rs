@@ -17,7 +17,7 @@ pub struct PassphraseArgs {
     /// Read the key's passphrase from the first line of this file instead of asking
     #[arg(long, value_name = "FILE")]
     passphrase_file: Option<PathBuf>,
-    /// Read it from this file descriptor
+    /// Read the passphrase from this open file descriptor, as 3 with 3< behind the command
     #[arg(long, value_name = "N", conflicts_with = "passphrase_file")]
     passphrase_fd: Option<u32>,
 }

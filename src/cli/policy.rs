@@ -37,7 +37,7 @@ pub struct CheckArgs {
     /// The policy before it, a file or a published folder: may this one follow it?
     #[arg(long, value_name = "FILE|DIR")]
     against: Option<PathBuf>,
-    /// The pin to check a published folder from
+    /// Your pin, from which a published folder is verified
     #[arg(long, value_name = "FILE", default_value = "common.pin")]
     pin: PathBuf,
 }
@@ -50,7 +50,7 @@ pub struct ShowArgs {
     /// Of a folder: the policy in force after this number, instead of the pinned one
     #[arg(long, value_name = "N")]
     at: Option<u64>,
-    /// The pin to check a published folder from
+    /// Your pin, from which a published folder is verified
     #[arg(long, value_name = "FILE", default_value = "common.pin")]
     pin: PathBuf,
     /// Print it as TOML; read again it is the same policy
@@ -65,7 +65,7 @@ pub struct DiffArgs {
     old: PathBuf,
     /// The policy after: a file, or a published folder
     new: PathBuf,
-    /// The pin to check a published folder from
+    /// Your pin, from which a published folder is verified
     #[arg(long, value_name = "FILE", default_value = "common.pin")]
     pin: PathBuf,
 }

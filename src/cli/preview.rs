@@ -27,7 +27,7 @@ const PROGRESS_SESSIONS: u64 = 100;
 pub struct PreviewArgs {
     /// A bundle or a paper; or a medium, for everything that lies on it
     what: PathBuf,
-    /// The pin to start from
+    /// Your pin: the number you trust, from which everything is verified
     #[arg(long, value_name = "FILE", default_value = "common.pin")]
     pin: PathBuf,
     /// The published folder; the one on the medium without it

@@ -36,13 +36,13 @@ pub struct ProveArgs {
     /// Prove that Common continues this number, as a public witness takes it (add-checkpoint)
     #[arg(long, value_name = "M", group = "what")]
     catch_up: Option<u64>,
-    /// The pin to start from
+    /// Your pin: the number you trust, from which everything is verified
     #[arg(long, value_name = "FILE", default_value = "common.pin")]
     pin: PathBuf,
     /// Prove it of this number; else of the pinned one, and a catch-up to the newest
     #[arg(long, value_name = "N")]
     at: Option<u64>,
-    /// The file to write
+    /// The proof to write; another file there is never replaced
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
 }
@@ -151,6 +151,7 @@ pub fn verify(path: &Path, bytes: &[u8], pin: &Pin, content: Option<&Path>, out:
 
 /// A catch-up that holds.
 #[derive(Serialize)]
+#[serde(tag = "kind", rename = "catch-up")]
 struct Continues {
     head: facts::Head,
     pin: facts::Head,
@@ -174,6 +175,7 @@ fn worthless(path: &Path, fault: Fault) -> Problem {
 
 /// A proof of a name that holds.
 #[derive(Serialize)]
+#[serde(tag = "kind", rename = "name")]
 struct StandsFor {
     name: String,
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -14,9 +14,9 @@ use crate::run::problem::{Exit, Outcomes};
 use crate::run::replay::{Replayed, Start, replay as re_derive};
 use crate::run::words;
 
-use super::consumer::fingerprint;
 use super::facts::{Head, sha256};
 use super::output::{Answer, Output, Page, narrate};
+use super::pin::fingerprint;
 
 /// Sessions between two lines of progress.
 const PROGRESS_SESSIONS: u64 = 100;
@@ -26,7 +26,7 @@ const PROGRESS_SESSIONS: u64 = 100;
 pub struct ReplayArgs {
     /// A published folder, or a medium that carries one
     dir: PathBuf,
-    /// The pin to start from
+    /// Your pin: the number you trust, from which everything is verified
     #[arg(long, value_name = "FILE", default_value = "common.pin", conflicts_with = "charter")]
     pin: PathBuf,
     /// Start from the charter's fingerprint instead, 64 hex digits or 24 words, as the founders told you by another way

@@ -19,7 +19,7 @@ use super::problem::{Outcomes, Unchanged};
 /// Marks a folder as made by the demo.
 const MARK: &str = ".tabellion-demo";
 /// Name of the script.
-const SCRIPT: &str = "commands.sh";
+pub const SCRIPT: &str = "commands.sh";
 
 /// Splits a command into words; single quotes hold words together.
 fn split(command: &str) -> Vec<String> {
@@ -64,11 +64,32 @@ pub fn script() -> String {
     out
 }
 
+/// What is told of the story, step by step.
+pub enum Told<'a> {
+    /// Something said, in lines.
+    Said(&'a str),
+    /// A command.
+    Ran {
+        /// As typed.
+        command: &'a str,
+        /// How it ended.
+        exit: Option<i32>,
+        /// What it printed.
+        said: String,
+        /// How many of its last lines are shown, with the first.
+        last: usize,
+    },
+    /// A value in what the command before printed, and the name under which it is remembered.
+    Picked(&'a str, &'a str),
+    /// A command of ours whose output is remembered under a name.
+    Remembered(&'a str, &'a str, Option<i32>, String),
+}
+
 /// Tells the story in a new folder.
 ///
 /// # Errors
 /// `exists` when the folder is there and was not made by the demo; `internal-fault` when a command ends otherwise than the story says.
-pub fn demo(dir: &Path, say: &mut dyn FnMut(&str)) -> Outcomes<()> {
+pub fn demo(dir: &Path, say: &mut dyn FnMut(Told<'_>)) -> Outcomes<()> {
     let occupied = fs::read_dir(dir).is_ok_and(|mut entries| entries.next().is_some());
     if occupied && !dir.join(MARK).is_file() {
         let found = format!("{} is there, not empty, and was not made by the demo", dir.display());
@@ -84,58 +105,53 @@ pub fn demo(dir: &Path, say: &mut dyn FnMut(&str)) -> Outcomes<()> {
     for step in STORY {
         tell(dir, step, &mut remembered, say)?;
     }
-    say(&format!("\nLook around in {}: witness, alice, james, consumer, the sticks; the same commands stand in {SCRIPT}.", dir.display()));
     Ok(())
 }
 
-fn tell<'a>(dir: &Path, step: &'a Step, remembered: &mut BTreeMap<&'a str, String>, say: &mut dyn FnMut(&str)) -> Outcomes<()> {
+fn tell<'a>(dir: &Path, step: &'a Step, remembered: &mut BTreeMap<&'a str, String>, say: &mut dyn FnMut(Told<'_>)) -> Outcomes<()> {
     match step {
-        Say(text) => say(&format!("\n{text}\n")),
+        Say(text) => say(Told::Said(text)),
         Folders(names) => names.iter().try_for_each(|name| make_folder(&dir.join(name)))?,
         File(path, content) => write_bytes(&dir.join(path), filled(content, remembered).as_bytes())?,
-        Run(command, code) => show(&must_end(dir, command, *code, remembered, say)?, usize::MAX, say),
-        Brief(command, code, last) => show(&must_end(dir, command, *code, remembered, say)?, *last, say),
+        Run(command, code) => drop(must_end(dir, command, *code, usize::MAX, remembered, say)?),
+        Brief(command, code, last) => drop(must_end(dir, command, *code, *last, remembered, say)?),
         Copy(from, to) => {
-            say(&format!("$ cp -R {from} {to}"));
             copy(&dir.join(from), &dir.join(to))?;
+            say(Told::Ran { command: &format!("cp -R {from} {to}"), exit: Some(0), said: String::new(), last: usize::MAX });
         }
         Pick(name, label, command) => {
-            let text = must_end(dir, command, 0, remembered, say)?;
-            show(&text, usize::MAX, say);
-            let value = text.lines().find_map(|line| line.strip_prefix(label)).unwrap_or_default().trim();
-            say(&format!("$ {name}={value}"));
-            remembered.insert(name, value.to_owned());
+            let text = must_end(dir, command, 0, usize::MAX, remembered, say)?;
+            let value = text.lines().find_map(|line| line.strip_prefix(label)).unwrap_or_default().trim().to_owned();
+            say(Told::Picked(name, &value));
+            remembered.insert(name, value);
         }
         Remember(name, command) => {
-            let (_, text) = child(dir, &filled(command, remembered))?;
-            say(&format!("$ {name}=$({command})"));
-            remembered.insert(name, text.trim().to_owned());
+            let (found, text) = child(dir, &filled(command, remembered))?;
+            let value = text.trim().to_owned();
+            say(Told::Remembered(name, command, found, text));
+            remembered.insert(name, value);
         }
     }
     Ok(())
 }
 
-/// Runs a command of the story, which must end as the story says: what it said.
-fn must_end(dir: &Path, command: &str, code: i32, remembered: &BTreeMap<&str, String>, say: &mut dyn FnMut(&str)) -> Outcomes<String> {
-    say(&format!("$ {command}"));
-    let (found, text) = child(dir, &filled(command, remembered))?;
-    if found == Some(code) {
+/// Runs a command of the story, which must end as the story says: what it said, of which the first line and the `last` ones are shown.
+fn must_end(
+    dir: &Path,
+    command: &str,
+    code: i32,
+    last: usize,
+    remembered: &BTreeMap<&str, String>,
+    say: &mut dyn FnMut(Told<'_>),
+) -> Outcomes<String> {
+    let (exit, text) = child(dir, &filled(command, remembered))?;
+    let last = if exit == Some(code) { last } else { usize::MAX };
+    say(Told::Ran { command, exit, said: text.clone(), last });
+    if exit == Some(code) {
         return Ok(text);
     }
-    show(&text, usize::MAX, say);
-    let found = format!("{command} ended with {found:?}; {code} expected");
+    let found = format!("{command} ended with {exit:?}; {code} expected");
     Err(Fault::new(Rule::InternalFault, found)).unchanged(|| "the demo's folder is left as it is".into())
-}
-
-/// Shows what a command said: the first line and the `last` ones, with an ellipsis for what is left out.
-fn show(text: &str, last: usize, say: &mut dyn FnMut(&str)) {
-    let lines: Vec<&str> = text.lines().collect();
-    let behind = lines.len().saturating_sub(last).max(1);
-    lines.iter().take(1).for_each(|line| say(&format!("  {line}")));
-    if behind > 1 {
-        say("  …");
-    }
-    lines.iter().skip(behind).for_each(|line| say(&format!("  {line}")));
 }
 
 /// Copies a file, or a folder with everything in it, to a path that is not there yet.

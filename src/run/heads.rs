@@ -44,7 +44,7 @@ pub struct Carried {
 
 impl Carried {
     /// In words; nothing when there is nothing to say.
-    pub fn say(&self) -> Vec<String> {
+    fn say(&self) -> Vec<String> {
         let heads: Vec<String> = self.heads.iter().map(|head| format!("common@{}", head.number)).collect();
         let left = format!("left     {} in {}, for the witness to compare with its own", heads.join(" and "), self.folder.display());
         let passed = self.passed_over.iter().map(|reason| format!("passed   {reason}"));

@@ -37,6 +37,25 @@ pub enum Exit {
 }
 
 impl Exit {
+    /// Every one, ascending.
+    pub const ALL: &[Exit] = &[Exit::Done, Exit::Differs, Exit::Usage, Exit::Medium, Exit::Key, Exit::Halted, Exit::Writer, Exit::Bug];
+
+    /// What it means, as the first table of `docs/exit-codes.md` has it.
+    pub fn means(self) -> &'static str {
+        match self {
+            Exit::Done => {
+                "done; also when papers are pending or deferred, when things on a medium were listed, and when nobody reads stdout any more"
+            }
+            Exit::Differs => "done, but something was refused, is missing, or stands for nothing",
+            Exit::Usage => "the command line, a file it names, or a confirmation",
+            Exit::Medium => "a medium, or a copy of the published folder that is not whole",
+            Exit::Key => "a key, a passphrase or a signature",
+            Exit::Halted => "halted, or something is not what the ledger, the log or the operator's own head says",
+            Exit::Writer => "another writer is at work",
+            Exit::Bug => "a bug of ours",
+        }
+    }
+
     /// The number.
     pub fn code(self) -> u8 {
         match self {
