@@ -63,7 +63,8 @@ fn the_architecture_names_every_module() {
 /// What a terminal asks is shown in `prompt` blocks: each piece between `…` stands in the source.
 #[test]
 fn prompts_in_the_guides_are_those_of_the_program() {
-    let sources = ["witness", "passphrase", "proposer"].map(|name| read(&root().join(format!("src/cli/{name}.rs")))).concat();
+    let sources: Vec<u8> = stage::tree(&root().join("src/cli")).into_values().flatten().collect();
+    let sources = String::from_utf8(sources).unwrap();
     let mut shown = 0;
     for guide in ["proposer", "operator", "consumer"] {
         for step in steps(&read(&root().join(format!("docs/{guide}.md")))) {

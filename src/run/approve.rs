@@ -16,7 +16,7 @@ use crate::keys::derive::MemberKey;
 use crate::media::bundle_file::{BundleItem, read_bundle, write_bundle};
 use crate::media::scan::{RawFile, read_one};
 
-use super::files::{self, file_fault, staging, write_bytes};
+use super::files::{self, file_fault, make_folder, staging, write_bytes};
 use super::problem::{Outcomes, Problem, Unchanged};
 use super::signing::{member_of, sign};
 
@@ -154,6 +154,10 @@ pub fn approve(to_approve: &ToApprove, key: &MemberKey, out: &Path) -> Outcomes<
             object.copy_to(file, &mut copy)?;
         }
         objects.push((object.sha256, path));
+    }
+    // As for a paper alone: the inbox of a stick that never was at the witness is not there yet.
+    if let Some(folder) = out.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+        make_folder(folder).unchanged(|| "the file was not changed".into())?;
     }
     write_bundle(out, &papers, &objects).unchanged(|| "the file was not changed".into())
 }

@@ -26,7 +26,7 @@ use Step::{Brief, Copy, File, Folders, Pick, Remember, Run, Say};
 pub const STORY: &[Step] = &[
     Say("Alice and James work without a network and share one numbered history, Common. If both wrote common@2 at once, it would fork.
 So neither writes it: they submit signed papers, and one witness, a machine that is off nearly always, gives each accepted paper its
-number and each refused one a signed reason."),
+number and each refused one a signed reason. Behind $ stands what is run, below it what is answered; … stands for lines left out here."),
     Folders(&["alice", "james", "consumer", "safe", "stick"]),
     File("alice/passphrase", "alice keeps this in her head\n"),
     File("james/passphrase", "james keeps this in his head\n"),
@@ -34,8 +34,8 @@ number and each refused one a signed reason."),
     File("witness.passphrase", "the operator keeps this in her head\n"),
     Say("1. Keys. Everyone makes a key. The key that the witness will use after its first one is made elsewhere and goes into a safe."),
     Run("tabellion key new alice/key --passphrase-file alice/passphrase", 0),
-    Run("tabellion key new james/key --passphrase-file james/passphrase", 0),
-    Run("tabellion key new safe/next-key --passphrase-file safe/passphrase", 0),
+    Brief("tabellion key new james/key --passphrase-file james/passphrase", 0, 0),
+    Brief("tabellion key new safe/next-key --passphrase-file safe/passphrase", 0, 0),
     Remember("ALICE", "tabellion key show alice/key --public"),
     Remember("JAMES", "tabellion key show james/key --public"),
     Remember("NEXT", "tabellion key show safe/next-key --vkey witness.example/common"),
@@ -86,8 +86,8 @@ It pins the witness's key, the first policy and everything that follows. A pin i
 advance moves the pin forward, after checking."),
     Run("tabellion witness export --ledger witness --media stick", 0),
     Run("tabellion pin stick --charter $FINGERPRINT --out alice/common.pin", 0),
-    Run("tabellion pin stick --charter $FINGERPRINT --out james/common.pin", 0),
-    Run("tabellion pin stick --charter $FINGERPRINT --out consumer/common.pin", 0),
+    Brief("tabellion pin stick --charter $FINGERPRINT --out james/common.pin", 0, 0),
+    Brief("tabellion pin stick --charter $FINGERPRINT --out consumer/common.pin", 0, 0),
     Say("4. Proposing. Alice and James both build on common@1, each at home, neither knowing of the other."),
     File("alice/editor", "#!/bin/sh\necho the editor, by alice\n"),
     File("james/viewer", "#!/bin/sh\necho the viewer, by james\n"),
@@ -145,7 +145,6 @@ one of them. Exit code 1 means done, but something was refused. A refusal is fin
     Run("tabellion collect stick --pin james/common.pin", 1),
     Say("9. An approval, by another stick. Alice gave James a copy of her bundle. At home he sees what he would sign, and signs. The stick he
 brings is another one, to a later session; the witness holds the paper and its content already, and lacks his signature alone."),
-    Folders(&["second-stick", "second-stick/tabellion", "second-stick/tabellion/inbox"]),
     Run(
         "tabellion approve alice/manual.bundle --key james/key --passphrase-file james/passphrase --yes --out second-stick/tabellion/inbox/manual.bundle",
         0,
@@ -164,12 +163,12 @@ number is taken, and a paper that was decided gets its first receipt again, byte
         0,
     ),
     Run("tabellion collect stick --pin alice/common.pin", 0),
-    Say("11. A new policy. Carol joins, and any two of three shall govern. A policy is a paper of its own; it needs the governors in force and
-the governors to come, each counted by their own policy. The operator confirms it by its id, which a governor reads to
-her: a habit of typing yes confirms no policy."),
+    Say("11. A new policy. Carol joins, and any two of three shall govern, so that one lost key locks nobody out. A policy is a paper of its
+own; it needs the governors in force and the governors to come, each counted by their own policy. The operator confirms it by its id,
+which a governor reads to her: a habit of typing yes confirms no policy."),
     Folders(&["carol"]),
     File("carol/passphrase", "carol keeps this in her head\n"),
-    Run("tabellion key new carol/key --passphrase-file carol/passphrase", 0),
+    Brief("tabellion key new carol/key --passphrase-file carol/passphrase", 0, 0),
     Remember("CAROL", "tabellion key show carol/key --public"),
     File(
         "new-policy.toml",
