@@ -12,8 +12,8 @@ use crate::run::home;
 use crate::run::problem::{Exit, Outcomes};
 use crate::run::words;
 
-use super::desk_facts::{Broken, Failed, Listed};
-use super::facts::{Paper, sha256, tiny};
+use super::desk_facts::{Failed, Listed};
+use super::facts::{Broken, Paper, sha256, tiny};
 use super::foreseen::{Compared, Receipt, unknown};
 use super::output::{Answer, Output, Page};
 

@@ -10,7 +10,7 @@ use crate::core::rules::{Fault, Rule};
 use crate::run::problem::Outcomes;
 use crate::run::words;
 
-use super::facts::Paper;
+use super::facts::{Broken, Paper};
 use super::output::{Answer, Page};
 
 /// One value alone, for another command.
@@ -23,28 +23,6 @@ pub struct Value {
 impl Answer for Value {
     fn say(&self, page: &mut Page) {
         page.line(&self.value);
-    }
-}
-
-/// The rule that decided, with what it compared and what to do.
-#[derive(Clone, Debug, Serialize)]
-pub struct Broken {
-    /// Its id.
-    pub rule: &'static str,
-    /// What it says.
-    pub says: &'static str,
-    /// The compared values in a sentence.
-    pub found: String,
-    /// The compared values as the receipt has them.
-    pub detail: String,
-    /// What to do next.
-    pub next: &'static str,
-}
-
-impl Broken {
-    /// The facts of a rule and the detail of a verdict.
-    pub fn of(rule: Rule, detail: &str) -> Broken {
-        Broken { rule: rule.id(), says: rule.says(), found: words::found(rule, detail), detail: detail.to_owned(), next: rule.next() }
     }
 }
 

@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use crate::core::ids::{Hash, Pid};
 use crate::core::proposal::{self, Expect, Proposal};
+use crate::core::rules::Rule;
 use crate::core::words::head_words;
 use crate::run::words;
 
@@ -153,5 +154,27 @@ impl Paper {
     /// `paper 7f3ac1d2 of alice (sequence 1)`.
     pub fn shown(&self) -> String {
         format!("paper {} of {} (sequence {})", tiny(&self.id), self.author, self.sequence)
+    }
+}
+
+/// The rule that decided, with what it compared and what to do.
+#[derive(Clone, Debug, Serialize)]
+pub struct Broken {
+    /// Its id.
+    pub rule: &'static str,
+    /// What it says.
+    pub says: &'static str,
+    /// The compared values in a sentence.
+    pub found: String,
+    /// The compared values as the receipt has them.
+    pub detail: String,
+    /// What to do next.
+    pub next: &'static str,
+}
+
+impl Broken {
+    /// The facts of a rule and the detail of a verdict.
+    pub fn of(rule: Rule, detail: &str) -> Broken {
+        Broken { rule: rule.id(), says: rule.says(), found: words::found(rule, detail), detail: detail.to_owned(), next: rule.next() }
     }
 }

@@ -6,8 +6,8 @@ use crate::core::expected;
 use crate::core::rules::Rule;
 use crate::run::foreseen;
 
-use super::desk_facts::{Broken, Failed};
-use super::facts::{Head, sha256, short, tiny};
+use super::desk_facts::Failed;
+use super::facts::{Broken, Head, sha256, short, tiny};
 use super::output::Page;
 
 /// Most papers named that came in between.

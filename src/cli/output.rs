@@ -65,11 +65,11 @@ impl Page {
 fn style_of(label: &str) -> Option<Style> {
     match label {
         "accepted" => Some(GOOD),
-        // An accepted paper is called by its number.
-        _ if label.starts_with("common@") => Some(GOOD),
         "refused" | "HALTED" => Some(BAD),
         "pending" | "deferred" => Some(WAITS),
         "next" => Some(NEXT),
+        // An accepted paper is called by its number.
+        _ if label.starts_with("common@") => Some(GOOD),
         _ => None,
     }
 }
