@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 
 use serde_json::Value;
-use stage::{Case, Forge, copy_tree, policy, public};
+use stage::{Case, Forge, copy_tree, public};
 
 /// Documented, and not in this scene: section and field.
 const NOT_HERE: &[(&str, &str)] = &[
