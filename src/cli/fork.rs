@@ -35,9 +35,9 @@ struct Consistent {
     /// The log key.
     vkey: String,
     /// The oldest head of the two.
-    first: Head,
+    oldest: Head,
     /// The newest; the same when both are at one.
-    last: Head,
+    newest: Head,
     /// Heads that were compared, each signed.
     heads: usize,
     /// Hashes that lead from each to the next.
@@ -46,12 +46,12 @@ struct Consistent {
 
 impl Answer for Consistent {
     fn say(&self, page: &mut Page) {
-        let Consistent { origin, vkey, first, last, .. } = self;
+        let Consistent { origin, vkey, oldest, newest, .. } = self;
         if self.heads == 1 {
-            page.line(format!("consistent both are at {first} of {origin}"));
+            page.line(format!("consistent both are at {newest} of {origin}"));
             return page.labelled("checked", format!("the signatures by {vkey}"));
         }
-        page.line(format!("consistent {first} and {last} are one history of {origin}"));
+        page.line(format!("consistent {oldest} and {newest} are one history of {origin}"));
         let (heads, hashes) = (words::count(self.heads, "head"), words::count(self.hashes, "hash"));
         page.labelled("checked", format!("{heads}, each signed by {vkey}, and {hashes} that lead from each to the next"));
     }
@@ -148,8 +148,14 @@ pub fn verify_two(a: &Path, b: &Path, key: &VerifierKey, to: Option<&PathBuf>, o
     match compare(a, b, key)? {
         Comparison::Consistent { heads, hashes } => {
             if let (Some(first), Some(last)) = (heads.first(), heads.last()) {
-                let (first, last) = (first.into(), last.into());
-                out.give(&Consistent { origin: key.name().to_string(), vkey: key.to_string(), first, last, heads: heads.len(), hashes });
+                out.give(&Consistent {
+                    origin: key.name().to_string(),
+                    vkey: key.to_string(),
+                    oldest: first.into(),
+                    newest: last.into(),
+                    heads: heads.len(),
+                    hashes,
+                });
             }
             Ok(Exit::Done)
         }

@@ -26,19 +26,19 @@ use super::session_answer::{Foreseen, Visited};
 /// `tabellion witness session`
 #[derive(Args)]
 pub struct SessionArgs {
-    /// The desk's folder
+    /// The desk's folder, as witness init made it
     #[arg(long, value_name = "DIR")]
     ledger: PathBuf,
-    /// A medium; give several in one session
+    /// A medium that was brought, where it is mounted; give the option again for each
     #[arg(long, value_name = "DIR", required = true)]
     media: Vec<PathBuf>,
-    /// The last head as somebody outside this disk knows it
+    /// The last head as somebody outside this disk wrote it down: an old copy of the disk is noticed by it
     #[arg(long, value_name = "N:WORDS", value_parser = parse_head)]
     expect_head: Option<(u64, String)>,
-    /// Commit without being asked
+    /// Commit without being asked; a policy needs --confirm all the same
     #[arg(long, requires = "expect_head")]
     yes: bool,
-    /// Confirm a paper that sets the policy
+    /// Confirm the paper that sets the policy, by its id as its governors read it to you; give the option again for each
     #[arg(long, value_name = "sha256:ID", value_parser = argument::pid)]
     confirm: Vec<Pid>,
     /// The session's time claim: RFC 3339, or none; on a terminal the clock's without it

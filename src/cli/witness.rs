@@ -36,7 +36,7 @@ pub enum WitnessCommand {
         /// The desk's folder
         #[arg(long, value_name = "DIR")]
         ledger: PathBuf,
-        /// The medium
+        /// The medium to write to, where it is mounted
         #[arg(long, value_name = "DIR")]
         media: PathBuf,
     },
@@ -48,7 +48,7 @@ pub enum WitnessCommand {
         /// Print only the charter's fingerprint
         #[arg(long, conflicts_with = "head")]
         fingerprint: bool,
-        /// Print only the head as N:WORDS
+        /// Print only the head as N:WORDS, as --expect-head of a session takes it
         #[arg(long)]
         head: bool,
     },
