@@ -22,7 +22,7 @@ use stage::{Case, PROGRAM, copy_tree, policy};
 fn the_proposers_guide_is_what_happens() {
     let mut world = World::of("home/dana");
     world.founded("guide-proposer");
-    assert_eq!(world.walk("proposer"), 12);
+    assert_eq!(world.walk("proposer"), 17);
 }
 
 #[test]
@@ -291,7 +291,7 @@ impl World {
                 line = format!("{line} {option} {value}");
             }
         };
-        let unlocks = ["key new", "propose ", "approve ", "witness init", "witness session"];
+        let unlocks = ["key new", "propose ", "approve ", "witness init", "witness session", "domain init", "domain snapshot"];
         if unlocks.iter().any(|name| command.starts_with(&format!("tabellion {name}"))) {
             add("--passphrase-file", "/passphrase");
         }
