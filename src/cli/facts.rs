@@ -39,7 +39,7 @@ impl std::fmt::Display for Head {
 
 /// A SHA-256 as answers hold it: `sha256:` and 64 hex digits.
 pub fn sha256(hash: &Hash) -> String {
-    format!("sha256:{hash}")
+    hash.named()
 }
 
 /// `sha256:` and the first 16 hex digits of a hash that an answer holds.

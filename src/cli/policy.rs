@@ -101,10 +101,10 @@ struct Against {
 
 impl Answer for Checked {
     fn say(&self, out: &mut Page) {
-        out.line(format!("sound    {}: policy sha256:{}, {} bytes", self.file, self.policy, self.bytes));
+        out.line(format!("sound    {}: policy {}, {} bytes", self.file, self.policy, self.bytes));
         self.warnings.iter().for_each(|warning| out.line(format!("warning  {}", warning_words(warning))));
         let Some(against) = &self.against else { return };
-        out.line(format!("against  policy sha256:{} ({}): no name and no key is given to another", against.before, against.source));
+        out.line(format!("against  policy {} ({}): no name and no key is given to another", against.before, against.source));
         if against.unchanged {
             return out.line("same     it is that policy; proposing it would be refused [no-effect]");
         }
@@ -123,7 +123,7 @@ fn check(args: &CheckArgs, out: &mut Output) -> Outcomes<Exit> {
     };
     let mut checked = Checked {
         file: args.file.display().to_string(),
-        policy: policy.hash().hex(),
+        policy: policy.hash().named(),
         bytes: policy.to_cbor().len(),
         warnings: meaning(&policy).warnings,
         against: None,
@@ -143,7 +143,7 @@ pub const KEEP_NAMES: &str = "give newcomers names and keys that nobody had; a m
 fn compare_approval(before: &PolicySource, policy: &Policy) -> Against {
     let need = |policy: &Policy| Need::of_group(policy, &policy.governors);
     Against {
-        before: before.policy.hash().hex(),
+        before: before.policy.hash().named(),
         source: source(before),
         unchanged: before.policy == *policy,
         approval_in_force: need(&before.policy),
@@ -188,7 +188,7 @@ impl Answer for Shown {
         if let Some(toml) = &self.toml {
             return out.text(toml);
         }
-        out.line(format!("policy   sha256:{}", self.meaning.policy));
+        out.line(format!("policy   {}", self.meaning.policy));
         out.line(format!("from     {}", self.from));
         meaning_lines(&self.meaning).iter().for_each(|line| out.line(line));
     }
@@ -214,8 +214,8 @@ struct Compared {
 
 impl Answer for Compared {
     fn say(&self, out: &mut Page) {
-        out.line(format!("before   policy sha256:{} ({})", self.change.before, self.before_from));
-        out.line(format!("after    policy sha256:{} ({})", self.change.after, self.after_from));
+        out.line(format!("before   policy {} ({})", self.change.before, self.before_from));
+        out.line(format!("after    policy {} ({})", self.change.after, self.after_from));
         if self.same {
             return out.line("same     nothing changes");
         }

@@ -50,6 +50,11 @@ impl Hash {
         hex::encode(self.0)
     }
 
+    /// `sha256:` and 64 hex digits: the form in answers and options.
+    pub fn named(&self) -> String {
+        format!("sha256:{}", self.hex())
+    }
+
     /// `sha256:` and the first 16 hex digits: the form in details of verdicts (SPEC 4.7).
     pub fn short(&self) -> String {
         format!("sha256:{}", hex::encode(&self.0[..8]))

@@ -164,7 +164,7 @@ pub fn meaning(policy: &Policy) -> Meaning {
     let prefixes: Vec<Reach> = policy.rules.iter().map(reach).collect();
     let governors = Governors { group: policy.governors.clone(), need: Need::of_group(policy, &policy.governors) };
     Meaning {
-        policy: policy.hash().hex(),
+        policy: policy.hash().named(),
         warnings: warnings(policy, &governors.need, &prefixes),
         governors,
         prefixes,

@@ -210,7 +210,7 @@ impl<'a> Note<'a> {
         self.lines.iter().filter(|line| line.name == name.as_str()).count()
     }
 
-    /// The first signature line by `key` that verifies, with its newline; of lines that claim to be by it at most [`LINES_TRIED_MAX`] are tried.
+    /// The first signature line by `key` that verifies, with its newline; of lines that claim to be by it at most `LINES_TRIED_MAX` are tried.
     ///
     /// For gossip: a broken line beside a genuine one spoils the note for a reader, but does not undo the signature.
     pub fn line_by(&self, key: &VerifierKey) -> Option<String> {

@@ -165,7 +165,7 @@ pub fn compare(before: &Policy, after: &Policy, state: Option<&State>) -> Policy
     }
     let known = meaning(before).warnings;
     let warnings = meaning(after).warnings.into_iter().filter(|warning| !known.contains(warning)).collect();
-    PolicyChange { before: before.hash().hex(), after: after.hash().hex(), consequences: out, warnings }
+    PolicyChange { before: before.hash().named(), after: after.hash().named(), consequences: out, warnings }
 }
 
 /// The rule that decides on names directly under a prefix.
