@@ -35,6 +35,7 @@ mod policy;
 mod policy_paper;
 #[cfg(feature = "desk")]
 mod preview;
+mod progress;
 #[cfg(feature = "desk")]
 mod proposer;
 mod prove;

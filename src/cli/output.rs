@@ -11,6 +11,8 @@ use serde_json::{Value, json};
 use crate::core::rules::{Fault, Rule};
 use crate::run::problem::{Exit, Outcomes, Problem};
 
+use super::progress::Progress;
+
 /// What a command has found or done.
 pub trait Answer: Serialize {
     /// The facts in words, made of nothing but the facts.
@@ -107,6 +109,11 @@ impl Output {
         Output { json, ..Output::default() }
     }
 
+    /// A line that shows how far long work is; `hidden` when something else is narrated.
+    pub fn progress(&self, hidden: bool) -> Progress {
+        Progress::new(hidden || self.json)
+    }
+
     /// Gives what was found or done: once for a command, when it is known whether it succeeded. A long story may give each of its steps as it
     /// happens, with [`Output::flush`]; its last answer, which has them all, is the one of the document.
     pub fn give(&mut self, answer: &impl Answer) {
@@ -192,6 +199,7 @@ fn complain(problem: &Problem) {
 }
 
 /// Says something beside the results.
+#[cfg(feature = "desk")]
 pub fn narrate(line: &str) {
     let mut page = Page::default();
     page.text(line);

@@ -1,6 +1,5 @@
 //! `preview`: the verdicts that papers would get if they came to the witness now.
 
-use std::io::IsTerminal as _;
 use std::path::PathBuf;
 
 use clap::Args;
@@ -17,10 +16,7 @@ use crate::run::words;
 
 use super::desk_facts::{Listed, Ruling as Ruled};
 use super::facts::{Head, sha256, tiny};
-use super::output::{Answer, Output, Page, narrate};
-
-/// Sessions between two lines of progress.
-const PROGRESS_SESSIONS: u64 = 100;
+use super::output::{Answer, Output, Page};
 
 /// `tabellion preview`
 #[derive(Args)]
@@ -42,17 +38,12 @@ pub fn preview(args: &PreviewArgs, out: &mut Output) -> Outcomes<Exit> {
         Some(common) => common.clone(),
         None => common_above(&args.what)?,
     };
-    let preview = foresee(&args.what, &common, &pin, &mut progress)?;
+    let progress = out.progress(false);
+    let preview = foresee(&args.what, &common, &pin, &mut |session, last| progress.at(session, last, "sessions re-derived"))?;
+    drop(progress);
     let foreseen = Foreseen::of(&preview)?;
     out.give(&foreseen);
     Ok(if foreseen.refuses() { Exit::Differs } else { Exit::Done })
-}
-
-/// Says how far a replay is, on a terminal.
-pub fn progress(session: u64, last: u64) {
-    if session > 0 && session.is_multiple_of(PROGRESS_SESSIONS) && std::io::stderr().is_terminal() {
-        narrate(&format!("replayed session {session} of {last}"));
-    }
 }
 
 /// `preview`

@@ -24,7 +24,6 @@ use super::foreseen::{Expected, unknown};
 use super::output::{Answer, Output, Page};
 use super::passphrase::PassphraseArgs;
 use super::policy_paper::{self, paper_lines};
-use super::preview::progress;
 
 /// `tabellion propose …`
 #[derive(Subcommand)]
@@ -160,7 +159,9 @@ pub fn propose(command: ProposeCommand, out: &mut Output) -> Outcomes<Exit> {
     let mut made = Made::of(&proposed, policy, path.display().to_string());
     if !args.no_preview {
         // The paper is on its way whatever can be foreseen of it.
-        match expect(&path, folder, &pin, &wish.home, &proposed.pid, &mut progress) {
+        let progress = out.progress(false);
+        let mut at = |session, last| progress.at(session, last, "sessions re-derived");
+        match expect(&path, folder, &pin, &wish.home, &proposed.pid, &mut at) {
             Ok(expected) => made.expected = Some(Expected::of(&expected)),
             Err(problem) => made.not_foreseen = Some(Failed::of(&problem.fault, "the paper is on its way all the same")),
         }

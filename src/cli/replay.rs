@@ -1,6 +1,5 @@
 //! `replay`: a published folder re-derived from its papers, and what differs shown with both values.
 
-use std::io::IsTerminal as _;
 use std::path::PathBuf;
 
 use clap::Args;
@@ -15,11 +14,8 @@ use crate::run::replay::{Replayed, Start, replay as re_derive};
 use crate::run::words;
 
 use super::facts::{Head, sha256};
-use super::output::{Answer, Output, Page, narrate};
+use super::output::{Answer, Output, Page};
 use super::pin::fingerprint;
-
-/// Sessions between two lines of progress.
-const PROGRESS_SESSIONS: u64 = 100;
 
 /// `tabellion replay`
 #[derive(Args)]
@@ -44,12 +40,9 @@ pub fn replay(args: &ReplayArgs, out: &mut Output) -> Outcomes<Exit> {
             Start::Pin(&pin)
         }
     };
-    let terminal = std::io::stderr().is_terminal();
-    let replayed = re_derive(&args.dir, &start, &mut |session, last| {
-        if terminal && session > 0 && session.is_multiple_of(PROGRESS_SESSIONS) {
-            narrate(&format!("replayed session {session} of {last}"));
-        }
-    })?;
+    let progress = out.progress(false);
+    let replayed = re_derive(&args.dir, &start, &mut |session, last| progress.at(session, last, "sessions re-derived"))?;
+    drop(progress);
     out.give(&Derived::of(&replayed));
     Ok(if replayed.differences.count() == 0 { Exit::Done } else { Exit::Differs })
 }

@@ -21,6 +21,7 @@ use crate::run::words;
 use super::argument;
 use super::output::{Output, narrate};
 use super::passphrase::PassphraseArgs;
+use super::progress::Progress;
 use super::session_answer::{Foreseen, Visited};
 
 /// `tabellion witness session`
@@ -77,15 +78,18 @@ pub fn session(args: &SessionArgs, out: &mut Output) -> Outcomes<Exit> {
     let request =
         Request { ledger: args.ledger.clone(), media: args.media.clone(), time: time_claim(args.time.as_deref())?, held: args.held };
     let mut count = 0;
+    let progress = out.progress(args.verbose);
     let mut observe = |effect: &'static str, what: &str| {
         count += 1;
+        progress.effect(effect, what);
         if args.verbose {
             narrate(&format!("  {count:4} {effect}: {what}"));
         }
     };
-    let mut attendant = Attendant { args, out, policies: Vec::new() };
+    let mut attendant = Attendant { args, out, progress: &progress, policies: Vec::new() };
     let report = visit::session(&request, &mut attendant, &mut observe)?;
     let policies = attendant.policies;
+    drop(progress);
     let visited = Visited::of(&report, &policies, args.verbose)?;
     out.give(&visited);
     Ok(visited.exit())
@@ -95,6 +99,7 @@ pub fn session(args: &SessionArgs, out: &mut Output) -> Outcomes<Exit> {
 struct Attendant<'a> {
     args: &'a SessionArgs,
     out: &'a Output,
+    progress: &'a Progress,
     /// The papers that would set a policy, as the operator saw them.
     policies: Vec<PolicyPaper>,
 }
@@ -105,9 +110,12 @@ impl Attendant<'_> {
             let found = format!("no terminal to ask for {what}; without one --yes and --expect-head N:WORDS are expected");
             return Err(Fault::new(Rule::ConfirmationMissing, found));
         }
-        narrate(&format!("{prompt}:"));
         let mut line = String::new();
-        std::io::stdin().read_line(&mut line).map_err(|error| Fault::new(Rule::ConfirmationMissing, error.to_string()))?;
+        let read = self.progress.aside(|| {
+            narrate(&format!("{prompt}:"));
+            std::io::stdin().read_line(&mut line)
+        });
+        read.map_err(|error| Fault::new(Rule::ConfirmationMissing, error.to_string()))?;
         Ok(line.trim().to_owned())
     }
 }
@@ -126,22 +134,25 @@ impl Operator for Attendant<'_> {
             return Ok(());
         }
         if before.is_some_and(is) {
-            narrate(&format!(
-                "tabellion: this ledger is one session ahead of the head you gave: {}. If no session broke off, ask who ran one.",
-                words::head(head)
-            ));
+            let said = words::head(head);
+            self.progress.aside(|| {
+                narrate(&format!(
+                    "tabellion: this ledger is one session ahead of the head you gave: {said}. If no session broke off, ask who ran one."
+                ));
+            });
             return Ok(());
         }
         Err(Fault::new(Rule::HeadUnexpected, format!("{} in the ledger; common@{} {} expected", words::head(head), known.0, known.1)))
     }
 
     fn passphrase(&mut self) -> Checked<Passphrase> {
-        self.args.passphrase.get("the desk's key")
+        self.progress.aside(|| self.args.passphrase.get("the desk's key"))
     }
 
     fn confirm(&mut self, plan: &Plan, bag: &Bag) -> Checked<String> {
         let path = |listed: &Listed| words::place(&listed.path, listed.medium, self.args.media.iter());
-        self.out.tell(&Foreseen::of(plan, bag.listed().iter().map(|listed| (path(listed), listed)), self.args.verbose)?);
+        let foreseen = Foreseen::of(plan, bag.listed().iter().map(|listed| (path(listed), listed)), self.args.verbose)?;
+        self.progress.aside(|| self.out.tell(&foreseen));
         self.policies = plan.policies().to_vec();
         let policies = plan.rulings().iter().filter(|ruling| sets_policy(ruling));
         let mut confirmed = policies.map(|ruling| self.confirm_policy(&ruling.pid)).collect::<Checked<Vec<String>>>()?;

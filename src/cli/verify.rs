@@ -10,7 +10,7 @@ use crate::core::pin::Pin;
 use crate::core::rules::{Fault, Rule};
 use crate::core::words::words24;
 use crate::run::compare::is_fork_proof;
-use crate::run::consumer::{Receipt, read_pin, verify_folder, verify_receipt};
+use crate::run::consumer::{Receipt, read_pin, verify_folder_observed, verify_receipt};
 use crate::run::content;
 use crate::run::files;
 use crate::run::policy_file;
@@ -19,6 +19,7 @@ use crate::run::words;
 
 use super::facts::{Broken, Head, Missing, sha256, short};
 use super::output::{Answer, Output, Page};
+use super::progress::Progress;
 use super::{argument, fork, prove};
 
 /// `tabellion verify`
@@ -49,7 +50,7 @@ pub fn verify(args: &VerifyArgs, out: &mut Output) -> Outcomes<Exit> {
         return fork::verify_two(&args.what, other, &key, args.out.as_ref(), out);
     }
     if args.what.is_dir() {
-        out.give(&Whole::of(&args.what, &args.pin)?);
+        out.give(&Whole::of(&args.what, &args.pin, &out.progress(false))?);
         return Ok(Exit::Done);
     }
     let bytes = files::read(&args.what)?;
@@ -221,9 +222,9 @@ struct Whole {
 
 impl Whole {
     /// Verified to its end before anything is said of it.
-    fn of(dir: &Path, pin: &Path) -> Outcomes<Whole> {
+    fn of(dir: &Path, pin: &Path, progress: &Progress) -> Outcomes<Whole> {
         let pin = read_pin(pin)?;
-        let checked = verify_folder(dir, &pin)?;
+        let checked = verify_folder_observed(dir, &pin, &mut |number, last| progress.at(number, last, "checkpoints verified"))?;
         let policies = policy_file::check_published(&checked)?;
         let content = content::verify_content(&checked)?;
         Ok(Whole {

@@ -87,7 +87,9 @@ pub fn witness(command: WitnessCommand, out: &mut Output) -> Outcomes<Exit> {
         WitnessCommand::Init(args) => init(*args, out),
         WitnessCommand::Session(args) => session(&args, out),
         WitnessCommand::Export { ledger, media } => {
-            let desk = export_to(&ledger, &media, &mut |_, _| {})?;
+            let progress = out.progress(false);
+            let desk = export_to(&ledger, &media, &mut |effect, what| progress.effect(effect, what))?;
+            drop(progress);
             out.give(&Exported { head: (&desk.books().head()).into(), medium: media.display().to_string() });
             Ok(Exit::Done)
         }

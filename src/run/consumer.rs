@@ -67,8 +67,17 @@ pub fn pin(dir: &Path, fingerprint: &Hash, at: Option<u64>, out: &Path) -> Outco
 /// Everything [`Folder::check`] refuses; `proof-fails` when the tiles lead elsewhere than the pages; `checkpoint-unsigned` when the checkpoint
 /// of any number does not verify.
 pub fn verify_folder(dir: &Path, pin: &Pin) -> Outcomes<CheckedFolder> {
+    verify_folder_observed(dir, pin, &mut |_, _| {})
+}
+
+/// [`verify_folder`], which tells `observe` the number whose checkpoint comes next, and the last one.
+///
+/// # Errors
+/// As [`verify_folder`].
+pub fn verify_folder_observed(dir: &Path, pin: &Pin, observe: &mut dyn FnMut(u64, u64)) -> Outcomes<CheckedFolder> {
     let checked = Folder::find(dir)?.check(pin)?;
     for number in 1..=checked.head.number {
+        observe(number, checked.head.number);
         let (found, expected) = (checked.folder.root_of(number, &checked.head)?, checked.common.log().root_at(number).unwrap_or_default());
         if found != expected {
             let found = format!("the tiles lead to root {found} of common@{number}; the entries to {expected}");
