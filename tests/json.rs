@@ -254,6 +254,29 @@ impl Scene {
         assert_eq!(both["problem"]["rule"], "exists");
     }
 
+    fn change_a_folder(&mut self) {
+        let before = self.case.pin("alice").head.number;
+        self.case.quiet("advance stick --pin alice/common.pin", 0);
+        let from = self.case.pin("alice").head.number;
+        assert!(from > before);
+        self.case.write("kit/readme", "read me again\n");
+        fs::rename(self.case.path("kit/bin/run"), self.case.path("kit/bin/start")).unwrap();
+        self.case.quiet("propose put tools/kit=kit --pin alice/common.pin --key alice/key --media stick", 0);
+        self.case.session(&["stick"], 0);
+        let differs = self.run(&format!("diff stick --from {from} --pin alice/common.pin"), 1);
+        let paths = differs["answer"]["changes"][0]["paths"].as_array().unwrap().clone();
+        let told: Vec<(&str, &str)> = paths.iter().map(|path| (path["kind"].as_str().unwrap(), path["path"].as_str().unwrap())).collect();
+        assert_eq!(told, [("removed", "bin/run"), ("added", "bin/start"), ("changed", "readme")]);
+        let said = self.case.quiet(&format!("diff stick --from {from} --pin alice/common.pin"), 1);
+        assert!(said.contains("    changed  readme: 8 bytes (") && said.contains(" before, 14 bytes ("), "{said}");
+        // A proof of a folder is compared with a folder.
+        self.case.quiet("advance stick --pin alice/common.pin", 0);
+        self.case.quiet("prove stick tools/kit --pin alice/common.pin --out kit.proof", 0);
+        self.run("verify kit.proof --content kit --pin alice/common.pin", 0);
+        self.case.write("kit/readme", "something else\n");
+        self.run("verify kit.proof --content kit --pin alice/common.pin", 1);
+    }
+
     fn fail(&mut self) {
         self.case.quiet("pin other --charter $FINGERPRINT --out other.pin", 0);
         for (arguments, code, rule) in [
@@ -287,6 +310,7 @@ fn every_field_is_documented_and_every_documented_field_is_printed() {
     scene.judge();
     scene.consume();
     scene.compare_two();
+    scene.change_a_folder();
     scene.fail();
     scene.run("completions fish", 0);
     scene.run("man pages", 0);

@@ -5,9 +5,11 @@ use std::path::PathBuf;
 use clap::Args;
 use serde::Serialize;
 
+use crate::core::artifact::Member;
+use crate::core::rules::Checked;
 use crate::run::consumer::read_pin;
-use crate::run::diff::{Change, diff as differences};
-use crate::run::folder::Folder;
+use crate::run::diff::{Change, PathChange, diff as differences, inside};
+use crate::run::folder::{CheckedFolder, Folder};
 use crate::run::problem::{Exit, Outcomes};
 use crate::run::words;
 
@@ -57,6 +59,29 @@ struct Changed {
     after: Option<facts::Entry>,
     author: String,
     number: u64,
+    /// What differs inside, when it is a tree before and after and the folder carries both.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    paths: Option<Vec<PathChanged>>,
+}
+
+/// A path of a tree that is not what it was.
+#[derive(Serialize)]
+struct PathChanged {
+    /// `added`, `changed` or `removed`.
+    kind: &'static str,
+    path: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    before: Option<FileFacts>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    after: Option<FileFacts>,
+}
+
+/// A file of a tree.
+#[derive(Serialize)]
+struct FileFacts {
+    sha256: String,
+    size: u64,
+    executable: bool,
 }
 
 /// Another policy in force.
@@ -80,26 +105,37 @@ pub fn diff(args: DiffArgs, out: &mut Output) -> Outcomes<Exit> {
         author: by.author.to_string(),
         number: by.number,
     });
-    let changes = found.changes.iter().map(changed).collect();
+    let changes = found.changes.iter().map(|change| changed(&checked, change)).collect::<Checked<Vec<Changed>>>()?;
     out.give(&Differences { from: (&found.from).into(), to: (&found.to).into(), changes, policy, names_only: args.names_only });
     Ok(exit)
 }
 
-fn changed(change: &Change) -> Changed {
-    let kind = match (&change.before, &change.after) {
+fn kind_of<T>(before: &Option<T>, after: &Option<T>) -> &'static str {
+    match (before, after) {
         (None, _) => "added",
         (_, None) => "removed",
         _ => "changed",
-    };
+    }
+}
+
+fn changed(checked: &CheckedFolder, change: &Change) -> Checked<Changed> {
     let entry = |entry: &Option<crate::core::proposal::Entry>| entry.as_ref().map(facts::Entry::from);
-    Changed {
-        kind,
+    let file = |member: Member| FileFacts { sha256: facts::sha256(&member.sha256), size: member.size, executable: member.executable };
+    let path = |change: PathChange| PathChanged {
+        kind: kind_of(&change.before, &change.after),
+        path: change.path,
+        before: change.before.map(file),
+        after: change.after.map(file),
+    };
+    Ok(Changed {
+        kind: kind_of(&change.before, &change.after),
         name: change.name.to_string(),
         before: entry(&change.before),
         after: entry(&change.after),
         author: change.by.author.to_string(),
         number: change.by.number,
-    }
+        paths: inside(checked, change)?.map(|paths| paths.into_iter().map(path).collect()),
+    })
 }
 
 impl Answer for Differences {
@@ -112,6 +148,7 @@ impl Answer for Differences {
         for change in &self.changes {
             let by = format!("by {} in common@{}", change.author, change.number);
             page.labelled(change.kind, format!("{}: {}; {by}", change.name, change.what()));
+            change.paths.iter().flatten().for_each(|path| page.line(format!("    {:8} {}: {}", path.kind, path.path, path.what())));
         }
         if let Some(PolicyChanged { before, after, author, number }) = &self.policy {
             page.labelled("policy", format!("{} before, {} now; by {author} in common@{number}", short(before), short(after)));
@@ -131,6 +168,21 @@ impl Changed {
             (Some(before), Some(after)) => format!("{} before, {} now", content(before), content(after)),
             (None, Some(entry)) => content(entry),
             (Some(entry), None) => format!("{} before", content(entry)),
+            (None, None) => String::new(),
+        }
+    }
+}
+
+impl PathChanged {
+    fn what(&self) -> String {
+        let file = |file: &FileFacts| {
+            let executable = if file.executable { ", executable" } else { "" };
+            format!("{} ({}){executable}", words::count(usize::try_from(file.size).unwrap_or(usize::MAX), "byte"), short(&file.sha256))
+        };
+        match (&self.before, &self.after) {
+            (Some(before), Some(after)) => format!("{} before, {} now", file(before), file(after)),
+            (Some(before), None) => format!("{} before", file(before)),
+            (None, Some(after)) => file(after),
             (None, None) => String::new(),
         }
     }

@@ -15,6 +15,7 @@ use crate::run::consumer::read_pin;
 use crate::run::files;
 use crate::run::problem::{Exit, Outcomes, Problem};
 use crate::run::prove::{self, NameProved};
+use crate::run::source::read_folder;
 use crate::run::words;
 
 use super::output::{Answer, Output, Page};
@@ -189,7 +190,7 @@ struct StandsFor {
     content: Option<Content>,
 }
 
-/// A file compared with what was proved.
+/// A file or folder compared with what was proved.
 #[derive(Serialize)]
 struct Content {
     path: String,
@@ -215,7 +216,12 @@ fn say_name(proved: &NameProved, pin: &Pin, content: Option<&Path>, out: &mut Ou
 }
 
 fn compared(entry: Option<&Entry>, path: &Path) -> Outcomes<Content> {
-    let (hash, size) = files::hash_file(path)?;
+    let (hash, size) = if path.is_dir() {
+        let tree = read_folder(path)?.tree.to_cbor();
+        (Hash::of(&tree), tree.len() as u64)
+    } else {
+        files::hash_file(path)?
+    };
     let same = entry.is_some_and(|entry| entry.sha256 == hash && entry.size == size);
     Ok(Content { path: path.display().to_string(), sha256: facts::sha256(&hash), size, same })
 }

@@ -32,7 +32,7 @@ pub struct VerifyArgs {
     /// Your pin: the number you trust, from which everything is verified
     #[arg(long, value_name = "FILE", default_value = "common.pin")]
     pin: PathBuf,
-    /// With a proof of a name: the file that should be its content
+    /// With a proof of a name: the file or folder that should be its content
     #[arg(long, value_name = "PATH")]
     content: Option<PathBuf>,
     /// The witness's log key, instead of the pin's; for comparing two, and for a fork proof

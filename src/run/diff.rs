@@ -2,12 +2,14 @@
 
 use std::collections::BTreeMap;
 
+use crate::core::artifact::{Member, Tree};
 use crate::core::books::apply;
 use crate::core::ids::{Hash, Head, Name, Party};
 use crate::core::proposal::Entry;
 use crate::core::rules::{Checked, Fault, Rule};
 
 use super::consumer::state_at;
+use super::content::tree_of;
 use super::folder::CheckedFolder;
 
 /// By whose paper, at which number.
@@ -49,6 +51,40 @@ impl Difference {
     pub fn is_empty(&self) -> bool {
         self.changes.is_empty() && self.policy.is_none()
     }
+}
+
+/// A path of a tree that is not what it was.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PathChange {
+    /// The path.
+    pub path: String,
+    /// What was there.
+    pub before: Option<Member>,
+    /// What is there.
+    pub after: Option<Member>,
+}
+
+/// What differs inside a name that stands for a tree before and after, when the folder carries both trees.
+///
+/// # Errors
+/// As [`tree_of`].
+pub fn inside(checked: &CheckedFolder, change: &Change) -> Checked<Option<Vec<PathChange>>> {
+    let (Some(before), Some(after)) = (&change.before, &change.after) else { return Ok(None) };
+    if !(before.is_tree() && after.is_tree()) {
+        return Ok(None);
+    }
+    let trees = (tree_of(checked, &change.name, before)?, tree_of(checked, &change.name, after)?);
+    let (Some(before), Some(after)) = trees else { return Ok(None) };
+    Ok(Some(paths(&before, &after)))
+}
+
+/// The paths at which two trees differ, ascending.
+fn paths(before: &Tree, after: &Tree) -> Vec<PathChange> {
+    let mut all: BTreeMap<&str, (Option<&Member>, Option<&Member>)> = BTreeMap::new();
+    before.members().iter().for_each(|member| all.entry(&member.path).or_default().0 = Some(member));
+    after.members().iter().for_each(|member| all.entry(&member.path).or_default().1 = Some(member));
+    let differing = all.into_iter().filter(|(_, (before, after))| before != after);
+    differing.map(|(path, (before, after))| PathChange { path: path.into(), before: before.cloned(), after: after.cloned() }).collect()
 }
 
 /// Compares common@`from` with common@`to`. What was changed and changed back does not differ.

@@ -57,7 +57,6 @@ pub mod report;
 pub mod session;
 #[cfg(feature = "desk")]
 pub mod signing;
-#[cfg(feature = "desk")]
 pub mod source;
 #[cfg(feature = "desk")]
 pub mod trees;
