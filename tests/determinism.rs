@@ -21,7 +21,7 @@ use tabellion::core::proposal::{Expect, Operation};
 /// Seed of the first set; the others follow.
 const SEED: u64 = 0x7ABE_1110;
 /// Random sets that are compared.
-const SETS: u64 = 100;
+const SETS: u64 = 40;
 /// Ways each set is brought beside the first.
 const VARIANTS: usize = 2;
 /// Papers made for a set, or a few more; at least 50 of them are judged.
