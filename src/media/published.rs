@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 
 use walkdir::WalkDir;
 
-use super::scan::{Scanned, relative_to};
 use crate::core::limits::MEDIUM_DEPTH_MAX;
 use crate::core::rules::Rule;
 
@@ -20,10 +19,11 @@ pub(super) const CHECKPOINT: &str = "tabellion/common/checkpoint";
 const GOSSIP: &[(&str, &str, usize)] =
     &[(COMMON, COMMON, 1), (COMMON, "tabellion/common/rotation", 1), (RESULTS, RESULTS, MEDIUM_DEPTH_MAX)];
 
-/// The files of our published folders to read for gossip, in the order of their names.
-pub(super) fn published_files(root: &Path, most: usize, scanned: &mut Scanned) -> Vec<PathBuf> {
+/// The files of our published folders to read for gossip, in the order of their names; `there` are the folders that are there, and `list` is
+/// told what is not read.
+pub(super) fn published_files(root: &Path, most: usize, there: &[String], list: &mut dyn FnMut(&Path, Rule, String)) -> Vec<PathBuf> {
     let mut found = Vec::new();
-    let folders = GOSSIP.iter().filter(|(own, _, _)| scanned.published.iter().any(|published| published == own));
+    let folders = GOSSIP.iter().filter(|(own, _, _)| there.iter().any(|published| published == own));
     let folders: Vec<(&str, usize)> = folders.map(|(_, folder, depth)| (*folder, *depth)).collect();
     for (folder, depth) in folders {
         // A link in the place of the folder is not followed: walkdir would follow one that it is given as its root.
@@ -36,7 +36,7 @@ pub(super) fn published_files(root: &Path, most: usize, scanned: &mut Scanned) -
             files += 1;
             if files > most {
                 let reason = format!("more than {most} files found, at most {most} allowed; the rest was not read");
-                scanned.list(Path::new(folder), Rule::FilesTooMany, reason);
+                list(Path::new(folder), Rule::FilesTooMany, reason);
                 break;
             }
             found.extend(Some(relative_to(root, entry.path()).to_owned()).filter(|path| path != Path::new(CHECKPOINT)));
@@ -44,4 +44,11 @@ pub(super) fn published_files(root: &Path, most: usize, scanned: &mut Scanned) -
     }
     found.sort();
     found
+}
+
+pub(super) fn relative_to<'a>(root: &Path, path: &'a Path) -> &'a Path {
+    match path.strip_prefix(root) {
+        Ok(relative) if !relative.as_os_str().is_empty() => relative,
+        _ => Path::new("."),
+    }
 }

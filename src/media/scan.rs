@@ -13,7 +13,7 @@ use sha2::{Digest as _, Sha256};
 use walkdir::WalkDir;
 
 use super::plain::{CHUNK_BYTES, open_plain, read_up_to, shown};
-use super::published::{CHECKPOINT, COMMON, RESULTS, published_files};
+use super::published::{CHECKPOINT, COMMON, RESULTS, published_files, relative_to};
 use crate::core::bundle::{FileKind, RECOGNISE_BYTES, is_signed_text, recognise};
 use crate::core::ids::Hash;
 use crate::core::limits::{ENVELOPE_BYTES_MAX, MEDIUM_DEPTH_MAX, MEDIUM_FILES_MAX, NOTE_BYTES_MAX};
@@ -172,7 +172,9 @@ pub fn scan(root: &Path, staging: &Path) -> Checked<Scanned> {
             Taken::Ignored(ignored) => scanned.ignored.push(ignored),
         }
     }
-    for relative in published_files(root, MEDIUM_FILES_MAX, &mut scanned) {
+    let there = scanned.published.clone();
+    let published = published_files(root, MEDIUM_FILES_MAX, &there, &mut |path, rule, reason| scanned.list(path, rule, reason));
+    for relative in published {
         // What else lies in our own folders is replaced or left alone when they are written, and needs no listing.
         if let Taken::File(file) = taker.take(&root.join(&relative), shown(&relative))? {
             scanned.gossip.extend(Some(file).filter(|file| file.kind.is_text() || file.kind == FileKind::Receipts));
@@ -246,13 +248,6 @@ fn walk(root: &Path, most: usize, scanned: &mut Scanned) -> Vec<PathBuf> {
     scanned.published.sort();
     found.sort();
     found
-}
-
-pub(super) fn relative_to<'a>(root: &Path, path: &'a Path) -> &'a Path {
-    match path.strip_prefix(root) {
-        Ok(relative) if !relative.as_os_str().is_empty() => relative,
-        _ => Path::new("."),
-    }
 }
 
 impl Scanned {
@@ -564,8 +559,9 @@ mod tests {
             ]
         );
         assert_eq!(scanned.files.iter().map(RawFile::path).collect::<Vec<_>>(), ["elsewhere/x", "tabellion/common/checkpoint"]);
-        let mut scanned = Scanned { published: vec![RESULTS.into()], ..Scanned::default() };
-        assert_eq!(published_files(medium.dir.path(), 2, &mut scanned).len(), 2);
+        let mut scanned = Scanned::default();
+        let list = &mut |path: &Path, rule, reason| scanned.list(path, rule, reason);
+        assert_eq!(published_files(medium.dir.path(), 2, &[RESULTS.into()], list).len(), 2);
         assert_eq!(listed(&scanned), [(RESULTS, Rule::FilesTooMany)]);
     }
 

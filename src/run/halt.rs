@@ -6,12 +6,12 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use crate::core::books::Books;
 use crate::core::halt::Halt;
 use crate::core::rules::{Checked, Fault, Rule};
 use crate::keys::file::write_new;
 use crate::media::publish::{Observe, write_files};
 
-use super::desk::Desk;
 use super::dossier::Dossier;
 use super::files::write_bytes;
 use super::gossip::Gossip;
@@ -22,8 +22,8 @@ pub const HALT_FILE: &str = "halt";
 /// Folder of the dossiers in the desk's folder.
 const DOSSIERS: &str = "halt-evidence";
 
-/// Halts the desk over what the media brought, which is at least one text. Answers with what stops the command.
-pub fn halt(desk: &Desk, gossip: &Gossip, media: &[PathBuf], observe: &mut Observe<'_>) -> Problem {
+/// Halts the desk in `dir` over what the media brought, which is at least one text. Answers with what stops the command.
+pub fn halt(dir: &Path, books: &Books, gossip: &Gossip, media: &[PathBuf], observe: &mut Observe<'_>) -> Problem {
     let Some(first) = gossip.evidence.first() else {
         return Fault::new(Rule::InternalFault, "a halt without evidence; at least one text expected").into();
     };
@@ -34,9 +34,9 @@ pub fn halt(desk: &Desk, gossip: &Gossip, media: &[PathBuf], observe: &mut Obser
     let (evidence, path) = (&first.evidence, &first.path);
     let found = format!("{path} carries our signature on {}; {}{more}", evidence.found, evidence.expected);
     let fault = Fault::new(Rule::HeadElsewhere, found);
-    match Dossier::of(desk.books(), &gossip.evidence, media) {
+    match Dossier::of(books, &gossip.evidence, media) {
         Ok(dossier) => {
-            let state = leave_behind(desk.dir(), &fault, &dossier, media, observe);
+            let state = leave_behind(dir, &fault, &dossier, media, observe);
             let next = "sign nothing with this disk, keep the medium, and read the dossier: this is an old or cloned copy of the desk, or the key is in other hands";
             Problem { fault, state, next: Some(next.into()) }
         }

@@ -100,7 +100,7 @@ pub fn session(request: &Request, operator: &mut dyn Operator, observe: &mut Obs
     let bag = Bag::gather(&request.media, staging.path(), desk.books())?;
     let gossip = gossip::listen(&bag, desk.books())?;
     if !gossip.evidence.is_empty() {
-        return Err(halt(&desk, &gossip, &request.media, observe));
+        return Err(halt(desk.dir(), desk.books(), &gossip, &request.media, observe));
     }
 
     // The key, for this session only. What a broken session left undone is done first: the same bytes, whenever it is done.
@@ -229,5 +229,5 @@ fn hear(desk: &Desk, medium: &std::path::Path, observe: &mut Observe<'_>) -> Out
     // Exporting takes no lock: a session may have been sealed, and its results brought here, since the ledger was read.
     let now = Desk::open_to_look(desk.dir())?;
     let gossip = gossip::listen(&bag, now.books())?;
-    if gossip.evidence.is_empty() { Ok(()) } else { Err(halt(&now, &gossip, &media, observe)) }
+    if gossip.evidence.is_empty() { Ok(()) } else { Err(halt(now.dir(), now.books(), &gossip, &media, observe)) }
 }
