@@ -46,6 +46,26 @@ fn the_readme_is_what_happens() {
     assert_eq!(world.walk("../README"), 15);
 }
 
+/// A message or a page that sends its reader to a document sends nobody into the void.
+#[test]
+fn every_document_that_is_named_is_there() {
+    let (mut named, folders) = (0, ["src", "docs", "proposals-schema"]);
+    let pages = folders
+        .iter()
+        .flat_map(|folder| stage::tree(&root().join(folder)).into_iter().map(move |(path, bytes)| (format!("{folder}/{path}"), bytes)));
+    let readme = ("README.md".to_owned(), fs::read(root().join("README.md")).unwrap());
+    for (path, bytes) in pages.chain([readme]) {
+        let text = String::from_utf8_lossy(&bytes);
+        for (at, _) in text.match_indices("docs/") {
+            let name: String = text[at..].chars().take_while(|c| c.is_ascii_alphanumeric() || "/._-".contains(*c)).collect();
+            let Some(end) = name.find(".md") else { continue };
+            named += 1;
+            assert!(root().join(&name[..end + 3]).is_file(), "{path} names {name}");
+        }
+    }
+    assert!(named >= 20, "{named} documents named");
+}
+
 /// Each source file is named in the table of the architecture.
 #[test]
 fn the_architecture_names_every_module() {

@@ -242,7 +242,7 @@ impl Desk {
 fn no_instance(fault: Fault) -> Problem {
     match fault.rule {
         Rule::NotFound => Problem::from(Fault { rule: Rule::LedgerFault, ..fault })
-            .advising("this is a copy of a desk, and the original may be at work: sign nothing with it; docs/recovery.md says what makes it the writer"),
+            .advising("this is a copy of a desk, and the original may be at work: sign nothing with it, and ask the custodians which machine is the writer"),
         _ => fault.into(),
     }
 }
