@@ -144,6 +144,7 @@ impl<'a> Scale<'a> {
     }
 
     fn our_checkpoint(&self, head: &Head) -> (bool, String, Option<String>) {
+        // What cannot be put together was never sealed: the text is then unknown to this ledger, which is the side that halts.
         let ours = publish::checkpoint(self.books, head.number).ok();
         match self.books.log().root_at(head.number) {
             Some(_) if head.number == 0 => (false, "no checkpoint of the empty log: this ledger never signed one".into(), None),

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use crate::core::artifact::Tree;
 use crate::core::cbor::Canonical;
-use crate::core::cose::PaperKind;
+use crate::core::cose::{Envelope, PaperKind};
 use crate::core::ids::{Hash, MediaType, Name, Party, Pid, Text};
 use crate::core::limits::BUNDLE_OBJECTS_MAX;
 use crate::core::pin::Pin;
@@ -122,6 +122,17 @@ pub fn propose(wish: &Wish<'_>, key: &MemberKey) -> Outcomes<Proposed> {
     if let Some(name) = operations.windows(2).find(|pair| pair[0].name() == pair[1].name()).and_then(|pair| pair[0].name()) {
         return Err(Problem::usage(format!("{name} stands twice; one change for each name expected")));
     }
+    let (proposal, envelope) = sign_paper(wish, author, operations, key)?;
+    let Gathered { objects, trees, dropped, staging } = content;
+    let (bytes, pid) = (envelope.to_cbor(), envelope.pid());
+    Ok(Proposed { envelope: bytes, proposal, pid, objects, trees, dropped, _staging: Some(staging) })
+}
+
+/// Makes and signs the paper that asks for these operations, and keeps a copy beside the pin: a signed paper is never forgotten.
+///
+/// # Errors
+/// `payload-shape` when a bound of SPEC 3.5 is broken; `file-fault`.
+pub(super) fn sign_paper(wish: &Wish<'_>, author: Party, operations: Vec<Operation>, key: &MemberKey) -> Checked<(Proposal, Envelope)> {
     let sequence = next_sequence(wish, &author)?;
     let mut after = wish.after.clone();
     after.sort();
@@ -138,10 +149,8 @@ pub fn propose(wish: &Wish<'_>, key: &MemberKey) -> Outcomes<Proposed> {
     let payload = proposal.to_cbor();
     Proposal::from_cbor(&payload)?;
     let envelope = sign(PaperKind::Proposal, payload, Vec::new(), key)?;
-    let (bytes, pid) = (envelope.to_cbor(), envelope.pid());
-    home::keep(&wish.home, &pid, &bytes)?;
-    let Gathered { objects, trees, dropped, staging } = content;
-    Ok(Proposed { envelope: bytes, proposal, pid, objects, trees, dropped, _staging: Some(staging) })
+    home::keep(&wish.home, &envelope.pid(), &envelope.to_cbor())?;
+    Ok((proposal, envelope))
 }
 
 fn operation(ask: &Ask, wish: &Wish<'_>, state: &State, content: &mut Gathered) -> Checked<Operation> {
@@ -207,7 +216,7 @@ impl Gathered {
 }
 
 /// The next free sequence number: above every number this author used in Common or in the papers kept here.
-pub(super) fn next_sequence(wish: &Wish<'_>, author: &Party) -> Checked<u64> {
+fn next_sequence(wish: &Wish<'_>, author: &Party) -> Checked<u64> {
     let published = wish.common.common.pages().iter().filter_map(|page| page.proposal.as_ref());
     let own = home::papers(&wish.home)?;
     let own = own.iter().map(|(_, parsed)| parsed.proposal());

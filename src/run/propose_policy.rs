@@ -1,21 +1,19 @@
 //! Proposing a policy: alone in its paper, compared with the policy in force before anything is signed.
 
 use crate::core::cbor::Canonical as _;
-use crate::core::cose::PaperKind;
 use crate::core::ids::Party;
 use crate::core::policy::Policy;
 use crate::core::policy_change::{PolicyChange, compare};
-use crate::core::proposal::{Operation, Proposal};
+use crate::core::proposal::Operation;
 use crate::core::quorum::{Approval, approvals};
 use crate::core::rules::{Checked, Fault, Rule};
 use crate::core::verify::valid_signatures;
 use crate::keys::derive::MemberKey;
 
 use super::consumer::state_at;
-use super::home;
 use super::problem::{Outcomes, Unchanged};
-use super::propose::{Proposed, Wish, next_sequence};
-use super::signing::{member_of, sign};
+use super::propose::{Proposed, Wish, sign_paper};
+use super::signing::member_of;
 
 /// What the author of a policy is shown.
 pub struct ProposedPolicy {
@@ -39,26 +37,11 @@ pub fn propose_policy(wish: &Wish<'_>, policy: Policy, key: &MemberKey) -> Outco
     check_before_signing(wish, &author, in_force, pinned, &policy).unchanged(|| "nothing was signed or written".into())?;
     let change = compare(in_force, &policy, Some(&state_at(common, wish.common.head.number)));
     let expect = (!wish.overwrite).then(|| pinned.hash());
-    let mut after = wish.after.clone();
-    after.sort();
-    let proposal = Proposal {
-        origin: wish.pin.origin.clone(),
-        sequence: next_sequence(wish, &author)?,
-        author,
-        base: wish.pin.head,
-        operations: vec![Operation::SetPolicy { policy: Box::new(policy), expect }],
-        last_number: wish.last_number,
-        after,
-        note: wish.note.clone(),
-    };
-    let payload = proposal.to_cbor();
-    Proposal::from_cbor(&payload)?;
-    let envelope = sign(PaperKind::Proposal, payload, Vec::new(), key)?;
+    let operations = vec![Operation::SetPolicy { policy: Box::new(policy), expect }];
+    let (proposal, envelope) = sign_paper(wish, author, operations, key)?;
     let coming = proposal.sets_policy().map(Policy::keyring).unwrap_or_default();
     let approvals = approvals(in_force, common.keyring(), &proposal, &valid_signatures(&envelope, common.keyring(), &coming));
-    let (bytes, pid) = (envelope.to_cbor(), envelope.pid());
-    home::keep(&wish.home, &pid, &bytes)?;
-    let proposed = Proposed::bare(bytes, proposal, pid);
+    let proposed = Proposed::bare(envelope.to_cbor(), proposal, envelope.pid());
     Ok(ProposedPolicy { proposed, change, approvals })
 }
 
