@@ -122,9 +122,9 @@ fn row_faults(id: &str, cells: &[&str]) -> Vec<String> {
     out
 }
 
-/// What is wrong with the document.
-pub fn faults(text: &str, ids: &[&str], known: &BTreeSet<String>, is_there: &dyn Fn(&str) -> bool) -> Vec<String> {
-    let (mut out, mut rows) = (Vec::new(), Vec::new());
+/// The names in backticks, of functions, tests, files and vectors, that the repository does not have.
+pub fn nowhere(text: &str, known: &BTreeSet<String>, is_there: &dyn Fn(&str) -> bool) -> Vec<String> {
+    let mut out = Vec::new();
     for (at, line) in text.lines().enumerate() {
         for word in quoted(line) {
             let missing = match word {
@@ -137,6 +137,34 @@ pub fn faults(text: &str, ids: &[&str], known: &BTreeSet<String>, is_there: &dyn
                 out.push(format!("line {}: `{word}` is nowhere", at + 1));
             }
         }
+    }
+    out
+}
+
+/// Of the rows `| promise | here | shown by |` below `heading`, up to the next of its rank: those whose last cell names neither a test nor a
+/// file, and whose second does not begin with one of `reasons`. Also how many rows there are.
+pub fn unshown(text: &str, heading: &str, reasons: &[&str], tests: &BTreeMap<String, String>) -> (usize, Vec<String>) {
+    let rank = heading.split(' ').next().unwrap_or_default();
+    let below = text.lines().skip_while(|line| *line != heading).skip(1);
+    let rows = below
+        .take_while(|line| line.split(' ').next() != Some(rank))
+        .filter(|line| line.starts_with("| ") && !line.starts_with("| promise |"));
+    let rows: Vec<&str> = rows.collect();
+    let is_shown = |row: &&&str| {
+        let cells: Vec<&str> = row.trim_matches('|').split('|').map(str::trim).collect();
+        let [_, here, shown] = cells[..] else { return false };
+        let names_one = quoted(shown).any(|word| word.contains('/') || tests.contains_key(&without_types(word)));
+        let is_answered = reasons.iter().any(|reason| here.strip_prefix(reason).is_some_and(|why| why.len() > 20));
+        names_one || is_answered
+    };
+    (rows.len(), rows.iter().filter(|row| !is_shown(row)).map(|row| (*row).to_owned()).collect())
+}
+
+/// What is wrong with the document.
+pub fn faults(text: &str, ids: &[&str], known: &BTreeSet<String>, is_there: &dyn Fn(&str) -> bool) -> Vec<String> {
+    let (mut out, mut rows) = (Vec::new(), Vec::new());
+    out.extend(nowhere(text, known, is_there));
+    for line in text.lines() {
         let cells: Vec<&str> = line.trim_matches('|').split('|').map(str::trim).collect();
         if let Some(id) = line.strip_prefix("| `").and_then(|rest| rest.split_once("` |")).map(|(id, _)| id) {
             out.extend(row_faults(id, &cells[1..]));
@@ -182,6 +210,22 @@ fn faults_sees_planted_violations() {
     assert_eq!(count(&format!("{first}{}", second.replace("no test yet", "soon"))), 1, "no test");
     assert_eq!(count(&format!("{first}{}", second.replace("no test yet", "no test yet; `core::judge::lapsed`"))), 1, "both");
     assert_eq!(count(&format!("{first}{}", second.replace(" no test yet |", ""))), 1, "a cell is missing");
+}
+
+#[test]
+fn unshown_sees_planted_violations() {
+    let tests: BTreeMap<String, String> = [("tamper::finds".to_owned(), String::new())].into();
+    let page = |row: &str| {
+        format!("# page\n| a | b | c |\n## Lines\n| promise | here | shown by |\n|---|---|---|\n{row}\n### sub\n## More\n| x | y | z |\n")
+    };
+    let of = |row: &str| unshown(&page(row), "## Lines", &["Replaced:"], &tests);
+    assert_eq!(of("| no row is changed | guards | `tamper::finds` |"), (1, vec![]));
+    assert_eq!(of("| no row is changed | Replaced: the design wants FULL, always | |"), (1, vec![]));
+    assert_eq!(of("| p | here | `tests/independent/boundary` |\n| q | here | `tamper::Desk::finds` |").0, 2);
+    for bad in ["| p | here | `tamper::gone` |", "| p | Replaced: so | |", "| p | here | soon |", "| p | `tamper::finds` |"] {
+        assert_eq!(of(bad).1.len(), 1, "{bad}");
+    }
+    assert_eq!(unshown(&page("| p | here | soon |"), "## Line", &[], &tests).0, 0);
 }
 
 #[test]
