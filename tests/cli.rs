@@ -949,6 +949,7 @@ fn helps_are_as_printed() {
         "witness init",
         "witness session",
         "witness export",
+        "witness integrity",
         "witness status",
         "policy",
         "policy check",

@@ -22,6 +22,8 @@ mod facts;
 mod foreseen;
 mod fork;
 #[cfg(feature = "desk")]
+mod integrity;
+#[cfg(feature = "desk")]
 mod key;
 mod look;
 #[cfg(feature = "desk")]

@@ -20,6 +20,7 @@ use super::charter::Charter;
 use super::code::Code;
 use super::desk_facts::Value;
 use super::facts::{Head, sha256};
+use super::integrity::{IntegrityArgs, integrity};
 use super::output::{Answer, Output, Page};
 use super::passphrase::PassphraseArgs;
 use super::session::{SessionArgs, session, time_claim};
@@ -40,6 +41,8 @@ pub enum WitnessCommand {
         #[arg(long, value_name = "DIR")]
         media: PathBuf,
     },
+    /// Check the whole desk, and say what was found; also while it is halted
+    Integrity(IntegrityArgs),
     /// Where the desk stands
     Status {
         /// The desk's folder
@@ -93,6 +96,7 @@ pub fn witness(command: WitnessCommand, out: &mut Output) -> Outcomes<Exit> {
             out.give(&Exported { head: (&desk.books().head()).into(), medium: media.display().to_string() });
             Ok(Exit::Done)
         }
+        WitnessCommand::Integrity(args) => integrity(&args, out),
         WitnessCommand::Status { ledger, fingerprint, head } => status(&ledger, fingerprint, head, out),
     }
 }

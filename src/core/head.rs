@@ -1,5 +1,7 @@
 //! The head file: the ledger's last closed session, kept apart from the ledger so that an old copy of the disk is noticed (SPEC 7.6).
 
+use std::fmt;
+
 use super::ids::Head;
 use super::lines::{Lines, encode64, with_sum};
 use super::rules::{Checked, Fault, Rule};
@@ -45,23 +47,73 @@ impl HeadFile {
     }
 }
 
-/// Compares the head file with the ledger's last closed session and the one before it. `true`: power failed between the commit of the last
-/// session and its head file, and the file is to be rolled forward.
+impl fmt::Display for HeadFile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "session {} {} closed {}", self.session, self.head, hex::encode(&self.closed[..8]))
+    }
+}
+
+/// How a head file stands to the sessions of the ledger beside it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stand {
+    /// It is that of the last closed session.
+    Equal,
+    /// It is that of the session before the last, which is not sealed yet: power failed between commit and head file. It is rolled forward.
+    Behind,
+    /// There is none, and a session is closed.
+    Missing,
+    /// It is that of an earlier session of this ledger, although a later one is sealed.
+    Earlier,
+    /// It tells of a later session than the ledger has: the ledger is an older copy.
+    Later,
+    /// It tells of a session that this ledger does not have in that form: another history.
+    Foreign,
+}
+
+impl Stand {
+    /// Name in reports.
+    pub fn word(self) -> &'static str {
+        match self {
+            Stand::Equal => "equal",
+            Stand::Behind => "behind",
+            Stand::Missing => "missing",
+            Stand::Earlier => "earlier",
+            Stand::Later => "later",
+            Stand::Foreign => "foreign",
+        }
+    }
+
+    /// Whether the desk may go on.
+    pub fn is_well(self) -> bool {
+        matches!(self, Stand::Equal | Stand::Behind)
+    }
+}
+
+/// How `found` stands to the closed sessions, in their order.
+pub fn stand(found: Option<&HeadFile>, closed: &[HeadFile], last_is_sealed: bool) -> Stand {
+    let before = closed.len().checked_sub(2).and_then(|at| closed.get(at));
+    match found {
+        found if found == closed.last() => Stand::Equal,
+        found if !last_is_sealed && found == before => Stand::Behind,
+        None => Stand::Missing,
+        Some(found) if closed.contains(found) => Stand::Earlier,
+        Some(found) if closed.last().is_none_or(|last| found.session > last.session) => Stand::Later,
+        Some(_) => Stand::Foreign,
+    }
+}
+
+/// Compares the head file with the closed sessions of its ledger. `true`: it is to be rolled forward.
 ///
 /// # Errors
 /// `head-rolled-back` when the file tells of another session, or of the one before although the last is sealed.
-pub fn compare(found: Option<&HeadFile>, last: Option<&HeadFile>, before: Option<&HeadFile>, last_is_sealed: bool) -> Checked<bool> {
-    if found == last {
-        return Ok(false);
+pub fn compare(found: Option<&HeadFile>, closed: &[HeadFile], last_is_sealed: bool) -> Checked<bool> {
+    let stand = stand(found, closed, last_is_sealed);
+    if stand.is_well() {
+        return Ok(stand == Stand::Behind);
     }
-    if !last_is_sealed && found == before {
-        return Ok(true);
-    }
-    let say = |head: Option<&HeadFile>, none: &str| {
-        head.map_or(none.to_owned(), |head| format!("session {} {} closed {}", head.session, head.head, hex::encode(&head.closed[..8])))
-    };
-    let found = found.map_or("no head file is there".into(), |found| format!("{} in the head file", say(Some(found), "")));
-    Err(Fault::new(Rule::HeadRolledBack, format!("{found}; {} in the ledger", say(last, "no session"))))
+    let found = found.map_or("no head file is there".into(), |found| format!("{found} in the head file"));
+    let expected = closed.last().map_or("no session".into(), ToString::to_string);
+    Err(Fault::new(Rule::HeadRolledBack, format!("{found}; {expected} in the ledger")))
 }
 
 #[cfg(test)]
@@ -105,17 +157,29 @@ mod tests {
 
     #[test]
     fn only_the_session_before_an_unsealed_one_may_stand_in_the_head_file() {
-        let (last, before) = (file(), HeadFile { session: 11, ..file() });
-        let compare = |found: Option<&HeadFile>, sealed| compare(found, Some(&last), Some(&before), sealed).map_err(|fault| fault.rule);
-        for sealed in [true, false] {
-            assert_eq!(compare(Some(&last), sealed), Ok(false));
-            assert_eq!(compare(Some(&HeadFile { closed: [7; 32], ..file() }), sealed), Err(Rule::HeadRolledBack));
-            assert_eq!(compare(None, sealed), Err(Rule::HeadRolledBack));
+        let session = |session: u64| HeadFile { session, ..file() };
+        let closed = [session(10), session(11), session(12)];
+        let other = HeadFile { closed: [7; 32], ..file() };
+        for (found, sealed, unsealed) in [
+            (Some(session(12)), Stand::Equal, Stand::Equal),
+            (Some(session(11)), Stand::Earlier, Stand::Behind),
+            (Some(session(10)), Stand::Earlier, Stand::Earlier),
+            (Some(session(13)), Stand::Later, Stand::Later),
+            (Some(session(9)), Stand::Foreign, Stand::Foreign),
+            (Some(other), Stand::Foreign, Stand::Foreign),
+            (None, Stand::Missing, Stand::Missing),
+        ] {
+            for (is_sealed, expected) in [(true, sealed), (false, unsealed)] {
+                assert_eq!(stand(found.as_ref(), &closed, is_sealed), expected, "{found:?}, {is_sealed}");
+                let compared = compare(found.as_ref(), &closed, is_sealed).map_err(|fault| fault.rule);
+                let expected = if expected.is_well() { Ok(expected == Stand::Behind) } else { Err(Rule::HeadRolledBack) };
+                assert_eq!(compared, expected, "{found:?}, {is_sealed}");
+            }
         }
-        assert_eq!(compare(Some(&before), false), Ok(true));
-        assert_eq!(compare(Some(&before), true), Err(Rule::HeadRolledBack));
-        // The first session: there was no head file before it.
-        assert_eq!(super::compare(None, Some(&last), None, false).map_err(|fault| fault.rule), Ok(true));
-        assert_eq!(super::compare(None, None, None, true).map_err(|fault| fault.rule), Ok(false));
+        // The first session: there was no head file before it. Before the first session there is none.
+        assert_eq!(stand(None, &closed[..1], false), Stand::Behind);
+        assert_eq!(stand(None, &closed[..1], true), Stand::Missing);
+        assert_eq!(stand(None, &[], true), Stand::Equal);
+        assert_eq!(stand(Some(&file()), &[], true), Stand::Later);
     }
 }

@@ -10,20 +10,21 @@ use crate::core::books::Books;
 use crate::core::cbor::Canonical;
 use crate::core::charter::Charter;
 use crate::core::event::{Event, EventSigner};
-use crate::core::head::{HeadFile, compare};
+use crate::core::head::Stand;
 use crate::core::ids::Hash;
 use crate::core::note::signature_line;
-use crate::core::payload::{Ruling, Sealed};
+use crate::core::payload::Sealed;
 use crate::core::publish::{checkpoint_text, note_text};
 use crate::core::rules::{Checked, Fault, Rule};
 use crate::keys::Passphrase;
 use crate::keys::derive::{LedgerKey, LogKey};
 use crate::keys::file::{KeyFile, WorkFactor};
-use crate::ledger::{CheckInput, Ledger, NewEvent, read_head, write_head_observed};
+use crate::ledger::{CheckInput, Ledger, NewEvent, write_head_observed};
 use crate::media::publish::Observe;
 
 use super::halt::read_halt;
-use super::problem::{Outcomes, Problem, Unchanged};
+use super::problem::{Outcomes, Unchanged};
+use super::startup::{closed_sessions, examine};
 
 /// Name of the sealed seed in the desk's folder.
 pub const KEY_FILE: &str = "key";
@@ -104,13 +105,16 @@ impl Desk {
     }
 
     fn check(dir: &Path, ledger: Ledger) -> Outcomes<Desk> {
-        let public_key = ledger_public(&ledger)?;
-        ledger.start_up_check(&CheckInput { ledger_keys: &[public_key], deep: false, must_hold: &[] })?.into_checked()?;
-        let mut books = Books::default();
-        ledger.for_each(1, |event| books.apply(&event))?;
-        ledger.check_instance(&books.charter()?.instance).map_err(no_instance)?;
-        let head_is_behind = compare_head_file(dir, &books)?;
-        Ok(Desk { dir: dir.to_owned(), ledger, books, head_is_behind })
+        let found = examine(dir, ledger, false)?;
+        match found.wrong {
+            Some(wrong) => Err(wrong.fault.into()),
+            None => Ok(Desk {
+                dir: dir.to_owned(),
+                ledger: found.ledger,
+                books: found.books,
+                head_is_behind: found.stand == Some(Stand::Behind),
+            }),
+        }
     }
 
     /// A desk around a ledger that was just created.
@@ -188,7 +192,7 @@ impl Desk {
     /// # Errors
     /// `file-fault`, after which the process must end.
     pub fn write_head_file(&mut self, observe: &mut Observe<'_>) -> Checked<()> {
-        if let Some(head) = head_of(&self.books) {
+        if let Some(head) = closed_sessions(&self.books).last() {
             write_head_observed(&self.dir, &head.text(), &mut |step| observe(step, crate::ledger::HEAD_FILE))?;
             self.head_is_behind = false;
         }
@@ -236,44 +240,4 @@ impl Desk {
         self.books = books;
         Ok(())
     }
-}
-
-/// A copy of the folder without its instance file, as a backup is.
-fn no_instance(fault: Fault) -> Problem {
-    match fault.rule {
-        Rule::NotFound => Problem::from(Fault { rule: Rule::LedgerFault, ..fault })
-            .advising("this is a copy of a desk, and the original may be at work: sign nothing with it, and ask the custodians which machine is the writer"),
-        _ => fault.into(),
-    }
-}
-
-/// The ledger's public key, from the charter in event 2. Whether the chain that leads here is whole is checked with it, next.
-fn ledger_public(ledger: &Ledger) -> Checked<[u8; 32]> {
-    let fault = |found: &str| Fault::new(Rule::LedgerFault, format!("{found} found as event 2; the charter's verdict expected"));
-    let event = ledger.by_seq_no(2)?.ok_or_else(|| fault("nothing"))?;
-    let ruling = Ruling::from_cbor(&event.payload).map_err(|_| fault(event.event_type.as_str()))?;
-    Ok(Charter::from_cbor(&ruling.envelope.payload)?.ledger_public)
-}
-
-fn head_of(books: &Books) -> Option<HeadFile> {
-    let session = books.sessions().last()?;
-    let closed = session.closed.as_ref()?;
-    Some(HeadFile { session: closed.session, head: closed.after, closed: session.closed_hash })
-}
-
-/// Compares the head file with the books. `true`: it is that of the session before the last, and the last is not sealed.
-fn compare_head_file(dir: &Path, books: &Books) -> Checked<bool> {
-    let Some(last) = head_of(books) else { return Err(Fault::new(Rule::LedgerFault, "no closed session found; the founding expected")) };
-    let before = books.sessions().iter().rev().nth(1);
-    let before = before.and_then(|session| session.closed.as_ref().map(|closed| (closed, session.closed_hash)));
-    let before = before.map(|(closed, hash)| HeadFile { session: closed.session, head: closed.after, closed: hash });
-    compare(read_head_file(dir)?.as_ref(), Some(&last), before.as_ref(), books.unsealed().is_none())
-}
-
-/// The head file beside a ledger, if there is one.
-///
-/// # Errors
-/// `file-fault`; `ledger-fault` when it is not whole.
-pub(super) fn read_head_file(dir: &Path) -> Checked<Option<HeadFile>> {
-    read_head(dir)?.map(|text| HeadFile::parse(&text).map_err(|fault| fault.within("the head file"))).transpose()
 }

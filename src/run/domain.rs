@@ -27,13 +27,14 @@ use crate::keys::file::write_new;
 use crate::ledger::{CheckInput, DATABASE_FILE, Ledger, NewEvent, write_head};
 use crate::media::bundle_file::write_pack;
 
-use super::desk::{LedgerSigner, read_head_file};
+use super::desk::LedgerSigner;
 use super::events::program_digest;
 use super::files::{self, file_fault, hash_file, make_folder, staging, write_bytes, write_whole};
 use super::packs::Packs;
 use super::problem::{Outcomes, Problem, Unchanged};
 use super::signing::sign;
 use super::source::{Source as Folder, read_folder};
+use super::startup::read_head_file;
 
 /// Name of the file that says whose domain it is.
 const IDENTITY_FILE: &str = "domain";
@@ -194,9 +195,8 @@ impl DomainDesk {
         ledger.check_instance(&identity.instance)?;
         let mut domain = Domain::new(identity);
         ledger.for_each(1, |event| domain.apply(&event))?;
-        let closed: Vec<HeadFile> = domain.kept().iter().rev().take(2).filter_map(head_file).collect();
-        let (last, before) = (closed.first(), closed.get(1));
-        let head_is_behind = compare(read_head_file(dir)?.as_ref(), last, before, domain.unsealed().is_none())?;
+        let closed: Vec<HeadFile> = domain.kept().iter().filter_map(head_file).collect();
+        let head_is_behind = compare(read_head_file(dir)?.as_ref(), &closed, domain.unsealed().is_none())?;
         Ok(DomainDesk { dir: dir.to_owned(), ledger, domain, head_is_behind })
     }
 

@@ -37,6 +37,8 @@ pub mod heads;
 #[cfg(feature = "desk")]
 pub mod home;
 #[cfg(feature = "desk")]
+pub mod integrity;
+#[cfg(feature = "desk")]
 pub mod objects;
 pub mod packs;
 pub mod policy_file;
@@ -58,6 +60,8 @@ pub mod session;
 #[cfg(feature = "desk")]
 pub mod signing;
 pub mod source;
+#[cfg(feature = "desk")]
+pub mod startup;
 #[cfg(feature = "desk")]
 pub mod trees;
 pub mod words;
