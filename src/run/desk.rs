@@ -248,7 +248,7 @@ fn no_instance(fault: Fault) -> Problem {
 }
 
 /// The ledger's public key, from the charter in event 2. Whether the chain that leads here is whole is checked with it, next.
-fn ledger_public(ledger: &Ledger) -> Checked<[u8; 32]> {
+pub(super) fn ledger_public(ledger: &Ledger) -> Checked<[u8; 32]> {
     let fault = |found: &str| Fault::new(Rule::LedgerFault, format!("{found} found as event 2; the charter's verdict expected"));
     let event = ledger.by_seq_no(2)?.ok_or_else(|| fault("nothing"))?;
     let ruling = Ruling::from_cbor(&event.payload).map_err(|_| fault(event.event_type.as_str()))?;
