@@ -44,6 +44,7 @@ pub mod policy_text;
 pub mod policy_words;
 pub mod proposal;
 pub mod publish;
+pub mod quarantine;
 pub mod quorum;
 pub mod record;
 pub mod replay;

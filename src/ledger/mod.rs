@@ -12,6 +12,7 @@
 //! error nothing more is written or read through the same `Ledger`.
 
 mod append;
+mod branches;
 mod functions;
 mod head_file;
 mod open;

@@ -4,6 +4,8 @@
 //! once, into a copy of ours that is used from then on. What is written is synced, read back and compared before it counts as written.
 
 pub mod bundle_file;
+#[cfg(feature = "desk")]
+pub mod ledger_copy;
 mod plain;
 pub mod publish;
 mod published;

@@ -6,6 +6,8 @@ pub mod approve;
 #[cfg(feature = "desk")]
 pub mod bag;
 #[cfg(feature = "desk")]
+pub mod branches;
+#[cfg(feature = "desk")]
 pub mod collect;
 pub mod compare;
 pub mod consumer;
@@ -52,6 +54,8 @@ pub mod propose_policy;
 pub mod prove;
 #[cfg(feature = "desk")]
 pub mod qr;
+#[cfg(feature = "desk")]
+pub mod quarantine;
 pub mod replay;
 #[cfg(feature = "desk")]
 pub mod report;

@@ -61,19 +61,12 @@ impl Examined {
         self.wrong = Some(Wrong { fault, last_good_seq_no, first_bad_seq_no: last_good_seq_no + 1, kind });
     }
 
-    /// The charter, from event 2. Whether the chain that leads here is whole is checked with its key, next.
     fn charter(&mut self) -> Checked<Option<Charter>> {
-        let event = self.ledger.by_seq_no(2)?;
-        let word = event.as_ref().map_or("nothing", |event| event.event_type.as_str());
-        let fault = Fault::new(Rule::LedgerFault, format!("{word} found as event 2; the charter's verdict expected"));
-        let charter = event.map(|event| Ruling::from_cbor(&event.payload).and_then(|ruling| Charter::from_cbor(&ruling.envelope.payload)));
-        match charter {
-            Some(Ok(charter)) => Ok(Some(charter)),
-            _ => {
-                self.wrong(fault, 1, "unreadable");
-                Ok(None)
-            }
+        let charter = founding_charter(&self.ledger)?;
+        if let Err(fault) = &charter {
+            self.wrong(fault.clone(), 1, "unreadable");
         }
+        Ok(charter.ok())
     }
 
     fn chain(&mut self, charter: &Charter, deep: bool) -> Checked<()> {
@@ -126,6 +119,18 @@ impl Examined {
         }
         Ok(())
     }
+}
+
+/// The charter, from event 2, or what stands there instead. Whether the chain that leads there is whole is checked with its key, next.
+///
+/// # Errors
+/// `ledger-fault` when the event cannot be read.
+pub(super) fn founding_charter(ledger: &Ledger) -> Checked<Checked<Charter>> {
+    let event = ledger.by_seq_no(2)?;
+    let word = event.as_ref().map_or("nothing", |event| event.event_type.as_str());
+    let fault = Fault::new(Rule::LedgerFault, format!("{word} found as event 2; the charter's verdict expected"));
+    let charter = event.map(|event| Ruling::from_cbor(&event.payload).and_then(|ruling| Charter::from_cbor(&ruling.envelope.payload)));
+    Ok(charter.and_then(Result::ok).ok_or(fault))
 }
 
 /// The head file of each closed session, in their order.
