@@ -6,6 +6,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::clock;
 use crate::core::books::Books;
 use crate::core::cbor::Canonical;
 use crate::core::charter::Charter;
@@ -103,7 +104,8 @@ impl Desk {
         Desk::check(dir, Ledger::open_read_only(dir)?)
     }
 
-    fn check(dir: &Path, ledger: Ledger) -> Outcomes<Desk> {
+    fn check(dir: &Path, mut ledger: Ledger) -> Outcomes<Desk> {
+        ledger.measure_with(clock::monotonic_us);
         let public_key = ledger_public(&ledger)?;
         ledger.start_up_check(&CheckInput { ledger_keys: &[public_key], deep: false, must_hold: &[] })?.into_checked()?;
         let mut books = Books::default();
@@ -158,7 +160,7 @@ impl Desk {
         let expected = before.as_ref().map(|event| event.event_hash);
         self.fold_first(events)?;
         let id = events.first().map_or("", |event| event.event_id.as_str());
-        self.ledger.commit_observed(expected, events, &mut |step| observe(step, id))?;
+        self.ledger.commit_observed(expected, events, &mut |step| observe(step, id)).map_err(|error| error.fault)?;
         let books = &mut self.books;
         self.ledger.for_each(before.map_or(1, |event| event.seq_no + 1), |event| books.apply(&event))
     }
