@@ -24,6 +24,7 @@ use crate::ledger::{CheckInput, Ledger, NewEvent, read_head, write_head_observed
 use crate::media::publish::Observe;
 
 use super::halt::read_halt;
+use super::log;
 use super::problem::{Outcomes, Problem, Unchanged};
 
 /// Name of the sealed seed in the desk's folder.
@@ -269,7 +270,10 @@ fn compare_head_file(dir: &Path, books: &Books) -> Checked<bool> {
     let before = books.sessions().iter().rev().nth(1);
     let before = before.and_then(|session| session.closed.as_ref().map(|closed| (closed, session.closed_hash)));
     let before = before.map(|(closed, hash)| HeadFile { session: closed.session, head: closed.after, closed: hash });
-    compare(read_head_file(dir)?.as_ref(), Some(&last), before.as_ref(), books.unsealed().is_none())
+    let found = read_head_file(dir)?;
+    let outcome = compare(found.as_ref(), Some(&last), before.as_ref(), books.unsealed().is_none());
+    log::head_compared(found.as_ref(), &last, &outcome);
+    outcome
 }
 
 /// The head file beside a ledger, if there is one.

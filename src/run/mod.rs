@@ -37,6 +37,8 @@ pub mod heads;
 #[cfg(feature = "desk")]
 pub mod home;
 #[cfg(feature = "desk")]
+pub mod log;
+#[cfg(feature = "desk")]
 pub mod objects;
 pub mod packs;
 pub mod policy_file;
