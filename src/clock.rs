@@ -2,6 +2,10 @@
 //!
 //! Time is recorded and shown, never compared: no validity, order or expiry depends on what is read here.
 
+#[cfg(feature = "desk")]
+use std::sync::LazyLock;
+#[cfg(feature = "desk")]
+use std::time::Instant;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use jiff::Timestamp;
@@ -13,6 +17,14 @@ use crate::core::rules::{Checked, Fault, Rule};
 pub fn now_unix() -> Option<u64> {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).ok()?;
     Some(since.as_secs()).filter(|&seconds| seconds > 0)
+}
+
+/// Microseconds since this process first asked, by a clock that never goes back: for durations in metrics, and in nothing that is signed.
+#[cfg(feature = "desk")]
+#[allow(clippy::disallowed_methods)] // this is the one place
+pub fn monotonic_us() -> u64 {
+    static BEGAN: LazyLock<Instant> = LazyLock::new(Instant::now);
+    u64::try_from(BEGAN.elapsed().as_micros()).unwrap_or(u64::MAX)
 }
 
 /// Reads a time claim: `none`, or RFC 3339 in whole seconds with `Z` or an offset, as `2026-03-01T12:00:00+01:00`; answers Unix seconds.

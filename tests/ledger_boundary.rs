@@ -11,7 +11,7 @@ use tabellion::core::cbor::Writer;
 use tabellion::core::event::{Event, EventParts, EventSigner, EventType, PayloadForm, event_hash, signature_holds, signed_message};
 use tabellion::core::ids::{Hash, kid_of};
 use tabellion::core::rules::{Fault, Rule};
-use tabellion::ledger::{CheckInput, CorruptionKind, Health, Ledger, NewEvent, read_head, write_head};
+use tabellion::ledger::{CheckInput, CorruptionKind, Health, Ledger, LedgerError, NewEvent, read_head, write_head};
 use tempfile::TempDir;
 
 const INSTANCE: [u8; 16] = [0xab; 16];
@@ -103,8 +103,25 @@ fn check(ledger: &Ledger) -> Health {
     check_with(ledger, false, &[])
 }
 
-fn refusal<T: std::fmt::Debug>(outcome: Result<T, Fault>, rule: Rule, words: &str) {
-    let fault = outcome.expect_err("a refusal");
+/// A fault, or a refusal that carries one.
+trait Told: std::fmt::Debug {
+    fn fault(self) -> Fault;
+}
+
+impl Told for Fault {
+    fn fault(self) -> Fault {
+        self
+    }
+}
+
+impl Told for LedgerError {
+    fn fault(self) -> Fault {
+        self.fault
+    }
+}
+
+fn refusal<T: std::fmt::Debug>(outcome: Result<T, impl Told>, rule: Rule, words: &str) {
+    let fault = outcome.expect_err("a refusal").fault();
     assert_eq!(fault.rule, rule, "{fault}");
     assert!(fault.found.contains(words), "{fault}");
 }

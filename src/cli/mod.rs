@@ -25,6 +25,8 @@ mod fork;
 mod integrity;
 #[cfg(feature = "desk")]
 mod key;
+#[cfg(feature = "desk")]
+mod log;
 mod look;
 #[cfg(feature = "desk")]
 mod manual;
@@ -66,6 +68,10 @@ struct Cli {
     /// Print the same facts as one JSON document on stdout (docs/json.md)
     #[arg(long, global = true)]
     json: bool,
+    /// Append what is accepted and refused to FILE as JSON lines; - for stderr (docs/logs.md)
+    #[cfg(feature = "desk")]
+    #[arg(long, global = true, value_name = "FILE")]
+    log: Option<std::path::PathBuf>,
     #[command(subcommand)]
     command: Command,
 }
@@ -142,11 +148,26 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
     match parsed {
         Ok((cli, name)) => {
             let mut output = Output::new(cli.json);
-            let outcome = dispatch(cli.command, &mut output);
+            let outcome = logged(cli, &name, &mut output);
             output.finish(&name, outcome).code()
         }
         Err(error) => misread(&error, &arguments).code(),
     }
+}
+
+/// Runs the command, and tells the log how it ended.
+#[cfg(feature = "desk")]
+fn logged(cli: Cli, name: &str, out: &mut Output) -> Outcomes<Exit> {
+    log::begin(cli.log.as_deref(), name)?;
+    let outcome = dispatch(cli.command, out);
+    log::ended(name, &outcome);
+    outcome
+}
+
+/// Runs the command: a consumer has nothing to log.
+#[cfg(not(feature = "desk"))]
+fn logged(cli: Cli, _: &str, out: &mut Output) -> Outcomes<Exit> {
+    dispatch(cli.command, out)
 }
 
 /// The command as it was called: `witness session`.

@@ -3,10 +3,10 @@
 use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 
 use super::read::head_hash;
-use super::{DATABASE_FILE, Ledger, Trouble, Uint};
-use crate::core::event::{EventType, signature_holds};
+use super::{DATABASE_FILE, Ledger, LedgerError, Trouble, Uint};
+use crate::core::event::{Event, EventType, signature_holds};
 use crate::core::ids::{Hash, kid_of};
-use crate::core::rules::{Checked, Fault, Rule};
+use crate::core::rules::{Fault, Rule};
 
 /// Size of the write-ahead log from which on a commit is followed by a checkpoint.
 const WAL_BYTES_CHECKPOINT: u64 = 4 << 20;
@@ -25,6 +25,21 @@ pub struct NewEvent {
 }
 
 impl Ledger {
+    /// Appends one event behind the last one; answers with it as the database stored it, its number among it, once it is synced.
+    ///
+    /// # Errors
+    /// As [`Ledger::commit`], without `head-unexpected`: one process holds the ledger, and nothing can come between.
+    pub fn append(&mut self, event: NewEvent) -> Result<Event, LedgerError> {
+        let events = [event];
+        let head =
+            self.may_append(&events).and_then(|_| head_hash(&self.db).map_err(|error| Trouble::of_sqlite("reading the head", &error)));
+        let head = head.map_err(|trouble| self.refused(&events, trouble))?;
+        self.commit(head, &events)?;
+        let read_back =
+            self.latest().and_then(|event| event.ok_or_else(|| Fault::new(Rule::LedgerFault, "no event found after a commit; 1 expected")));
+        read_back.map_err(|fault| self.refused(&events, Trouble::latching(fault)))
+    }
+
     /// Appends `events` behind the head that the caller has seen, all or none; answers with the new head's hash once it is synced.
     ///
     /// `expected_head` is the `event_hash` of the last event, `None` for an empty ledger; it is compared inside the transaction.
@@ -33,7 +48,7 @@ impl Ledger {
     /// `head-unexpected`; `another-writer`; `ledger-fault` with the database's own words when a guard refuses, and for every I/O error,
     /// after which the ledger [is poisoned](Ledger::is_poisoned); `internal-fault` when it is not unlocked or there is nothing to append. With an
     /// error from a poisoned ledger the commit may or may not have happened: the start-up checks of the next process tell.
-    pub fn commit(&mut self, expected_head: Option<[u8; 32]>, events: &[NewEvent]) -> Checked<[u8; 32]> {
+    pub fn commit(&mut self, expected_head: Option<[u8; 32]>, events: &[NewEvent]) -> Result<[u8; 32], LedgerError> {
         self.commit_observed(expected_head, events, &mut |_| {})
     }
 
@@ -46,16 +61,12 @@ impl Ledger {
         expected_head: Option<[u8; 32]>,
         events: &[NewEvent],
         observe: &mut dyn FnMut(&'static str),
-    ) -> Checked<[u8; 32]> {
-        self.usable()?;
-        let Some(public_key) = self.signing_key else {
-            return Err(Fault::new(Rule::InternalFault, "a locked ledger found; an unlocked one expected"));
-        };
-        if events.is_empty() {
-            return Err(Fault::new(Rule::InternalFault, "0 events to append found; at least 1 expected"));
-        }
-        let outcome = append(&mut self.db, expected_head, events, &public_key, observe);
-        let head = outcome.map_err(|trouble| self.note(trouble))?;
+    ) -> Result<[u8; 32], LedgerError> {
+        let began = self.begin();
+        let may = self.may_append(events);
+        let outcome = may.and_then(|public_key| append(&mut self.db, expected_head, events, &public_key, observe));
+        let head = outcome.map_err(|trouble| self.refused(events, trouble))?;
+        self.accepted(events, began);
         // The commit stands. A failing checkpoint is an error of the disk all the same: nothing follows it.
         if let Err(trouble) = self.checkpoint_if_long() {
             self.note(trouble);
@@ -126,9 +137,7 @@ fn insert_all(
     let mut insert = transaction.prepare_cached(text).map_err(sqlite("preparing"))?;
     for event in events {
         let row = params![event.event_id, Uint(event.timestamp), event.event_type.as_str(), event.payload];
-        insert
-            .execute(row)
-            .map_err(|error| Trouble::of_sqlite(&format!("appending {} {}", event.event_type.as_str(), event.event_id), &error))?;
+        insert.execute(row).map_err(|error| Trouble::of_event(event, &error))?;
     }
     drop(insert);
     let expected = before + events.len() as u64;

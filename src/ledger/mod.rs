@@ -5,6 +5,50 @@
 //! of `schema.sql` and the functions of this module. Those functions exist on one connection only, and only after the file's schema text
 //! was found equal to the compiled-in one, byte for byte. Any other connection reads everything and inserts nothing.
 //!
+//! # Use
+//! ```
+//! use std::sync::Arc;
+//! use ed25519_dalek::{Signer, SigningKey};
+//! use tabellion::core::event::{EventSigner, EventType, signed_message};
+//! use tabellion::ledger::{CheckInput, Health, Ledger, NewEvent, Why};
+//!
+//! struct Key(SigningKey);
+//! impl EventSigner for Key {
+//!     fn public_key(&self) -> [u8; 32] { self.0.verifying_key().to_bytes() }
+//!     fn sign_event(&self, hash: &[u8; 32]) -> [u8; 64] { self.0.sign(&signed_message(hash)).to_bytes() }
+//! }
+//! let key = Arc::new(Key(SigningKey::from_bytes(&[7; 32])));
+//! let opened = NewEvent { event_id: "1/0".into(), timestamp: 0, event_type: EventType::Opened, payload: vec![0xa0] };
+//!
+//! // Made once; opened again by each process, which checks it before it appends.
+//! let dir = tempfile::tempdir()?;
+//! drop(Ledger::create(dir.path(), &[1; 16], key.clone())?);
+//! let mut ledger = Ledger::open(dir.path())?;
+//! assert_eq!(ledger.health().word(), "unchecked");
+//! let check = CheckInput { ledger_keys: &[key.public_key()], deep: true, must_hold: &[] };
+//! assert_eq!(ledger.start_up_check(&check)?, Health::Ok);
+//! ledger.unlock(key)?;
+//!
+//! // The database takes the number, and says why when it takes nothing.
+//! let event = ledger.append(opened.clone())?;
+//! assert_eq!((event.seq_no, event.prev_event_hash), (1, [0; 32]));
+//! let refusal = ledger.append(opened).unwrap_err();
+//! assert_eq!(refusal.why, Why::DuplicateEventId);
+//! assert!(refusal.found.contains("event_id does not follow the last one"));
+//!
+//! // Reading: the last one, one by its number, or a walk with a bound.
+//! assert_eq!(ledger.latest()?, Some(event.clone()));
+//! assert_eq!(ledger.by_seq_no(2)?, None);
+//! assert_eq!(ledger.iterate(1, 100).collect::<Result<Vec<_>, _>>()?, [event]);
+//!
+//! // What this process knows of it, and what it did.
+//! assert!(ledger.health().is_ok());
+//! let metrics = ledger.metrics();
+//! assert_eq!((metrics.events_appended_total, metrics.startup_checks_total, metrics.corruptions_detected_total), (1, 1, 0));
+//! assert_eq!(metrics.appends_refused_total[&Why::DuplicateEventId], 1);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
 //! This module never decides what is accepted, never makes a key, and never repairs: it appends, reads, and finds what was changed.
 //!
 //! # Invariants
@@ -15,18 +59,31 @@ mod append;
 mod branches;
 mod functions;
 mod head_file;
+mod health;
+mod iterate;
+mod metrics;
 mod open;
 mod read;
+mod refusal;
+mod tally;
 mod verify;
+mod watch;
 
 #[cfg(test)]
 mod tests;
 
 pub use append::NewEvent;
 pub use head_file::{read_head, write_head, write_head_observed};
+pub use health::HealthReport;
+pub use iterate::Iterate;
+pub use metrics::{LATENCY_BOUNDS_US, Latencies, Metrics};
 pub use open::Ledger;
+pub use refusal::{LedgerError, Why};
+pub use tally::Tally;
 pub use verify::{CheckInput, CorruptionKind, Health};
+pub use watch::MonotonicUs;
 
+use crate::core::event::EventType;
 use crate::core::rules::{Fault, Rule};
 
 /// Name of the database in the ledger's folder.
@@ -43,6 +100,10 @@ pub const HEAD_FILE: &str = "head";
 struct Trouble {
     fault: Fault,
     latches: bool,
+    /// The reason, for programs.
+    why: Why,
+    /// Id and type of the event that was being appended.
+    event: Option<(String, EventType)>,
 }
 
 impl Trouble {
@@ -56,15 +117,21 @@ impl Trouble {
             None if matches!(error, rusqlite::Error::ToSqlConversionFailure(_)) => (Rule::InternalFault, false),
             _ => (Rule::LedgerFault, true),
         };
-        Trouble { fault: Fault::new(rule, format!("{doing}: SQLite found {error}; expected no error")), latches }
+        let fault = Fault::new(rule, format!("{doing}: SQLite found {error}; expected no error"));
+        Trouble { fault, latches, why: Why::of_sqlite(error), event: None }
+    }
+
+    fn of_event(event: &NewEvent, error: &rusqlite::Error) -> Trouble {
+        let doing = format!("appending {} {}", event.event_type.as_str(), event.event_id);
+        Trouble { event: Some((event.event_id.clone(), event.event_type)), ..Trouble::of_sqlite(&doing, error) }
     }
 
     fn kept(fault: Fault) -> Trouble {
-        Trouble { fault, latches: false }
+        Trouble { latches: false, why: Why::of_rule(fault.rule), event: None, fault }
     }
 
     fn latching(fault: Fault) -> Trouble {
-        Trouble { fault, latches: true }
+        Trouble { latches: true, ..Trouble::kept(fault) }
     }
 }
 

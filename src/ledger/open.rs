@@ -1,5 +1,6 @@
 //! Creating and opening: lock, schema text, settings, and only then the functions.
 
+use std::cell::RefCell;
 use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -11,6 +12,7 @@ use rusqlite::types::Value;
 use rusqlite::{Connection, OpenFlags};
 
 use super::head_file::{read_small, sync_dir, write_small};
+use super::watch::Watch;
 use super::{DATABASE_FILE, INSTANCE_FILE, LOCK_FILE, Trouble, file_fault, functions};
 use crate::core::event::EventSigner;
 use crate::core::rules::{Checked, Fault, Rule};
@@ -27,6 +29,8 @@ pub struct Ledger {
     pub(super) dir: PathBuf,
     pub(super) poisoned: AtomicBool,
     pub(super) signing_key: Option<[u8; 32]>,
+    /// What happened to it in this process.
+    pub(super) watch: RefCell<Watch>,
     /// Held, never read: the operating system frees it when the process ends, however it ends.
     lock: Option<File>,
 }
@@ -110,7 +114,7 @@ impl Ledger {
         harden(&db)?;
         compare_schema(&db)?;
         settle(&db, lock.is_none())?;
-        Ok(Ledger { db, dir, poisoned: AtomicBool::new(false), signing_key: None, lock })
+        Ok(Ledger { db, dir, poisoned: AtomicBool::new(false), signing_key: None, watch: RefCell::default(), lock })
     }
 
     /// Gives the connection its functions: from now on it appends, signing with `signer`. Again with another signer after a rotation.
@@ -182,8 +186,8 @@ impl Ledger {
 
     /// Takes note of trouble: what latches makes the ledger unusable.
     pub(super) fn note(&self, trouble: Trouble) -> Fault {
-        if trouble.latches {
-            self.poisoned.store(true, Ordering::SeqCst);
+        if trouble.latches && !self.poisoned.swap(true, Ordering::SeqCst) {
+            self.latched(&trouble.fault);
         }
         trouble.fault
     }

@@ -105,12 +105,8 @@ fn bad<T>(seq_no: u64, kind: CorruptionKind, found: impl Into<String>) -> Result
 }
 
 impl Ledger {
-    /// Checks the file's pages, and every event: number, id, epoch, key, link, hash, payload, records and verdicts; the signature of the
-    /// last event, which commits to all, or with `deep` each.
-    ///
-    /// # Errors
-    /// `ledger-fault` when the file cannot be read. What is wrong in a file that can be read is in the [`Health`].
-    pub fn start_up_check(&self, input: &CheckInput<'_>) -> Checked<Health> {
+    /// [`Ledger::start_up_check`], which counts it and tells of it.
+    pub(super) fn check(&self, input: &CheckInput<'_>) -> Checked<Health> {
         self.usable()?;
         // One state for all the statements below, whatever another process appends.
         let snapshot = self.db.unchecked_transaction().map_err(|error| self.sqlite_fault("beginning to check", &error))?;

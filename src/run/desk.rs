@@ -162,7 +162,7 @@ impl Desk {
         let expected = before.as_ref().map(|event| event.event_hash);
         self.fold_first(events)?;
         let id = events.first().map_or("", |event| event.event_id.as_str());
-        self.ledger.commit_observed(expected, events, &mut |step| observe(step, id))?;
+        self.ledger.commit_observed(expected, events, &mut |step| observe(step, id)).map_err(|error| error.fault)?;
         let books = &mut self.books;
         self.ledger.for_each(before.map_or(1, |event| event.seq_no + 1), |event| books.apply(&event))
     }

@@ -229,7 +229,7 @@ impl DomainDesk {
 
     fn commit(&mut self, events: &[NewEvent]) -> Checked<()> {
         let before = self.ledger.latest()?;
-        self.ledger.commit(before.as_ref().map(|event| event.event_hash), events)?;
+        self.ledger.commit(before.as_ref().map(|event| event.event_hash), events).map_err(|error| error.fault)?;
         let domain = &mut self.domain;
         self.ledger.for_each(before.map_or(1, |event| event.seq_no + 1), |event| domain.apply(&event))
     }

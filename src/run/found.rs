@@ -20,6 +20,7 @@ use crate::media::publish::Observe;
 use super::desk::{Desk, DeskKeys, KEY_FILE};
 use super::events::{closed, events_of};
 use super::files::{self, make_folder, write_bytes};
+use super::log;
 use super::problem::{Outcomes, Problem, Unchanged};
 
 /// Name of the charter's bare payload in the desk's folder.
@@ -168,6 +169,7 @@ fn create(dir: &Path, charter: &charter::VerifiedCharter, time: Option<u64>, key
     let closed = closed(&plan, Vec::new(), confirmation, None)?;
     observe("commit the session", "session 0");
     desk.commit(&events_of(&plan, closed), observe)?;
+    log::papers(plan.opened().session, plan.rulings());
     desk.write_head_file(observe)?;
     Ok(desk)
 }

@@ -15,6 +15,7 @@ use crate::media::publish::{Observe, write_files};
 use super::dossier::Dossier;
 use super::files::write_bytes;
 use super::gossip::Gossip;
+use super::log;
 use super::problem::Problem;
 
 /// Name of the halt file in the desk's folder.
@@ -54,6 +55,7 @@ fn leave_behind(dir: &Path, fault: &Fault, dossier: &Dossier, media: &[PathBuf],
         Ok(()) => state.push(format!("the desk is halted ({})", dir.join(HALT_FILE).display())),
         Err(error) => state.push(format!("the halt file could not be written: {error}; do not start this desk again")),
     }
+    log::halted(fault, &dossier.hash().named());
     let path = dossier_path(dir, &halt);
     observe("dossier", DOSSIERS);
     match write_bytes(&path, dossier.text().as_bytes()) {

@@ -41,6 +41,8 @@ pub mod home;
 #[cfg(feature = "desk")]
 pub mod integrity;
 #[cfg(feature = "desk")]
+pub mod log;
+#[cfg(feature = "desk")]
 pub mod objects;
 pub mod packs;
 pub mod policy_file;

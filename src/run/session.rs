@@ -21,6 +21,7 @@ use super::events::{closed, events_of};
 use super::files::staging;
 use super::gossip::{self, Reported};
 use super::halt::halt;
+use super::log;
 use super::objects::Store;
 use super::problem::{Outcomes, Problem, Unchanged};
 use super::trees;
@@ -98,6 +99,7 @@ pub fn session(request: &Request, operator: &mut dyn Operator, observe: &mut Obs
     observe("copy the media", "");
     let staging = staging()?;
     let bag = Bag::gather(&request.media, staging.path(), desk.books())?;
+    log::listed(bag.listed());
     let gossip = gossip::listen(&bag, desk.books())?;
     if !gossip.evidence.is_empty() {
         return Err(halt(desk.dir(), desk.books(), &gossip, &request.media, observe));
@@ -125,6 +127,7 @@ pub fn session(request: &Request, operator: &mut dyn Operator, observe: &mut Obs
         // THE COMMIT POINT: before it nothing happened; after it everything can be derived again.
         observe("commit the session", &format!("session {}", plan.opened().session));
         desk.commit(&events, observe).unchanged(|| format!("{before} unless the commit was acknowledged; the next start tells"))?;
+        log::papers(plan.opened().session, plan.rulings());
         desk.write_head_file(observe).unchanged(|| committed(&desk))?;
         desk.seal(&keys, observe).unchanged(|| committed(&desk))?;
     }
@@ -135,6 +138,7 @@ pub fn session(request: &Request, operator: &mut dyn Operator, observe: &mut Obs
     desk.read_again().unchanged(|| committed(&desk))?;
     let not_kept = not_kept(&bag, desk.books(), &batch, &holdings);
     let media = emit_all(&desk, request, &bag, observe).unchanged(|| committed(&desk))?;
+    log::media(&media);
     let session = desk.books().sessions().last().map_or(0, |session| session.opened.session);
     let heads = (before, desk.books().head());
     Ok(Report {

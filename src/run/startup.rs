@@ -5,6 +5,7 @@
 
 use std::path::Path;
 
+use crate::clock;
 use crate::core::books::Books;
 use crate::core::cbor::Canonical as _;
 use crate::core::charter::Charter;
@@ -13,6 +14,7 @@ use crate::core::payload::Ruling;
 use crate::core::rules::{Checked, Fault, Rule};
 use crate::ledger::{CheckInput, Health, Ledger, read_head};
 
+use super::log;
 use super::problem::{Outcomes, Problem};
 
 /// What is wrong with a desk.
@@ -47,7 +49,8 @@ pub struct Examined {
 /// # Errors
 /// What says that this is no desk of ours or that it cannot be read now: `not-found`, `ledger-fault` without or with a foreign instance file,
 /// faults of the disk. What is wrong with a desk that can be read is in [`Examined::wrong`].
-pub fn examine(dir: &Path, ledger: Ledger, deep: bool) -> Outcomes<Examined> {
+pub fn examine(dir: &Path, mut ledger: Ledger, deep: bool) -> Outcomes<Examined> {
+    ledger.measure_with(clock::monotonic_us);
     let mut found = Examined { ledger, books: Books::default(), head_file: None, stand: None, wrong: None };
     let Some(charter) = found.charter()? else { return Ok(found) };
     found.ledger.check_instance(&charter.instance).map_err(no_instance)?;
@@ -114,7 +117,11 @@ impl Examined {
             return Ok(());
         }
         self.stand = Some(stand(self.head_file.as_ref(), &closed, sealed));
-        if let Err(fault) = compare(self.head_file.as_ref(), &closed, sealed) {
+        let outcome = compare(self.head_file.as_ref(), &closed, sealed);
+        if let Some(last) = closed.last() {
+            log::head_compared(self.head_file.as_ref(), last, &outcome);
+        }
+        if let Err(fault) = outcome {
             self.wrong(fault, last_event, "head-file");
         }
         Ok(())
