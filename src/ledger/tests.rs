@@ -1,5 +1,8 @@
 //! The boundary seen from the one connection that has the functions: even there SQL cannot rewrite, skip or forge.
 
+mod model;
+mod sequences;
+
 use std::sync::Arc;
 
 use ed25519_dalek::{Signer as _, SigningKey};
