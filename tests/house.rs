@@ -156,7 +156,7 @@ fn printing(source: &Source) -> Vec<String> {
     if ["cli", "main"].contains(&house_of(source).as_str()) {
         return Vec::new();
     }
-    let prints = source.macros().into_iter().filter(|(_, name)| PRINTING.contains(name));
+    let prints = source.macros().into_iter().filter(|(line, name)| PRINTING.contains(name) && !source.is_test(*line));
     prints.map(|(line, name)| at(source, line, format!("{name}! outside cli and main"))).collect()
 }
 

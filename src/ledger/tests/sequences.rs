@@ -378,7 +378,7 @@ impl World {
         self.tell(format!("commit on {:?}, spoilt {spoilt:?}: {}", head.map(hex::encode), short(&offers)));
         let before = self.model.events.len();
         *self.hand.spoilt.lock().unwrap() = spoilt;
-        let outcome = self.ledger.as_mut().unwrap().commit(head, &new_events(&offers));
+        let outcome = self.ledger.as_mut().unwrap().commit(head, &new_events(&offers)).map_err(|error| error.fault);
         *self.hand.spoilt.lock().unwrap() = None;
         let foreseen = self.foreseen(head, &offers, spoilt);
         self.count(tally, before, &foreseen);
@@ -395,7 +395,7 @@ impl World {
         self.tell(format!("commit on a full disk: {}", short(&offers)));
         let pages: i64 = self.ledger().db.query_row("PRAGMA page_count", [], |row| row.get(0)).unwrap();
         self.ledger().db.execute_batch(&format!("PRAGMA max_page_count = {pages}")).unwrap();
-        let outcome = self.ledger.as_mut().unwrap().commit(head, &new_events(&offers));
+        let outcome = self.ledger.as_mut().unwrap().commit(head, &new_events(&offers)).map_err(|error| error.fault);
         self.ledger().db.execute_batch("PRAGMA max_page_count = 4294967294").unwrap();
         let foreseen = self.foreseen(head, &offers, None);
         if !self.ledger().is_poisoned() {
@@ -425,7 +425,7 @@ impl World {
         let (events, head) = (new_events(&self.offers()), self.model.head());
         let ledger = self.ledger.as_mut().unwrap();
         let earlier = refusal(Rule::LedgerFault, "an earlier I/O error found");
-        assert_refused(ledger.commit(head, &events), &earlier);
+        assert_refused(ledger.commit(head, &events).map_err(|error| error.fault), &earlier);
         assert_refused(ledger.unlock(hand(FIRST_KEY)), &earlier);
         assert_refused(ledger.head(), &earlier);
         assert_refused(ledger.latest(), &earlier);
@@ -457,7 +457,7 @@ impl World {
         let before = self.model.events.len();
         let foreseen = self.foreseen(head, &offers, None);
         if !gone {
-            return assert_refused(outcome.unwrap(), &foreseen.expect_err("a refusal before the step"));
+            return assert_refused(outcome.unwrap().map_err(|error| error.fault), &foreseen.expect_err("a refusal before the step"));
         }
         tally.crashes.fetch_add(1, Ordering::Relaxed);
         if at != "acknowledge" {
@@ -480,7 +480,7 @@ impl World {
         }
         let other = foreign(self.dir.path());
         other.execute_batch("BEGIN IMMEDIATE").unwrap();
-        let outcome = self.ledger.as_mut().unwrap().commit(head, &new_events(&offers));
+        let outcome = self.ledger.as_mut().unwrap().commit(head, &new_events(&offers)).map_err(|error| error.fault);
         assert_refused(outcome, &refusal(Rule::AnotherWriter, "locked"));
         assert!(!self.ledger().is_poisoned());
         for text in [
@@ -672,7 +672,10 @@ impl World {
         (self.unlocked, self.latched) = (false, false);
         self.whole();
         let (events, head) = (new_events(&self.offers()), self.model.head());
-        assert_refused(self.ledger.as_mut().unwrap().commit(head, &events), &refusal(Rule::InternalFault, "a locked ledger"));
+        assert_refused(
+            self.ledger.as_mut().unwrap().commit(head, &events).map_err(|error| error.fault),
+            &refusal(Rule::InternalFault, "a locked ledger"),
+        );
     }
 
     /// Another program reads: it sees one state as long as it wants, and keeps nobody from appending.
@@ -699,7 +702,10 @@ impl World {
         let mut read_only = Ledger::open_read_only(self.dir.path()).unwrap();
         compare_events(&read_only, &self.model, 1);
         let events = new_events(&self.offers());
-        assert_refused(read_only.commit(self.model.head(), &events), &refusal(Rule::InternalFault, "a locked ledger"));
+        assert_refused(
+            read_only.commit(self.model.head(), &events).map_err(|error| error.fault),
+            &refusal(Rule::InternalFault, "a locked ledger"),
+        );
         assert_refused(read_only.unlock(hand(FIRST_KEY)), &refusal(Rule::InternalFault, "read-only"));
     }
 
@@ -761,6 +767,16 @@ impl World {
             }
         };
         assert_eq!(found, self.model.trouble(&seeds, deep, &must_hold), "{health:?}");
+        if found.is_some() {
+            // Corruption stays: this process appends nothing more, whatever a later check finds.
+            let (events, head) = (new_events(&self.offers()), self.model.head());
+            let outcome = self.ledger.as_mut().unwrap().commit(head, &events).map_err(|error| error.fault);
+            assert_refused(outcome, &refusal(Rule::ChainBroken, "the last good event is"));
+            self.ledger().start_up_check(&CheckInput { ledger_keys: &keys, deep, must_hold: &[] }).unwrap();
+            let outcome = self.ledger.as_mut().unwrap().commit(head, &events).map_err(|error| error.fault);
+            assert_refused(outcome, &refusal(Rule::ChainBroken, "the last good event is"));
+            self.reopen();
+        }
     }
 }
 
