@@ -7,15 +7,13 @@ use std::path::Path;
 
 use crate::clock;
 use crate::core::books::Books;
-use crate::core::cbor::Canonical as _;
-use crate::core::charter::Charter;
-use crate::core::payload::Ruling;
 use crate::core::rules::{Checked, Rule};
 use crate::ledger::{CheckInput, Health as Checkup, Ledger, Metrics, Tally};
 
 use super::desk::Desk;
 use super::halt::read_halt;
 use super::problem::{Outcomes, Problem};
+use super::startup::founding_charter;
 
 /// Whether the desk passed its start-up checks just now.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -141,9 +139,7 @@ fn broken(dir: &Path, problem: Problem, halted: Option<String>) -> Status {
 
 fn check_again(ledger: &Ledger) -> Checked<Checkup> {
     // Without a charter there is no key: the chain alone is checked, and no key in it is known.
-    let charter = ledger.by_seq_no(2).ok().flatten();
-    let charter = charter.and_then(|event| Ruling::from_cbor(&event.payload).ok());
-    let key = charter.and_then(|ruling| Charter::from_cbor(&ruling.envelope.payload).ok()).map(|charter| charter.ledger_public);
+    let key = founding_charter(ledger).ok().and_then(Result::ok).map(|charter| charter.ledger_public);
     ledger.start_up_check(&CheckInput { ledger_keys: key.as_slice(), deep: false, must_hold: &[] })
 }
 
