@@ -29,8 +29,8 @@ fn all(case: &Case) -> Vec<(String, BTreeSet<String>)> {
     // By hand: a help that could not be read would leave nothing to compare.
     let of = |path: &str| out.iter().find(|(found, _)| found == path).map(|(_, options)| options.clone()).unwrap();
     let expected = |options: &[&str]| options.iter().map(|option| (*option).to_owned()).collect::<BTreeSet<_>>();
-    assert_eq!(of("witness export"), expected(&["--json", "--ledger", "--media", "--help"]));
-    assert_eq!(of("pin"), expected(&["--charter", "--json", "--at", "--out", "--help"]));
+    assert_eq!(of("witness export"), expected(&["--json", "--ledger", "--log", "--media", "--help"]));
+    assert_eq!(of("pin"), expected(&["--charter", "--json", "--log", "--at", "--out", "--help"]));
     assert!(out.len() >= 32, "{} commands", out.len());
     out
 }

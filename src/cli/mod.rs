@@ -41,6 +41,8 @@ mod policy_paper;
 mod preview;
 mod progress;
 #[cfg(feature = "desk")]
+mod prometheus;
+#[cfg(feature = "desk")]
 mod proposer;
 mod prove;
 mod replay;
@@ -48,6 +50,8 @@ mod replay;
 mod session;
 #[cfg(feature = "desk")]
 mod session_answer;
+#[cfg(feature = "desk")]
+mod status;
 mod usage;
 mod verify;
 #[cfg(feature = "desk")]

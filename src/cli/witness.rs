@@ -1,6 +1,6 @@
-//! `witness init|export|status`: what the operator does beside sessions.
+//! `witness init|export`: what the operator does beside sessions.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 use serde::Serialize;
@@ -9,7 +9,6 @@ use crate::core::ids::Text;
 use crate::core::note::VerifierKey;
 use crate::core::words::words24;
 use crate::keys::file::WorkFactor;
-use crate::run::desk::Desk;
 use crate::run::found::{self, Draft};
 use crate::run::problem::{Exit, Outcomes, Problem};
 use crate::run::qr;
@@ -18,12 +17,12 @@ use crate::run::session::export as export_to;
 use super::argument;
 use super::charter::Charter;
 use super::code::Code;
-use super::desk_facts::Value;
-use super::facts::{Head, sha256};
+use super::facts::Head;
 use super::integrity::{IntegrityArgs, integrity};
 use super::output::{Answer, Output, Page};
 use super::passphrase::PassphraseArgs;
 use super::session::{SessionArgs, session, time_claim};
+use super::status::{StatusArgs, status};
 
 /// `tabellion witness …`
 #[derive(Subcommand)]
@@ -44,17 +43,7 @@ pub enum WitnessCommand {
     /// Check the whole desk, and say what was found; also while it is halted
     Integrity(IntegrityArgs),
     /// Where the desk stands
-    Status {
-        /// The desk's folder
-        #[arg(long, value_name = "DIR")]
-        ledger: PathBuf,
-        /// Print only the charter's fingerprint
-        #[arg(long, conflicts_with = "head")]
-        fingerprint: bool,
-        /// Print only the head as N:WORDS, as --expect-head of a session takes it
-        #[arg(long)]
-        head: bool,
-    },
+    Status(StatusArgs),
 }
 
 /// `tabellion witness init`
@@ -97,7 +86,7 @@ pub fn witness(command: WitnessCommand, out: &mut Output) -> Outcomes<Exit> {
             Ok(Exit::Done)
         }
         WitnessCommand::Integrity(args) => integrity(&args, out),
-        WitnessCommand::Status { ledger, fingerprint, head } => status(&ledger, fingerprint, head, out),
+        WitnessCommand::Status(args) => status(&args, out),
     }
 }
 
@@ -193,7 +182,7 @@ fn init(args: InitArgs, out: &mut Output) -> Outcomes<Exit> {
 }
 
 /// A head in the form in which a session asks for it.
-fn head_as_asked(head: &Head) -> String {
+pub(super) fn head_as_asked(head: &Head) -> String {
     format!("{}:{}", head.number, head.words)
 }
 
@@ -210,77 +199,4 @@ impl Answer for Exported {
     fn say(&self, page: &mut Page) {
         page.labelled("wrote", format!("everything up to {} to {}, read back and compared", self.head, self.medium));
     }
-}
-
-/// `witness status`
-#[derive(Serialize)]
-struct Stands {
-    /// The Common.
-    origin: String,
-    /// Whether it counts for nothing.
-    rehearsal: bool,
-    /// Its head.
-    head: Head,
-    /// The charter's fingerprint, 64 hex digits.
-    fingerprint: String,
-    /// The log key in force, as a verifier key.
-    log_key: String,
-    /// SHA-256 of the policy in force.
-    policy: String,
-    /// Sessions, the founding among them.
-    sessions: usize,
-    /// Papers that wait.
-    held: usize,
-    /// A session that is committed and not sealed.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    unsealed: Option<u64>,
-    /// Why the desk signs nothing any more.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    halted: Option<String>,
-}
-
-impl Answer for Stands {
-    fn say(&self, page: &mut Page) {
-        page.labelled("origin", format!("{}{}", self.origin, if self.rehearsal { ", a REHEARSAL" } else { "" }));
-        page.labelled("head", self.head.to_string());
-        page.labelled("root", &self.head.root);
-        page.labelled("fingerprint", &self.fingerprint);
-        page.labelled("log key", &self.log_key);
-        page.labelled("policy", &self.policy);
-        page.labelled("sessions", format!("{}, papers held {}", self.sessions, self.held));
-        if let Some(session) = self.unsealed {
-            page.labelled("broken", format!("session {session} is committed but not sealed; run tabellion witness session again"));
-        }
-        if let Some(reason) = &self.halted {
-            page.labelled("HALTED", reason);
-        }
-    }
-}
-
-fn status(ledger: &Path, fingerprint_only: bool, head_only: bool, out: &mut Output) -> Outcomes<Exit> {
-    let desk = Desk::open_to_look(ledger)?;
-    let books = desk.books();
-    let (head, fingerprint) = (Head::from(&books.head()), books.log().root_at(1).unwrap_or_default());
-    if fingerprint_only {
-        out.give(&Value { value: fingerprint.to_string() });
-        return Ok(Exit::Done);
-    }
-    if head_only {
-        out.give(&Value { value: head_as_asked(&head) });
-        return Ok(Exit::Done);
-    }
-    let stands = Stands {
-        origin: books.origin()?.to_string(),
-        rehearsal: books.charter()?.rehearsal,
-        head,
-        fingerprint: fingerprint.to_string(),
-        log_key: books.log_key()?.to_string(),
-        policy: sha256(&books.policy()?.hash()),
-        sessions: books.sessions().len(),
-        held: books.held().len(),
-        unsealed: books.unsealed().map(|session| session.opened.session),
-        halted: desk.halted()?,
-    };
-    out.give(&stands);
-    Ok(if stands.halted.is_some() { Exit::Halted } else { Exit::Done })
 }

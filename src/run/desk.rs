@@ -132,6 +132,11 @@ impl Desk {
         &self.books
     }
 
+    /// The ledger, for counting what is in it.
+    pub(super) fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+
     /// Whether the head file is that of the session before the last: power failed between commit and head file.
     pub fn head_is_behind(&self) -> bool {
         self.head_is_behind

@@ -69,5 +69,7 @@ pub mod source;
 #[cfg(feature = "desk")]
 pub mod startup;
 #[cfg(feature = "desk")]
+pub mod status;
+#[cfg(feature = "desk")]
 pub mod trees;
 pub mod words;
