@@ -167,6 +167,16 @@ impl Writer {
         self.bytes
     }
 
+    /// The bytes written so far.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// Begins anew, and keeps the memory.
+    pub fn clear(&mut self) {
+        self.bytes.clear();
+    }
+
     fn put(&mut self, write: impl FnOnce(&mut minicbor::Encoder<&mut Vec<u8>>)) -> &mut Writer {
         write(&mut minicbor::Encoder::new(&mut self.bytes));
         self

@@ -199,25 +199,65 @@ static EVENT_CONTEXT: LazyLock<ContextKey> = LazyLock::new(|| hash_derive_key_co
 /// # Source
 /// SPEC 7.2.
 pub fn event_hash(parts: &EventParts<'_>) -> [u8; 32] {
-    let mut w = Writer::new();
-    w.array(8).uint(parts.seq_no).text(parts.event_id).uint(parts.timestamp).text(parts.event_type.as_str());
-    match parts.payload {
-        PayloadForm::Bytes(bytes) => w.bytes(bytes),
-        PayloadForm::Ref { sha256, length } => w.array(2).bytes(&sha256.0).uint(length),
-    };
-    w.bytes(parts.prev_event_hash).bytes(&parts.public_key_id.0).uint(parts.writer_epoch);
-    *blake3::Hasher::new_from_context_key(&EVENT_CONTEXT).update(&w.finish()).finalize().as_bytes()
+    EventHasher::new().hash(parts)
 }
+
+/// Hashes one event after another as [`event_hash`] does, with one buffer and one keyed state for all of them.
+pub struct EventHasher {
+    encoding: Writer,
+    keyed: blake3::Hasher,
+}
+
+impl Default for EventHasher {
+    fn default() -> EventHasher {
+        EventHasher::new()
+    }
+}
+
+impl EventHasher {
+    /// A hasher for any number of events.
+    pub fn new() -> EventHasher {
+        EventHasher { encoding: Writer::new(), keyed: blake3::Hasher::new_from_context_key(&EVENT_CONTEXT) }
+    }
+
+    /// [`event_hash`] of these parts.
+    pub fn hash(&mut self, parts: &EventParts<'_>) -> [u8; 32] {
+        let w = &mut self.encoding;
+        w.clear();
+        w.array(8).uint(parts.seq_no).text(parts.event_id).uint(parts.timestamp).text(parts.event_type.as_str());
+        match parts.payload {
+            PayloadForm::Bytes(bytes) => w.bytes(bytes),
+            PayloadForm::Ref { sha256, length } => w.array(2).bytes(&sha256.0).uint(length),
+        };
+        w.bytes(parts.prev_event_hash).bytes(&parts.public_key_id.0).uint(parts.writer_epoch);
+        *self.keyed.reset().update(self.encoding.as_bytes()).finalize().as_bytes()
+    }
+
+    /// The bytes of the event hashed last, in the encoding of SPEC 7.2.
+    pub fn encoding(&self) -> &[u8] {
+        self.encoding.as_bytes()
+    }
+}
+
+const SIGNED_PREFIX: &[u8; 19] = b"tabellion event v1\0";
 
 /// What the ledger key signs: `"tabellion event v1" ‖ 00 ‖ event_hash` (SPEC 7.3).
 pub fn signed_message(event_hash: &[u8; 32]) -> Vec<u8> {
-    [b"tabellion event v1\0".as_slice(), event_hash].concat()
+    signed_bytes(event_hash).to_vec()
+}
+
+/// [`signed_message`] without taking memory.
+pub fn signed_bytes(event_hash: &[u8; 32]) -> [u8; 51] {
+    let mut message = [0; 51];
+    message[..19].copy_from_slice(SIGNED_PREFIX);
+    message[19..].copy_from_slice(event_hash);
+    message
 }
 
 /// Whether `signature` is the strict Ed25519 signature of `public_key` over the event with this hash.
 pub fn signature_holds(public_key: &[u8; 32], event_hash: &[u8; 32], signature: &[u8; 64]) -> bool {
     let Ok(key) = ed25519_dalek::VerifyingKey::from_bytes(public_key) else { return false };
-    key.verify_strict(&signed_message(event_hash), &ed25519_dalek::Signature::from_bytes(signature)).is_ok()
+    key.verify_strict(&signed_bytes(event_hash), &ed25519_dalek::Signature::from_bytes(signature)).is_ok()
 }
 
 /// Who signs events: a trait of the core, so that the ledger and the keys need not know each other.
@@ -233,13 +273,19 @@ pub trait EventSigner: Send + Sync {
 ///
 /// The first event (`last` is `None`) has index 0 of any session. Both must be in the one decimal form of SPEC 1.4.
 pub fn event_id_follows(last: Option<&str>, next: &str) -> bool {
-    let Some((session, index)) = split_event_id(next) else { return false };
+    let Some(next) = split_event_id(next) else { return false };
     match last.map(split_event_id) {
-        None => index == 0,
+        None => place_follows(None, next),
         Some(None) => false,
-        Some(Some((last_session, last_index))) => {
-            (session == last_session && index == last_index + 1) || (session > last_session && index == 0)
-        }
+        Some(last) => place_follows(last, next),
+    }
+}
+
+/// [`event_id_follows`] for session and index, as [`split_event_id`] gives them.
+pub fn place_follows(last: Option<(u64, u64)>, (session, index): (u64, u64)) -> bool {
+    match last {
+        None => index == 0,
+        Some((last_session, last_index)) => (session == last_session && index == last_index + 1) || (session > last_session && index == 0),
     }
 }
 
@@ -302,15 +348,7 @@ impl RecordHead {
 /// # Errors
 /// `cbor-form`, `payload-shape`.
 pub fn record_of_verdict(payload: &[u8]) -> Checked<Option<RecordHead>> {
-    cbor::check(payload)?;
-    let mut record = None;
-    Reader::new(payload).reading("verdict").map(|key, r| {
-        match key {
-            6 => record = Some(r.bytes()?),
-            _ => r.skip()?,
-        }
-        Ok(true)
-    })?;
+    let (_, record) = fields_of_verdict(payload)?;
     record.map(RecordHead::read).transpose()
 }
 
@@ -319,17 +357,27 @@ pub fn record_of_verdict(payload: &[u8]) -> Checked<Option<RecordHead>> {
 /// # Errors
 /// `cbor-form`, `payload-shape`.
 pub fn pid_of_verdict(payload: &[u8]) -> Checked<Pid> {
+    let (pid, _) = fields_of_verdict(payload)?;
+    need_pid(pid)
+}
+
+/// The two fields of a verdict that the ledger reads: the paper's id, and the bytes of the record.
+fn fields_of_verdict(payload: &[u8]) -> Checked<(Option<Pid>, Option<&[u8]>)> {
     cbor::check(payload)?;
-    let mut pid = None;
-    let mut r = Reader::new(payload);
-    r.reading("verdict").map(|key, r| {
+    let (mut pid, mut record) = (None, None);
+    Reader::new(payload).reading("verdict").map(|key, r| {
         match key {
             0 => pid = Some(r.hash()?),
+            6 => record = Some(r.bytes()?),
             _ => r.skip()?,
         }
         Ok(true)
     })?;
-    r.need(pid, "0 (pid)")
+    Ok((pid, record))
+}
+
+fn need_pid(pid: Option<Pid>) -> Checked<Pid> {
+    pid.ok_or_else(|| Fault::new(Rule::PayloadShape, "verdict lacks 0 (pid)"))
 }
 
 /// The records in the payload of an `adopted` event (SPEC 7.4, key 1).
@@ -361,7 +409,10 @@ pub fn records_of_adopted(payload: &[u8]) -> Checked<Vec<RecordHead>> {
 /// As [`record_of_verdict`], [`pid_of_verdict`], [`records_of_adopted`].
 pub fn derived(event_type: EventType, payload: &[u8]) -> Checked<(Vec<RecordHead>, Vec<Pid>)> {
     match event_type {
-        EventType::Verdict => Ok((record_of_verdict(payload)?.into_iter().collect(), vec![pid_of_verdict(payload)?])),
+        EventType::Verdict => {
+            let (pid, record) = fields_of_verdict(payload)?;
+            Ok((record.map(RecordHead::read).transpose()?.into_iter().collect(), vec![need_pid(pid)?]))
+        }
         EventType::Adopted => {
             let records = records_of_adopted(payload)?;
             let pids = records.iter().map(|record| record.pid).collect();

@@ -56,17 +56,21 @@
 //! error nothing more is written or read through the same `Ledger`.
 
 mod append;
+mod audit;
 mod branches;
+mod decided;
 mod functions;
 mod head_file;
 mod health;
 mod iterate;
 mod metrics;
 mod open;
+mod ranges;
 mod read;
 mod refusal;
 mod tally;
 mod verify;
+mod walk;
 mod watch;
 
 #[cfg(test)]
@@ -78,9 +82,10 @@ pub use health::HealthReport;
 pub use iterate::Iterate;
 pub use metrics::{LATENCY_BOUNDS_US, Latencies, Metrics};
 pub use open::Ledger;
+pub use read::EventRow;
 pub use refusal::{LedgerError, Why};
 pub use tally::Tally;
-pub use verify::{CheckInput, CorruptionKind, Health};
+pub use verify::{CheckInput, CorruptionKind, Effort, Health};
 pub use watch::MonotonicUs;
 
 use crate::core::event::EventType;

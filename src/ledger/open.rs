@@ -117,6 +117,14 @@ impl Ledger {
         Ok(Ledger { db, dir, poisoned: AtomicBool::new(false), signing_key: None, watch: RefCell::default(), lock })
     }
 
+    /// Another connection to the same file, which only reads and has no functions.
+    pub(super) fn reader(&self) -> Checked<Connection> {
+        let db = connect(&self.dir.join(DATABASE_FILE), OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+        harden(&db)?;
+        settle(&db, true)?;
+        Ok(db)
+    }
+
     /// Gives the connection its functions: from now on it appends, signing with `signer`. Again with another signer after a rotation.
     ///
     /// # Errors

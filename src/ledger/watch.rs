@@ -2,7 +2,7 @@
 
 use tracing::{Level, enabled, error, info, warn};
 
-use super::{CheckInput, Health, Ledger, LedgerError, Metrics, NewEvent, Trouble, Uint, Why};
+use super::{CheckInput, Effort, Health, Ledger, LedgerError, Metrics, NewEvent, Trouble, Uint, Why};
 use crate::core::rules::{Checked, Fault, Rule};
 
 /// A monotonic clock: microseconds since any moment. The ledger has no clock of its own.
@@ -33,8 +33,22 @@ impl Ledger {
     /// # Errors
     /// `ledger-fault` when the file cannot be read. What is wrong in a file that can be read is in the [`Health`].
     pub fn start_up_check(&self, input: &CheckInput<'_>) -> Checked<Health> {
+        self.start_up_check_observed(input, &Effort::default(), &mut |_| {})
+    }
+
+    /// [`Ledger::start_up_check`] with an effort of the caller's, which tells `observe` of each step before it happens: `walk events`,
+    /// `compare tables`, `walk pages`, and `walk again` when there is something to locate.
+    ///
+    /// # Errors
+    /// As [`Ledger::start_up_check`].
+    pub fn start_up_check_observed(
+        &self,
+        input: &CheckInput<'_>,
+        effort: &Effort,
+        observe: &mut dyn FnMut(&'static str),
+    ) -> Checked<Health> {
         let began = self.now_us();
-        let outcome = self.check(input);
+        let outcome = self.check(input, effort, observe);
         let ended = self.now_us();
         let mut watch = self.watch.borrow_mut();
         watch.metrics.startup_checks_total += 1;

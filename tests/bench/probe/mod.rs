@@ -3,12 +3,13 @@
 //!
 //! `#[path = "probe/mod.rs"] mod probe;` in a bench. Nothing here judges a time. Memory may be judged, and then the bench fails.
 #![allow(dead_code, missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)] // each bench uses a part of it
-#![allow(clippy::disallowed_methods)] // time and SQLite are what is measured
 
+pub mod flat;
+pub mod git;
 pub mod scene;
 
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rustix::time::{ClockId, clock_gettime};
 
@@ -50,17 +51,32 @@ pub struct Spent {
     pub cpu: Duration,
 }
 
-/// Runs `work` once and says what it took.
-pub fn spent<T>(work: impl FnOnce() -> T) -> (Spent, T) {
-    let (wall, cpu) = (Instant::now(), cpu());
-    let done = work();
-    (Spent { wall: wall.elapsed(), cpu: self::cpu() - cpu }, done)
+impl Spent {
+    pub const NOTHING: Spent = Spent { wall: Duration::ZERO, cpu: Duration::ZERO };
+
+    /// Since some beginning that is the same for all.
+    pub fn so_far() -> Spent {
+        let [wall, cpu] = [ClockId::Monotonic, ClockId::ProcessCPUTime].map(|clock| {
+            let time = clock_gettime(clock);
+            Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
+        });
+        Spent { wall, cpu }
+    }
+
+    pub fn since(&self, earlier: &Spent) -> Spent {
+        Spent { wall: self.wall - earlier.wall, cpu: self.cpu - earlier.cpu }
+    }
+
+    pub fn plus(&self, other: &Spent) -> Spent {
+        Spent { wall: self.wall + other.wall, cpu: self.cpu + other.cpu }
+    }
 }
 
-/// Time of the processor of all threads of this process.
-pub fn cpu() -> Duration {
-    let time = clock_gettime(ClockId::ProcessCPUTime);
-    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
+/// Runs `work` once and says what it took.
+pub fn spent<T>(work: impl FnOnce() -> T) -> (Spent, T) {
+    let began = Spent::so_far();
+    let done = work();
+    (Spent::so_far().since(&began), done)
 }
 
 /// One thing that is measured. `work` answers with what was spent, so that it can prepare itself unmeasured; see [`spent`].
