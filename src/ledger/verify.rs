@@ -112,8 +112,8 @@ impl Ledger {
         let snapshot = self.db.unchecked_transaction().map_err(|error| self.sqlite_fault("beginning to check", &error))?;
         let mut walk = Walk::new(&snapshot, input);
         let outcome = match walk.all() {
-            // The last signature is wrong, or somebody computed hashes anew: look which signature is the first to be wrong.
-            Err(Stop::Bad { seq_no, kind: kind @ (CorruptionKind::Signature | CorruptionKind::Link), found }) if !input.deep => {
+            // Whatever is wrong, hashes may have been computed anew before it: look which signature is the first to be wrong.
+            Err(Stop::Bad { seq_no, kind, found }) if !input.deep => {
                 walk = Walk::new(&snapshot, &CheckInput { deep: true, ..*input });
                 walk.all().and_then(|()| bad(seq_no, kind, found))
             }
