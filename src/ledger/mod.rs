@@ -114,8 +114,9 @@ impl Trouble {
             // The statement was refused by a guard or by a function of ours: nothing is wrong with the disk.
             Some(Code::ConstraintViolation | Code::Unknown | Code::TooBig | Code::ReadOnly) => (Rule::LedgerFault, false),
             Some(Code::DatabaseBusy | Code::DatabaseLocked) => {
-                let found =
-                    format!("{doing}: a transaction of another program on {DATABASE_FILE} found, which did not end while this waited; none expected");
+                let found = format!(
+                    "{doing}: a transaction of another program on {DATABASE_FILE} found, which did not end while this waited; none expected"
+                );
                 return Trouble::kept(Fault::new(Rule::AnotherWriter, found));
             }
             // A value of ours that no column can hold.

@@ -90,6 +90,26 @@ fn guards_of_the_base_table_refuse_each_wrong_field_with_its_own_words() {
     direct(&ledger, "INSERT", 4, "0/3", head, 1).expect("what fits in every field is an event");
 }
 
+/// A hand-over raises the epoch; a signer that was not told goes on with the old one, on a connection that has everything else.
+#[test]
+fn event_of_an_epoch_that_was_left_is_refused_by_the_database() {
+    let (_dir, mut ledger, head) = three_events();
+    let mut adopted = Writer::new();
+    adopted.map(2).uint(0).uint(1).uint(1).array(1);
+    adopted.map(6).uint(0).text("tabellion/record/1").uint(1).uint(1).uint(3).bytes(&[9; 32]).uint(7).bytes(&[5; 32]).uint(8).uint(0);
+    adopted.uint(13).uint(2);
+    let event = NewEvent { event_id: "1/0".into(), timestamp: 0, event_type: EventType::Adopted, payload: adopted.finish() };
+    let head = ledger.commit(Some(head), &[event]).unwrap();
+    for verb in ["INSERT", "INSERT OR IGNORE", "INSERT OR REPLACE"] {
+        for (epoch, words) in [(1, "writer_epoch is not the epoch in force"), (3, "writer_epoch is not the epoch in force")] {
+            let error = direct(&ledger, verb, 5, "1/1", head, epoch).expect_err(words).to_string();
+            assert!(error.contains(words), "{verb}, epoch {epoch}: {error}");
+        }
+    }
+    assert_eq!(ledger.head().unwrap(), Some(head));
+    direct(&ledger, "INSERT", 5, "1/1", head, 2).expect("the epoch in force");
+}
+
 #[test]
 fn guards_refuse_wrong_signatures_payloads_and_nulls() {
     let (_dir, ledger, head) = three_events();
