@@ -164,8 +164,11 @@ fn copied_folder_without_its_instance_file_or_with_anothers_signs_nothing() {
     says(&case, &session, 0, &["common@4"]);
 }
 
+/// Number, predecessor and hash of an event.
+type Link = (u64, [u8; 32], [u8; 32]);
+
 /// A reader's view: a chain from 1 on, each event behind the one before, and never shorter than what it saw last.
-fn whole_beginning(events: &[(u64, [u8; 32], [u8; 32])], seen: usize) -> Result<usize, String> {
+fn whole_beginning(events: &[Link], seen: usize) -> Result<usize, String> {
     let mut prev = [0; 32];
     for (index, (seq_no, prev_event_hash, event_hash)) in events.iter().enumerate() {
         if *seq_no != index as u64 + 1 || *prev_event_hash != prev {
@@ -190,7 +193,7 @@ fn read_by_ledger(dir: &Path, seen: usize) -> Result<usize, String> {
 fn read_by_sqlite(dir: &Path, seen: usize) -> Result<usize, String> {
     let db = Connection::open(dir.join("ledger.db")).map_err(|error| error.to_string())?;
     // One statement; a single read of one state. What another program asks for without waiting is its own.
-    let rows = || -> rusqlite::Result<Vec<(u64, [u8; 32], [u8; 32])>> {
+    let rows = || -> rusqlite::Result<Vec<Link>> {
         let mut statement = db.prepare("SELECT seq_no, prev_event_hash, event_hash FROM events ORDER BY seq_no")?;
         statement.query_map([], |row| Ok((row.get::<_, i64>(0)? as u64, row.get(1)?, row.get(2)?)))?.collect()
     };
