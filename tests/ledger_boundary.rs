@@ -1,17 +1,29 @@
-//! The boundary of the ledger: what the database refuses, from which connection, and what the start-up check finds when it was bypassed.
+//! The boundary of the ledger.
+//!
+//! Three connections try to write: one without our functions, by every way in that `boundary/attacks.txt` lists, directly and attached, under
+//! each setting that it can change; the same with its triggers or views switched off; and one with functions that lie. The first gets
+//! nothing in; what the others get in, the start-up check finds. Then come what the ledger itself promises: what it appends, what it
+//! refuses to append, what it refuses to open. `tamper.rs` has what is done to a desk's file, `writers.rs` what two programs do to each other.
 #![cfg(feature = "desk")]
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+#[path = "boundary/table.rs"]
+mod table;
 
 use std::path::Path;
 use std::sync::Arc;
 
 use ed25519_dalek::{Signer as _, SigningKey};
 use rusqlite::Connection;
+use rusqlite::config::DbConfig;
+use rusqlite::functions::FunctionFlags;
+use rusqlite::types::Value;
 use tabellion::core::cbor::Writer;
 use tabellion::core::event::{Event, EventParts, EventSigner, EventType, PayloadForm, event_hash, signature_holds, signed_message};
 use tabellion::core::ids::{Hash, kid_of};
 use tabellion::core::rules::{Fault, Rule};
 use tabellion::ledger::{CheckInput, CorruptionKind, Health, Ledger, LedgerError, NewEvent, read_head, write_head};
+use table::{attacks, try_out};
 use tempfile::TempDir;
 
 const INSTANCE: [u8; 16] = [0xab; 16];
@@ -361,85 +373,200 @@ fn key_rotation_is_followed_and_a_key_left_behind_is_found() {
     assert_found(&healthy(&ledger, &[]), 1, CorruptionKind::Key);
 }
 
-const FOREIGN_WRITES: &[&str] = &[
-    "UPDATE events SET event_id = '9/9' WHERE seq_no = 1",
-    "UPDATE events SET signature = zeroblob(64)",
-    "DELETE FROM events WHERE seq_no = 8",
-    "DELETE FROM events",
-    "INSERT INTO append (event_id, timestamp, event_type, payload) VALUES ('1/4', 0, 'halt', x'a0')",
-    "INSERT OR IGNORE INTO append (event_id, timestamp, event_type, payload) VALUES ('1/4', 0, 'halt', x'a0')",
-    "INSERT OR REPLACE INTO append (event_id, timestamp, event_type, payload) VALUES ('1/4', 0, 'halt', x'a0')",
-    "INSERT INTO append (event_id, timestamp, event_type, payload) VALUES (NULL, NULL, NULL, NULL)",
-    "INSERT INTO events (seq_no, event_id, timestamp, event_type, payload, prev_event_hash, signature, public_key_id, writer_epoch)
-       SELECT 9, '1/4', 0, 'halt', x'a0', event_hash, zeroblob(64), public_key_id, 1 FROM events WHERE seq_no = 8",
-    "INSERT OR REPLACE INTO events (seq_no, event_id, timestamp, event_type, payload, prev_event_hash, signature, public_key_id, writer_epoch)
-       SELECT 8, '1/4', 0, 'halt', x'a0', prev_event_hash, zeroblob(64), public_key_id, 1 FROM events WHERE seq_no = 8",
-    "INSERT OR IGNORE INTO events (seq_no, event_id, timestamp, event_type, payload, prev_event_hash, signature, public_key_id, writer_epoch)
-       SELECT 9, '1/4', 0, 'halt', x'a0', event_hash, zeroblob(64), public_key_id, 1 FROM events WHERE seq_no = 8",
-    "INSERT INTO events (seq_no, event_id, timestamp, event_type, payload, prev_event_hash, event_hash, signature, public_key_id, writer_epoch)
-       SELECT 9, '1/4', 0, 'halt', x'a0', event_hash, event_hash, zeroblob(64), public_key_id, 1 FROM events WHERE seq_no = 8",
-    "REPLACE INTO records SELECT number, seq_no, pid, ledger_head, session, writer_epoch FROM records WHERE number = 1",
-    "INSERT INTO records SELECT number + 1, seq_no, pid, ledger_head, session, writer_epoch FROM records WHERE number = 2",
-    "INSERT INTO records VALUES (3, 8, zeroblob(32), (SELECT prev_event_hash FROM events WHERE seq_no = 5), 1, 1)",
-    "UPDATE records SET pid = zeroblob(32)",
-    "DELETE FROM records",
-    "INSERT INTO verdicts VALUES (zeroblob(32), 8)",
-    "REPLACE INTO verdicts SELECT pid, 8 FROM verdicts",
-    "UPDATE verdicts SET seq_no = 1",
-    "DELETE FROM verdicts",
-    "INSERT INTO payloads VALUES (zeroblob(32), x'a0')",
-    "INSERT OR IGNORE INTO payloads VALUES (zeroblob(32), x'a0')",
-    "DROP TABLE events",
+/// Two sessions and an event with a large payload, so that every table has rows; the file alone, with no program at it.
+fn full_ledger() -> (TempDir, [u8; 32]) {
+    let (dir, mut ledger, head) = two_sessions();
+    let mut w = Writer::new();
+    w.bytes(&vec![7; 70_000]);
+    let head = ledger.commit(Some(head), &[event("1/4", EventType::Notice, w.finish())]).unwrap();
+    (dir, head)
+}
+
+/// How the attacker's connection reaches the ledger.
+#[derive(Clone, Copy, Debug)]
+enum Way {
+    Direct,
+    Attached,
+}
+
+fn foreign(dir: &Path, way: Way) -> (Connection, &'static str) {
+    match way {
+        Way::Direct => (plain(dir), "main."),
+        Way::Attached => {
+            let db = Connection::open_in_memory().unwrap();
+            db.execute("ATTACH ?1 AS l", [dir.join("ledger.db").to_str().unwrap()]).unwrap();
+            (db, "l.")
+        }
+    }
+}
+
+/// Nothing happened that the table does not say.
+fn assert_none(failures: &[String]) {
+    assert!(failures.is_empty(), "{} rows ended otherwise:\n{}", failures.len(), failures.join("\n"));
+}
+
+const SETTINGS: [&str; 7] = [
+    "",
+    "PRAGMA recursive_triggers = ON",
+    "PRAGMA trusted_schema = OFF",
+    "PRAGMA ignore_check_constraints = ON",
+    "PRAGMA defer_foreign_keys = ON; PRAGMA foreign_keys = ON",
+    "PRAGMA reverse_unordered_selects = ON; PRAGMA count_changes = ON; PRAGMA synchronous = OFF",
+    "PRAGMA recursive_triggers = ON; PRAGMA ignore_check_constraints = ON; PRAGMA trusted_schema = OFF; PRAGMA read_uncommitted = ON",
 ];
 
 #[test]
-fn plain_connection_reads_everything_and_writes_nothing() {
-    let (dir, ledger, head) = two_sessions();
-    let db = plain(dir.path());
-    db.execute_batch("PRAGMA recursive_triggers = ON").unwrap();
-    let count: i64 = db.query_row("SELECT count(*) FROM append", [], |row| row.get(0)).unwrap();
-    assert_eq!(count, 8);
-    let pages: String = db.query_row("PRAGMA integrity_check", [], |row| row.get(0)).unwrap();
-    assert_eq!(pages, "ok");
-    for text in FOREIGN_WRITES.iter().filter(|text| !text.starts_with("DROP")) {
-        let error = db.execute_batch(text).expect_err(text).to_string();
-        let refused = ["append-only", "no such function", "unknown function", "cannot INSERT into generated column", "is not", "already"];
-        assert!(refused.iter().any(|words| error.contains(words)), "{text}: {error}");
+fn every_way_in_of_a_connection_without_our_functions_ends_as_the_table_says() {
+    let (dir, head) = full_ledger();
+    let mut failures = Vec::new();
+    for way in [Way::Direct, Way::Attached] {
+        for setting in SETTINGS {
+            for attack in attacks() {
+                let (db, database) = foreign(dir.path(), way);
+                db.execute_batch(setting).unwrap();
+                let failure = try_out(&db, database, &attack.sql(database), attack.plain);
+                failures.extend(failure.map(|failure| format!("{way:?}, {setting:?}, {}: {failure}", attack.title)));
+            }
+        }
     }
-    // With recursive_triggers off, as by default, REPLACE deletes without the DELETE trigger: the guards must hold alone.
-    db.execute_batch("PRAGMA recursive_triggers = OFF").unwrap();
-    for text in FOREIGN_WRITES.iter().filter(|text| text.contains("REPLACE")) {
-        db.execute_batch(text).expect_err(text);
-    }
-    assert_eq!(ledger.head().unwrap(), Some(head));
+    assert_none(&failures);
+    let ledger = Ledger::open(dir.path()).unwrap();
     assert_eq!(check_with(&ledger, true, &[head]), Health::Ok);
 }
 
 #[test]
-fn plain_connection_with_triggers_switched_off_still_inserts_no_event() {
-    let (dir, ledger, head) = two_sessions();
-    let db = plain(dir.path());
-    db.set_db_config(rusqlite::config::DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, false).unwrap();
-    db.execute_batch("PRAGMA ignore_check_constraints = ON").unwrap();
-    for text in FOREIGN_WRITES.iter().filter(|text| text.contains("INTO events") || text.contains("INTO append")) {
-        db.execute_batch(text).expect_err(text);
+fn with_the_triggers_switched_off_no_event_comes_in_and_every_change_is_found() {
+    let (template, head) = full_ledger();
+    let (mut failures, mut changes) = (Vec::new(), 0);
+    for attack in attacks() {
+        let dir = TempDir::new().unwrap();
+        for name in ["ledger.db", "instance"] {
+            std::fs::copy(template.path().join(name), dir.path().join(name)).unwrap();
+        }
+        let db = plain(dir.path());
+        db.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, false).unwrap();
+        db.execute_batch("PRAGMA ignore_check_constraints = ON").unwrap();
+        let events = |db: &Connection| db.query_row("SELECT count(*) FROM main.events", [], |row| row.get::<_, i64>(0)).unwrap();
+        let failure = try_out(&db, "main.", &attack.sql("main."), attack.off);
+        failures.extend(failure.map(|failure| format!("{}: {failure}", attack.title)));
+        assert!(events(&db) <= 9, "{}: an event came in", attack.title);
+        drop(db);
+        let ledger = Ledger::open(dir.path()).expect("the schema is as before");
+        let is_found = check_with(&ledger, false, &[head]) != Health::Ok;
+        if is_found != (attack.off == "changed") {
+            failures.push(format!("{}: found at start-up: {is_found}", attack.title));
+        }
+        changes += usize::from(is_found);
     }
-    assert_eq!(check_with(&ledger, true, &[head]), Health::Ok);
+    assert_none(&failures);
+    assert_eq!(changes, 27, "rows of the table that work with the triggers off");
 }
 
 #[test]
-fn attached_ledger_is_refused_like_any_other() {
-    let (dir, ledger, head) = two_sessions();
-    let db = Connection::open_in_memory().unwrap();
-    db.execute("ATTACH ?1 AS l", [dir.path().join("ledger.db").to_str().unwrap()]).unwrap();
-    for text in [
-        "INSERT INTO l.append (event_id, timestamp, event_type, payload) VALUES ('1/4', 0, 'halt', x'a0')",
-        "UPDATE l.events SET event_id = '9/9'",
-        "DELETE FROM l.events",
+fn with_views_switched_off_there_is_no_way_in_either() {
+    let (dir, _) = full_ledger();
+    let db = plain(dir.path());
+    db.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_VIEW, false).unwrap();
+    let views = attacks().into_iter().filter(|attack| attack.title.starts_with("append: "));
+    let failures: Vec<String> = views.filter_map(|attack| try_out(&db, "main.", &attack.sql("main."), attack.plain)).collect();
+    assert_none(&failures);
+    let error = db.execute_batch("SELECT * FROM append").expect_err("reading the view").to_string();
+    assert!(error.contains("access to view \"append\" prohibited"), "{error}");
+}
+
+#[test]
+fn triggers_of_an_attached_database_do_not_reach_the_ledger() {
+    let (dir, _) = full_ledger();
+    let (db, database) = foreign(dir.path(), Way::Attached);
+    db.execute_batch("CREATE TABLE bait (x)").unwrap();
+    let cases = [
+        (
+            "CREATE TRIGGER bite AFTER INSERT ON bait BEGIN DELETE FROM l.events; END",
+            "qualified table names are not allowed on INSERT, UPDATE, and DELETE statements within triggers",
+        ),
+        (
+            "CREATE TRIGGER bite AFTER INSERT ON bait BEGIN DELETE FROM events; END; INSERT INTO bait VALUES (1)",
+            "no such table: main.events",
+        ),
+        ("CREATE TRIGGER main.bite AFTER INSERT ON l.events BEGIN SELECT 1; END", "l.events"),
+        ("CREATE VIEW main.v AS SELECT * FROM l.events", "view v cannot reference objects in database l"),
+    ];
+    let failures: Vec<String> = cases.into_iter().filter_map(|(text, expected)| try_out(&db, database, text, expected)).collect();
+    assert_none(&failures);
+}
+
+/// SQLite writes a cell in place past every trigger, unless some index holds it.
+#[test]
+fn cells_cannot_be_written_in_place() {
+    let (dir, head) = full_ledger();
+    let db = plain(dir.path());
+    db.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, false).unwrap();
+    let tables = ["events", "payloads", "records", "verdicts"];
+    let mut tried = 0;
+    for table in tables {
+        let columns: Vec<String> = {
+            let mut statement =
+                db.prepare(&format!("SELECT name FROM pragma_table_xinfo('{table}') WHERE type IN ('BLOB', 'TEXT')")).unwrap();
+            statement.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
+        };
+        for column in columns {
+            let error = db.blob_open("main", table, column.as_str(), 1, false).map(drop).expect_err("no handle").to_string();
+            let refused =
+                ["cannot open indexed column for writing", "cannot open table without rowid", "cannot open table with generated columns"];
+            assert!(refused.iter().any(|words| error.contains(words)), "{table}.{column}: {error}");
+            tried += 1;
+        }
+    }
+    assert_eq!(tried, 8 + 2 + 2 + 1, "texts and blobs of the four tables");
+    drop(db);
+    assert_eq!(check_with(&Ledger::open(dir.path()).unwrap(), true, &[head]), Health::Ok);
+}
+
+#[test]
+fn plain_connection_reads_everything() {
+    let (dir, _) = full_ledger();
+    let db = plain(dir.path());
+    for (text, expected) in [
+        ("SELECT count(*) FROM append", Value::Integer(9)),
+        ("SELECT sum(length(payload)) > 70000 FROM append", Value::Integer(1)),
+        ("SELECT count(DISTINCT event_hash) FROM events", Value::Integer(9)),
+        ("PRAGMA integrity_check", Value::Text("ok".into())),
+        ("PRAGMA quick_check", Value::Text("ok".into())),
     ] {
-        db.execute_batch(text).expect_err(text);
+        assert_eq!(db.query_row(text, [], |row| row.get::<_, Value>(0)).unwrap(), expected, "{text}");
     }
-    assert_eq!(ledger.head().unwrap(), Some(head));
+}
+
+/// A program with functions of its own that say yes to everything can insert: the signature it does not have is found.
+#[test]
+fn lying_functions_let_an_event_in_and_start_up_finds_it() {
+    for (hashes, kind) in [(Hashes::Forged, CorruptionKind::Signature), (Hashes::Kept, CorruptionKind::Hash)] {
+        let (dir, ledger, _) = two_sessions();
+        let kid = ledger.latest().unwrap().unwrap().public_key_id.0;
+        drop(ledger);
+        let db = plain(dir.path());
+        let flags = FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_DETERMINISTIC | FunctionFlags::SQLITE_INNOCUOUS;
+        db.create_scalar_function("tabellion_event_hash", 9, flags, move |context| match hashes {
+            Hashes::Kept => Ok([7; 32]),
+            Hashes::Forged => forged(context),
+        })
+        .unwrap();
+        db.create_scalar_function("tabellion_public_key_id", 0, flags, move |_| Ok(kid)).unwrap();
+        db.create_scalar_function("tabellion_sign", 1, flags, |_| Ok([7u8; 64])).unwrap();
+        db.create_scalar_function("tabellion_sha256", 1, flags, |_| Ok([7u8; 32])).unwrap();
+        db.create_scalar_function("tabellion_payload_ref", 1, flags, |_| Ok([7u8; 32])).unwrap();
+        for (name, arity) in [("follows", 2), ("verify", 3), ("is_cbor", 1), ("is_record", 6), ("is_decided", 3)] {
+            db.create_scalar_function(format!("tabellion_{name}").as_str(), arity, flags, |_| Ok(1)).unwrap();
+        }
+        for (name, arity) in [("records", 3), ("decided", 2)] {
+            db.create_scalar_function(format!("tabellion_{name}").as_str(), arity, flags, |_| Ok("[]")).unwrap();
+        }
+        db.execute_batch("INSERT INTO append (event_id, timestamp, event_type, payload) VALUES ('1/4', 0, 'halt', x'a0')").unwrap();
+        assert_eq!(db.query_row("SELECT count(*) FROM events", [], |row| row.get::<_, i64>(0)).unwrap(), 9, "it is in");
+        drop(db);
+        let ledger = Ledger::open(dir.path()).expect("the schema is as before");
+        assert_found(&check(&ledger), 9, kind);
+    }
 }
 
 fn assert_found(health: &Health, first_bad: u64, expected: CorruptionKind) {

@@ -63,8 +63,10 @@ impl Ledger {
         observe: &mut dyn FnMut(&'static str),
     ) -> Result<[u8; 32], LedgerError> {
         let began = self.begin();
-        let may = self.may_append(events);
+        // Before, so that nothing is written to a file that no name leads to any more; after, so that nothing in one is acknowledged.
+        let may = self.may_append(events).and_then(|public_key| self.must_stand().map(|()| public_key));
         let outcome = may.and_then(|public_key| append(&mut self.db, expected_head, events, &public_key, observe));
+        let outcome = outcome.and_then(|head| self.must_stand().map(|()| head));
         let head = outcome.map_err(|trouble| self.refused(events, trouble))?;
         self.accepted(events, began);
         // The commit stands. A failing checkpoint is an error of the disk all the same: nothing follows it.
@@ -72,6 +74,10 @@ impl Ledger {
             self.note(trouble);
         }
         Ok(head)
+    }
+
+    fn must_stand(&self) -> Result<(), Trouble> {
+        self.place.as_ref().map_or(Ok(()), |place| place.must_be_the_same()).map_err(Trouble::latching)
     }
 
     fn checkpoint_if_long(&self) -> Result<(), Trouble> {

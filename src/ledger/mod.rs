@@ -65,6 +65,7 @@ mod health;
 mod iterate;
 mod metrics;
 mod open;
+mod place;
 mod ranges;
 mod read;
 mod refusal;
@@ -117,7 +118,12 @@ impl Trouble {
         let (rule, latches) = match error.sqlite_error_code() {
             // The statement was refused by a guard or by a function of ours: nothing is wrong with the disk.
             Some(Code::ConstraintViolation | Code::Unknown | Code::TooBig | Code::ReadOnly) => (Rule::LedgerFault, false),
-            Some(Code::DatabaseBusy | Code::DatabaseLocked) => (Rule::AnotherWriter, false),
+            Some(Code::DatabaseBusy | Code::DatabaseLocked) => {
+                let found = format!(
+                    "{doing}: a transaction of another program on {DATABASE_FILE} found, which did not end while this waited; none expected"
+                );
+                return Trouble::kept(Fault::new(Rule::AnotherWriter, found));
+            }
             // A value of ours that no column can hold.
             None if matches!(error, rusqlite::Error::ToSqlConversionFailure(_)) => (Rule::InternalFault, false),
             _ => (Rule::LedgerFault, true),

@@ -1,10 +1,11 @@
 //! Creating and opening: lock, schema text, settings, and only then the functions.
 
 use std::cell::RefCell;
-use std::fs::{self, File, TryLockError};
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use rusqlite::config::DbConfig;
 use rusqlite::limits::Limit;
@@ -12,8 +13,9 @@ use rusqlite::types::Value;
 use rusqlite::{Connection, OpenFlags};
 
 use super::head_file::{read_small, sync_dir, write_small};
+use super::place::{Place, must_be_free, must_be_whole, take_lock};
 use super::watch::Watch;
-use super::{DATABASE_FILE, INSTANCE_FILE, LOCK_FILE, Trouble, file_fault, functions};
+use super::{DATABASE_FILE, INSTANCE_FILE, Trouble, file_fault, functions};
 use crate::core::event::EventSigner;
 use crate::core::rules::{Checked, Fault, Rule};
 
@@ -33,6 +35,8 @@ pub struct Ledger {
     pub(super) watch: RefCell<Watch>,
     /// Held, never read: the operating system frees it when the process ends, however it ends.
     lock: Option<File>,
+    /// What is open, for a ledger that may write.
+    pub(super) place: Option<Place>,
 }
 
 impl std::fmt::Debug for Ledger {
@@ -69,6 +73,7 @@ impl Ledger {
         if path.symlink_metadata().is_ok() {
             return Err(Fault::new(Rule::Exists, format!("{} found; no ledger expected", path.display())));
         }
+        must_be_free(dir, &["-wal", "-shm", "-journal"])?;
         let text = format!("{}\n", hex::encode(instance));
         match read_small(&dir.join(INSTANCE_FILE))? {
             Some(found) if found != text => {
@@ -93,7 +98,7 @@ impl Ledger {
     /// # Errors
     /// `not-found`; `another-writer`; `file-fault`; `ledger-fault` when the schema or a setting is not as compiled in, both values shown.
     pub fn open(dir: &Path) -> Checked<Ledger> {
-        must_exist(dir)?;
+        must_be_whole(dir)?;
         Ledger::finish_open(dir, Some(take_lock(dir)?))
     }
 
@@ -102,7 +107,7 @@ impl Ledger {
     /// # Errors
     /// As [`Ledger::open`], without `another-writer`.
     pub fn open_read_only(dir: &Path) -> Checked<Ledger> {
-        must_exist(dir)?;
+        must_be_whole(dir)?;
         Ledger::finish_open(dir, None)
     }
 
@@ -113,8 +118,12 @@ impl Ledger {
         let db = connect(&dir.join(DATABASE_FILE), access)?;
         harden(&db)?;
         compare_schema(&db)?;
+        if lock.is_some() {
+            no_other_writer(&db)?;
+        }
         settle(&db, lock.is_none())?;
-        Ok(Ledger { db, dir, poisoned: AtomicBool::new(false), signing_key: None, watch: RefCell::default(), lock })
+        let place = lock.as_ref().map(|lock| Place::of(&dir, lock)).transpose()?;
+        Ok(Ledger { db, dir, poisoned: AtomicBool::new(false), signing_key: None, watch: RefCell::default(), lock, place })
     }
 
     /// Another connection to the same file, which only reads and has no functions.
@@ -205,33 +214,15 @@ impl Ledger {
     }
 }
 
-fn must_exist(dir: &Path) -> Checked<()> {
-    let path = dir.join(DATABASE_FILE);
-    match path.symlink_metadata() {
-        Ok(found) if found.is_file() => Ok(()),
-        Ok(found) => Err(file_fault(&path, format!("{:?} found; a plain file expected", found.file_type()))),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            Err(Fault::new(Rule::NotFound, format!("{}: no file found; a ledger expected", path.display())))
-        }
-        Err(error) => Err(file_fault(&path, error)),
-    }
-}
-
-fn take_lock(dir: &Path) -> Checked<File> {
-    let path = dir.join(LOCK_FILE);
-    let open = File::options().create(true).truncate(false).write(true).open(&path);
-    let file = open.map_err(|error| file_fault(&path, error))?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => {
-            Err(Fault::new(Rule::AnotherWriter, format!("{}: a lock of another process found; none expected", path.display())))
-        }
-        Err(TryLockError::Error(error)) => Err(file_fault(&path, error)),
-    }
-}
-
 fn fault(doing: &str) -> impl Fn(rusqlite::Error) -> Fault + '_ {
     move |error| Trouble::of_sqlite(doing, &error).fault
+}
+
+/// A program that writes without asking for our lock: better found now than when the session is to be committed.
+fn no_other_writer(db: &Connection) -> Checked<()> {
+    // Long enough for a reader that opens, which holds the write lock for a moment when it has to make the log's index anew.
+    db.busy_timeout(Duration::from_millis(500)).map_err(fault("waiting for another writer"))?;
+    db.execute_batch("BEGIN IMMEDIATE; ROLLBACK").map_err(fault("looking for another writer"))
 }
 
 fn connect(path: &Path, access: OpenFlags) -> Checked<Connection> {

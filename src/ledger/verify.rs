@@ -130,12 +130,12 @@ impl Ledger {
         self.located(&snapshot, input, &keys)
     }
 
-    /// The answer: one walk from event 1, and when it is a signature or a link that is wrong, one that looks at every signature.
+    /// The answer: one walk from event 1, and when something is wrong, one that looks at every signature.
     fn located(&self, snapshot: &Connection, input: &CheckInput<'_>, keys: &Keys) -> Checked<Health> {
         let mut walk = Walk::exact(snapshot, input, keys);
         let outcome = match walk.whole().and_then(|()| pages(snapshot, walk.next())) {
-            // The last signature is wrong, or somebody computed hashes anew: look which signature is the first to be wrong.
-            Err(Stop::Bad { seq_no, kind: kind @ (CorruptionKind::Signature | CorruptionKind::Link), found }) if !input.deep => {
+            // Whatever is wrong, hashes may have been computed anew before it: look which signature is the first to be wrong.
+            Err(Stop::Bad { seq_no, kind, found }) if !input.deep => {
                 walk = Walk::exact(snapshot, &CheckInput { deep: true, ..*input }, keys);
                 walk.whole().and_then(|()| bad(seq_no, kind, found))
             }

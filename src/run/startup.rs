@@ -51,6 +51,19 @@ pub struct Examined {
 /// faults of the disk. What is wrong with a desk that can be read is in [`Examined::wrong`].
 pub fn examine(dir: &Path, mut ledger: Ledger, deep: bool) -> Outcomes<Examined> {
     ledger.measure_with(clock::monotonic_us);
+    loop {
+        let before = ledger.head()?;
+        let found = examine_once(dir, ledger, deep)?;
+        // Who only looks may have read the ledger before a session was committed and the head file after it: then they are of two moments,
+        // and what is wrong between them is nothing. Whoever holds the lock finds the same head again.
+        if found.wrong.is_none() || found.ledger.head()? == before {
+            return Ok(found);
+        }
+        ledger = found.ledger;
+    }
+}
+
+fn examine_once(dir: &Path, ledger: Ledger, deep: bool) -> Outcomes<Examined> {
     let mut found = Examined { ledger, books: Books::default(), head_file: None, stand: None, wrong: None };
     let Some(charter) = found.charter()? else { return Ok(found) };
     found.ledger.check_instance(&charter.instance).map_err(no_instance)?;
