@@ -405,6 +405,21 @@ fn a_desk_that_is_halted_while_a_session_runs_commits_nothing_more() {
 }
 
 #[test]
+fn what_is_wrong_when_a_session_reads_its_ledger_again_halts_before_anything_goes_out() {
+    let room = room();
+    let desk = founded(room.path());
+    let media = [stick(room.path(), "a", &desk)];
+    let problem = stopped(run(&desk, &media, &mut Agrees, &mut |at, _| {
+        if at == "sign checkpoints and notes" {
+            fs::write(desk.dir.join("head"), b"not what was written\n").unwrap();
+        }
+    }));
+    assert_eq!((problem.fault.rule, problem.exit()), (Rule::LedgerFault, Exit::Halted), "{problem}");
+    assert!(problem.state.contains("the desk is halted (") && desk.dir.join("halt").is_file(), "{problem}");
+    assert!(!media[0].join("tabellion").exists(), "nothing goes out");
+}
+
+#[test]
 fn whoever_opens_a_ledger_to_write_is_known() {
     // Each of these asks `refuse_halted` first, or is a proposer's domain, which has rules of its own, or only reads.
     let known = [

@@ -20,7 +20,7 @@ use crate::core::rules::{Checked, Fault, Rule};
 use crate::keys::Passphrase;
 use crate::keys::derive::{LedgerKey, LogKey};
 use crate::keys::file::{KeyFile, WorkFactor};
-use crate::ledger::{CheckInput, Ledger, NewEvent, read_head, write_head_observed};
+use crate::ledger::{Ledger, NewEvent, read_head, write_head_observed};
 use crate::media::publish::Observe;
 
 use super::halt::{Alarm, HALT_FILE, Halted, halt, read_halt, refuse_halted};
@@ -328,16 +328,16 @@ impl Desk {
         Ok(true)
     }
 
-    /// Reads everything again from the disk, as a new process would, and checks it.
+    /// Reads everything again from the disk, as a new process would, and checks it; a check that fails halts.
     ///
     /// # Errors
     /// As [`Desk::open`].
-    pub fn read_again(&mut self) -> Checked<()> {
-        let public_key = self.books.charter()?.ledger_public;
-        self.ledger.start_up_check(&CheckInput { ledger_keys: &[public_key], deep: false, must_hold: &[] })?.into_checked()?;
-        let mut books = Books::default();
-        self.ledger.for_each(1, |event| books.apply(&event))?;
-        self.books = books;
+    pub fn read_again(&mut self) -> Outcomes<()> {
+        let findings = examine(&self.dir, &mut self.ledger, false)?;
+        if findings.wrong.is_some() {
+            return Err(halt(&self.dir, Alarm::of_check(&self.dir, &findings)?, &[], &mut |_, _| {}).problem());
+        }
+        self.books = findings.books;
         Ok(())
     }
 }

@@ -8,7 +8,7 @@ use crate::core::books::Books;
 use crate::core::fork::{ForkProof, Statement};
 use crate::core::ids::Hash;
 use crate::core::publish;
-use crate::core::rules::{Checked, Fault};
+use crate::core::rules::{Checked, Fault, Rule};
 use crate::core::words::head_words;
 
 use super::events::program_digest;
@@ -35,7 +35,7 @@ impl Dossier {
             wrong.fault.rule.says()
         );
         let mut lines = vec![("rule", wrong.fault.rule.id().to_owned())];
-        lines.extend(compared(wrong.fault.shown()));
+        lines.extend(compared(&wrong.fault));
         lines.push(("kind", wrong.kind.to_owned()));
         lines.push(("last good", format!("event {}", wrong.last_good_seq_no)));
         lines.push(("first bad", format!("event {}", wrong.first_bad_seq_no)));
@@ -49,7 +49,7 @@ impl Dossier {
 have it. Either this disk is an old state or a copy of the desk's disk, or what was written down is wrong. Asked
 again, the operator insisted. Nothing was signed.";
         let mut lines = vec![("rule", fault.rule.id().to_owned())];
-        lines.extend(compared(fault.shown()));
+        lines.extend(compared(fault));
         Dossier::of_desk(dir, findings, opening, lines, AFTER_A_KNOWN_HEAD)
     }
 
@@ -114,10 +114,13 @@ again, the operator insisted. Nothing was signed.";
     }
 }
 
-/// The two compared values, each on its line, where a fault is made of two.
-fn compared(found: &str) -> Vec<(&'static str, String)> {
-    match found.split_once("; ") {
-        Some((found, expected)) => vec![("found", one_line(found)), ("against", one_line(expected))],
+/// The two compared values, each on its line, where a fault is made of two: `A found; B expected`, or of heads `A in …; B in …`.
+fn compared(fault: &Fault) -> Vec<(&'static str, String)> {
+    let found = fault.shown();
+    let of_heads = matches!(fault.rule, Rule::HeadRolledBack | Rule::HeadUnexpected);
+    let at = if of_heads { found.find("; ") } else { found.find(" found; ").map(|at| at + " found".len()) };
+    match at {
+        Some(at) => vec![("found", one_line(&found[..at])), ("against", one_line(&found[at + "; ".len()..]))],
         None => vec![("found", one_line(found))],
     }
 }

@@ -42,7 +42,7 @@ impl Alarm {
     pub fn of_check(dir: &Path, findings: &Findings) -> Checked<Alarm> {
         let wrong = findings.wrong.as_ref();
         let wrong = wrong.ok_or_else(|| Fault::new(Rule::InternalFault, "a halt over a desk with nothing wrong; something expected"))?;
-        let dossier = Dossier::of_check(dir, findings, wrong);
+        let dossier = Dossier::of_check(&absolute(dir), findings, wrong);
         Ok(Alarm {
             fault: wrong.fault.clone(),
             dossier,
@@ -52,7 +52,7 @@ impl Alarm {
 
     /// A person knows another head than the ledger has, and insists.
     pub fn of_known_head(dir: &Path, findings: &Findings, fault: Fault) -> Alarm {
-        let dossier = Dossier::of_known_head(dir, findings, &fault);
+        let dossier = Dossier::of_known_head(&absolute(dir), findings, &fault);
         let next = "sign nothing with this disk, find out where the head comes from that you know, and call the custodians";
         Alarm { fault, dossier, next }
     }
@@ -73,6 +73,11 @@ impl Alarm {
         let next = "sign nothing with this disk, keep the medium, and read the dossier: this is an old or cloned copy of the desk, or the key is in other hands";
         Ok(Alarm { fault: Fault::new(Rule::HeadElsewhere, found), dossier: Dossier::of_gossip(books, &gossip.evidence, media)?, next })
     }
+}
+
+/// The folder as somebody will look for it later.
+fn absolute(dir: &Path) -> PathBuf {
+    fs::canonicalize(dir).unwrap_or_else(|_| dir.to_owned())
 }
 
 /// A desk that has just been halted.
@@ -152,7 +157,7 @@ pub fn read_halt(dir: &Path) -> Checked<Option<String>> {
         Ok(metadata) if metadata.is_dir() => return other("a folder".into()),
         Ok(metadata) if metadata.is_symlink() => return other("a symbolic link".into()),
         Ok(_) => return other("a device, pipe or socket".into()),
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => return Ok(None),
         Err(error) => return Err(Fault::new(Rule::DiskFault, format!("{}: {error}", path.display()))),
     }
     let mut bytes = [0; HALT_FILE_BYTES_MAX];

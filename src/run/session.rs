@@ -148,7 +148,7 @@ pub fn session(request: &Request, operator: &mut dyn Operator, observe: &mut Obs
     Store::of(desk.dir()).tidy(desk.books(), observe).unchanged(|| committed(&desk))?;
 
     // Everything emitted is read from the ledger again, and every signature of it verified. A medium that fails is given up; the others go on.
-    desk.read_again().unchanged(|| committed(&desk))?;
+    desk.read_again()?;
     let not_kept = not_kept(&bag, desk.books(), &batch, &holdings);
     let media = emit_all(&desk, request, &bag, observe).unchanged(|| committed(&desk))?;
     log::media(&media);
