@@ -368,7 +368,7 @@ fn whatever_is_called_halt_halts_every_operation_that_writes() {
         ("huge", &|| fs::write(&halt, vec![b'x'; 1 << 20]).unwrap()),
         ("a folder", &|| fs::create_dir(&halt).unwrap()),
         ("a link to nothing", &|| symlink("nowhere", &halt).unwrap()),
-        ("a link to a file", &|| symlink(&desk.dir.join("head"), &halt).unwrap()),
+        ("a link to a file", &|| symlink(desk.dir.join("head"), &halt).unwrap()),
         ("a pipe", &|| assert!(Command::new("mkfifo").arg(&halt).status().unwrap().success())),
     ];
     for (what, make) in make {

@@ -69,7 +69,7 @@ impl Scene {
 
     /// A copy of `desk` in a folder of its own, with the head file of `head`, if of any.
     fn state(&self, name: &str, desk: &Notary, head: Option<&Notary>) -> Notary {
-        let copy = desk.copied_to(&self.room.path().join(name));
+        let copy = desk.copied_to(&self.room.path().join(format!("state, {name}")));
         fs::remove_file(copy.dir.join("head")).unwrap();
         if let Some(head) = head {
             fs::copy(head.dir.join("head"), copy.dir.join("head")).unwrap();
@@ -85,7 +85,11 @@ impl Scene {
 fn events(dir: &Path) -> Vec<[u8; 32]> {
     let mut out = Vec::new();
     let ledger = Ledger::open_read_only(dir).unwrap();
-    ledger.for_each(1, |event| Ok(out.push(event.event_hash))).unwrap();
+    let mut take = |event: tabellion::core::event::Event| {
+        out.push(event.event_hash);
+        Ok(())
+    };
+    ledger.for_each(1, &mut take).unwrap();
     out
 }
 
@@ -158,7 +162,7 @@ fn goes_on(scene: &Scene, name: &str, desk: &Notary, repaired: &[&str]) {
 
     let stick = scene.room.path().join(format!("{name}, stick"));
     copy_folder(&scene.room.path().join("behind-stick"), &stick);
-    let report: Report = desk.session(&[stick.clone()], Some(1_700_000_100));
+    let report: Report = desk.session(std::slice::from_ref(&stick), Some(1_700_000_100));
     assert_eq!(report.repaired.len(), repaired.len(), "{name}: {:?}", report.repaired);
     report.repaired.iter().zip(repaired).for_each(|(said, words)| assert!(said.contains(words), "{name}: {said}"));
     assert_eq!(report.session, 2, "{name}");
