@@ -474,8 +474,10 @@ fn a_ledger_that_was_touched_is_not_used() {
     db.execute("UPDATE events SET timestamp = timestamp + 1 WHERE seq_no = 3", []).unwrap();
     triggers.iter().for_each(|(_, sql)| db.execute_batch(sql).unwrap());
     drop(db);
+    case.run("witness status --ledger changed", 5);
     case.run(&session("changed"), 5);
     case.run("witness status --ledger changed", 5);
+    case.run("witness integrity --ledger changed", 5);
     case.say("Bytes of the file were changed.");
     copy_tree(&case.path("witness"), &case.path("bytes"));
     let mut bytes = case.read("bytes/ledger.db");
@@ -483,14 +485,13 @@ fn a_ledger_that_was_touched_is_not_used() {
     case.write("bytes/ledger.db", bytes);
     case.run(&session("bytes"), 5);
     case.say("The head file is missing, is an older one, is garbage.");
-    copy_tree(&case.path("witness"), &case.path("headless"));
-    fs::remove_file(case.path("headless/head")).unwrap();
-    case.run(&session("headless"), 5);
-    let older = Case::founded("older");
-    case.write("headless/head", older.read("witness/head"));
-    case.run(&session("headless"), 5);
-    case.write("headless/head", "tabellion-head v1\nsession one\n");
-    case.run(&session("headless"), 5);
+    let older = Case::founded("older").read("witness/head");
+    for (ledger, head) in [("headless", None), ("behind", Some(older)), ("garbled", Some(b"tabellion-head v1\nsession one\n".to_vec()))] {
+        copy_tree(&case.path("witness"), &case.path(ledger));
+        fs::remove_file(case.path(&format!("{ledger}/head"))).unwrap();
+        head.iter().for_each(|head| case.write(&format!("{ledger}/head"), head));
+        case.run(&session(ledger), 5);
+    }
     case.say("A copy without the instance file, as a backup is.");
     copy_tree(&case.path("witness"), &case.path("copied"));
     fs::remove_file(case.path("copied/instance")).unwrap();
@@ -502,6 +503,60 @@ fn a_ledger_that_was_touched_is_not_used() {
     case.run(&session("keyed"), 4);
     case.write("keyed/key", "not a key");
     case.run(&session("keyed"), 4);
+    case.finish();
+}
+
+#[test]
+fn integrity_tells_what_it_checked_and_what_is_wrong() {
+    let mut case = Case::grown("operator-integrity");
+    case.remember_head();
+    let integrity = "witness integrity --ledger witness";
+    let later = "--expect-head 9:abandon-ability-able-about-above-absent";
+    case.say("A desk that is well.");
+    case.run(integrity, 0);
+    case.run(&format!("{integrity} --deep --expect-head $HEAD"), 0);
+    case.say("Heads that somebody knows: an older one, a later one, another one, and what is none.");
+    let older = Case::founded("older").quiet("witness status --ledger witness --head", 0);
+    case.run(&format!("{integrity} --expect-head {}", older.trim()), 0);
+    case.run(&format!("{integrity} {later}"), 5);
+    case.run(&format!("{integrity} --expect-head 3:abandon-ability-able-about-above-absent"), 5);
+    case.run(&format!("{integrity} --expect-head 3:abandon-ability-able-about-above-absennt"), 2);
+    case.run(&format!("{integrity} --halt"), 2);
+    assert!(!case.path("witness/halt").exists());
+    case.say("Somebody insists. The dossier:");
+    copy_tree(&case.path("witness"), &case.path("insisted"));
+    case.run(&format!("witness integrity --ledger insisted {later} --halt --passphrase-file passphrase"), 5);
+    let dossier = case.find("insisted/halt-evidence", "", ".txt");
+    case.say(&String::from_utf8(case.read(&dossier)).unwrap());
+    case.run("witness integrity --ledger insisted", 5);
+    case.say("A trigger is gone. The dossier:");
+    copy_tree(&case.path("witness"), &case.path("opened"));
+    rusqlite::Connection::open(case.path("opened/ledger.db")).unwrap().execute_batch("DROP TRIGGER events_no_delete").unwrap();
+    case.run("witness status --ledger opened", 5);
+    case.run("witness integrity --ledger opened", 5);
+    let dossier = case.find("opened/halt-evidence", "", ".txt");
+    case.say(&String::from_utf8(case.read(&dossier)).unwrap());
+    case.say("The head file is an older one.");
+    copy_tree(&case.path("witness"), &case.path("mixed"));
+    case.write("mixed/head", Case::founded("older").read("witness/head"));
+    case.run("witness integrity --ledger mixed", 5);
+    case.say("Content of the store is damaged.");
+    copy_tree(&case.path("witness"), &case.path("damaged"));
+    let pack = case.find("damaged/objects/000", "", ".objects");
+    case.flip(&pack, -1);
+    case.run("witness integrity --ledger damaged", 0);
+    case.run("witness integrity --ledger damaged --deep", 5);
+    case.say("Another process holds the lock.");
+    let lock = fs::File::options().write(true).open(case.path("witness/lock")).unwrap();
+    lock.lock().unwrap();
+    case.run(integrity, 6);
+    drop(lock);
+    case.say("A program that does not ask for the lock writes.");
+    let db = rusqlite::Connection::open(case.path("witness/ledger.db")).unwrap();
+    db.execute_batch("BEGIN IMMEDIATE").unwrap();
+    case.run(integrity, 6);
+    drop(db);
+    case.run(integrity, 0);
     case.finish();
 }
 
@@ -1055,6 +1110,15 @@ fn json_tells_what_founding_export_and_status_tell() {
     assert_eq!(head, format!("1:{}", founded["answer"]["head"]["words"].as_str().unwrap()));
     assert_eq!(json(&mut case, "witness status --ledger desk --fingerprint", 0)["answer"]["value"], status["answer"]["fingerprint"]);
     json(&mut case, "witness status --ledger nowhere", 2);
+    case.say("The whole desk checked; then a copy that lost its head file, which halts.");
+    case.set("HEAD", head);
+    let checked = json(&mut case, "witness integrity --ledger desk --deep --expect-head $HEAD", 0);
+    assert_eq!(checked["answer"]["health"], serde_json::json!({ "state": "ok" }));
+    assert_eq!((&checked["answer"]["checked"]["events"], &checked["answer"]["checked"]["signatures"]), (&4.into(), &4.into()));
+    copy_tree(&case.path("desk"), &case.path("copy"));
+    fs::remove_file(case.path("copy/head")).unwrap();
+    let halted = json(&mut case, "witness integrity --ledger copy", 5);
+    assert_eq!((&halted["answer"]["health"]["kind"], &halted["answer"]["head_file"]["state"]), (&"head-file".into(), &"missing".into()));
     case.say("Export, and to a medium of another witness.");
     fs::create_dir(case.path("empty")).unwrap();
     assert_eq!(json(&mut case, "witness export --ledger desk --media empty", 0)["answer"]["head"], founded["answer"]["head"]);

@@ -846,7 +846,7 @@ fn head_file_is_replaced_whole() {
     refusal(read_head(dir.path()), Rule::FileFault, "65537 bytes found");
     std::fs::write(dir.path().join("head"), [0xff]).unwrap();
     refusal(read_head(dir.path()), Rule::FileFault, "head");
-    refusal(write_head(&dir.path().join("nowhere"), "x"), Rule::FileFault, "nowhere");
+    refusal(write_head(&dir.path().join("nowhere"), "x"), Rule::DiskFault, "nowhere");
 }
 
 #[test]

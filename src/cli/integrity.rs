@@ -5,10 +5,15 @@ use std::path::PathBuf;
 use clap::Args;
 use serde::Serialize;
 
+use crate::core::head::{HeadFile, KnownHead, Stand};
 use crate::run::integrity::{self as check, Integrity, Request};
 use crate::run::problem::{Exit, Outcomes};
+use crate::run::startup::Findings;
 
+use super::argument;
+use super::facts::{Head, sha256};
 use super::output::{Answer, Output, Page};
+use super::passphrase::PassphraseArgs;
 
 /// `tabellion witness integrity`
 #[derive(Args)]
@@ -16,38 +21,69 @@ pub struct IntegrityArgs {
     /// The desk's folder
     #[arg(long, value_name = "DIR")]
     ledger: PathBuf,
-    /// Verify every signature, not only the last, which commits to all
+    /// Verify every signature, not only the last, which commits to all; and hash every object in the store
     #[arg(long)]
     deep: bool,
+    /// Compare with a head that somebody outside this disk wrote down
+    #[arg(long, value_name = "N:WORDS", value_parser = argument::typed::<KnownHead>)]
+    expect_head: Option<KnownHead>,
+    /// Halt the desk when it does not have that head
+    #[arg(long, requires = "expect_head")]
+    halt: bool,
+    #[command(flatten)]
+    passphrase: PassphraseArgs,
 }
 
 /// `witness integrity`
 #[derive(Serialize)]
 struct Checkup {
+    /// The Common, as far as its charter can be read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    origin: Option<String>,
+    /// The desk's instance, 32 hex digits.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    instance: Option<String>,
+    /// Version of the database's schema.
+    schema: i64,
     /// Whether the ledger and its head file are what was written.
     health: Health,
     /// How much was checked.
     checked: Checked,
-    /// How the head file stands to the ledger; absent when that could not be told.
+    /// The ledger's head, when its chain is whole.
     #[serde(skip_serializing_if = "Option::is_none")]
-    head_file: Option<&'static str>,
+    head: Option<Head>,
+    /// The head file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    head_file: Option<HeadFileFacts>,
+    /// How the head that somebody knows stands to the ledger.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    known_head: Option<&'static str>,
     /// The last event.
     #[serde(skip_serializing_if = "Option::is_none")]
     last_event: Option<LastEvent>,
     /// A session that is committed and not sealed.
     #[serde(skip_serializing_if = "Option::is_none")]
     unsealed: Option<u64>,
+    /// Files of the store that are not what the ledger says.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    damaged: Vec<Damaged>,
     /// Who else writes.
     #[serde(skip_serializing_if = "Option::is_none")]
     writer: Option<String>,
     /// Why the desk signs nothing any more.
     #[serde(skip_serializing_if = "Option::is_none")]
     halted: Option<String>,
+    /// What was done to halt it now.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    done: Vec<String>,
+    /// What to do, unless everything is well.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next: Option<&'static str>,
 }
 
 #[derive(Serialize)]
 struct Health {
-    /// `ok` or `corrupted`.
+    /// `ok`, `corrupted` or `unchecked`.
     state: &'static str,
     /// The last event before which nothing is wrong.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -72,6 +108,18 @@ struct Checked {
     signatures: u64,
     records: u64,
     verdicts: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    objects: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    objects_bytes: Option<u64>,
+}
+
+#[derive(Serialize)]
+struct HeadFileFacts {
+    /// `equal`, `behind`, `missing`, `earlier`, `later` or `foreign`.
+    state: &'static str,
+    /// The same in words.
+    words: String,
 }
 
 #[derive(Serialize)]
@@ -82,62 +130,138 @@ struct LastEvent {
     event_hash: String,
 }
 
+#[derive(Serialize)]
+struct Damaged {
+    path: String,
+    found: String,
+    expected: String,
+}
+
+impl Health {
+    fn of(findings: Option<&Findings>) -> Health {
+        let wrong = findings.and_then(|findings| findings.wrong.as_ref());
+        Health {
+            state: match (findings, wrong) {
+                (None, _) => "unchecked",
+                (_, Some(_)) => "corrupted",
+                _ => "ok",
+            },
+            last_good_seq_no: wrong.map(|wrong| wrong.last_good_seq_no),
+            first_bad_seq_no: wrong.map(|wrong| wrong.first_bad_seq_no),
+            kind: wrong.map(|wrong| wrong.kind),
+            rule: wrong.map(|wrong| wrong.fault.rule.id()),
+            found: wrong.map(|wrong| wrong.fault.shown().to_owned()),
+        }
+    }
+}
+
+impl HeadFileFacts {
+    fn of(stand: Stand, file: Option<&HeadFile>, last_session: u64) -> HeadFileFacts {
+        let of = file.map_or("no session".into(), |file| format!("session {}, common@{}", file.session, file.head.number));
+        let words = match stand {
+            Stand::Equal => format!("of {of}, as the ledger has it"),
+            Stand::Behind => {
+                format!("of {of}; power failed after session {last_session} was committed, and the next session rolls it forward")
+            }
+            Stand::Missing => format!("not there, although session {last_session} is closed"),
+            Stand::Earlier => format!("of {of}, although session {last_session} is sealed: an old copy of the head file"),
+            Stand::Later => format!("of {of}; the ledger ends with session {last_session}: an old copy of the ledger"),
+            Stand::Foreign => format!("of {of} in another history than the ledger's"),
+        };
+        HeadFileFacts { state: stand.word(), words }
+    }
+}
+
 impl Checkup {
     fn of(found: &Integrity) -> Checkup {
-        let wrong = found.found.wrong.as_ref();
-        let checked = found.checked;
+        let findings = found.findings.as_ref();
+        let charter = findings.and_then(|findings| findings.charter.as_ref());
+        let whole = findings.filter(|findings| findings.chain_is_whole);
+        let last_session = whole.and_then(|findings| findings.books.sessions().last()).map_or(0, |session| session.opened.session);
+        let stand = whole.and_then(|findings| Some((findings.stand?, findings.head_file.as_ref())));
+        let stored = found.stored.as_ref();
         Checkup {
-            health: Health {
-                state: if wrong.is_some() { "corrupted" } else { "ok" },
-                last_good_seq_no: wrong.map(|wrong| wrong.last_good_seq_no),
-                first_bad_seq_no: wrong.map(|wrong| wrong.first_bad_seq_no),
-                kind: wrong.map(|wrong| wrong.kind),
-                rule: wrong.map(|wrong| wrong.fault.rule.id()),
-                found: wrong.map(|wrong| wrong.fault.shown().to_owned()),
-            },
+            origin: charter.map(|charter| charter.origin.to_string()),
+            instance: charter.map(|charter| hex::encode(charter.instance)),
+            schema: check::SCHEMA_VERSION,
+            health: Health::of(findings),
             checked: Checked {
-                events: checked.events,
-                signatures: checked.signatures,
-                records: checked.records,
-                verdicts: checked.verdicts,
+                events: found.checked.events,
+                signatures: found.checked.signatures,
+                records: found.checked.records,
+                verdicts: found.checked.verdicts,
+                objects: stored.map(|stored| stored.objects),
+                objects_bytes: stored.map(|stored| stored.size_bytes),
             },
-            head_file: found.found.stand.map(|stand| stand.word()),
+            head: whole.map(|findings| (&findings.books.head()).into()),
+            head_file: stand.map(|(stand, file)| HeadFileFacts::of(stand, file, last_session)),
+            known_head: found.known.map(check::Known::word),
             last_event: found.last.as_ref().map(|event| LastEvent {
                 seq_no: event.seq_no,
                 event_id: event.event_id.clone(),
                 event_type: event.event_type.as_str(),
                 event_hash: hex::encode(event.event_hash),
             }),
-            unsealed: found.found.books.unsealed().map(|session| session.opened.session),
+            unsealed: whole.and_then(|findings| findings.books.unsealed()).map(|session| session.opened.session),
+            damaged: stored.map_or(Vec::new(), |stored| stored.damaged.iter().map(Damaged::of).collect()),
             writer: found.writer.clone(),
             halted: found.halted.clone(),
+            done: found.done.clone(),
+            next: next(found),
         }
     }
 
     fn exit(&self) -> Exit {
+        let is_well = self.health.state == "ok" && self.damaged.is_empty() && !matches!(self.known_head, Some("later" | "differs"));
         match () {
             () if self.writer.is_some() => Exit::Writer,
-            () if self.halted.is_some() || self.health.found.is_some() => Exit::Halted,
+            () if self.halted.is_some() || !is_well => Exit::Halted,
             () => Exit::Done,
         }
     }
 }
 
+/// What to do, the gravest first.
+fn next(found: &Integrity) -> Option<&'static str> {
+    let is_damaged = found.stored.as_ref().is_some_and(|stored| !stored.damaged.is_empty());
+    match () {
+        () if found.halted.is_some() => {
+            Some("sign nothing with this disk, read the dossier, and call the custodians: only their resume order ends a halt")
+        }
+        () if found.writer.is_some() => {
+            Some("wait until it has ended, then run the same command again; if nobody knows of a program that writes here, find it")
+        }
+        () if found.known.is_some_and(|known| !known.is_well()) => Some(
+            "look at what was written down once more; if it is right, this disk is an old or another one: run the same command with --halt",
+        ),
+        () if is_damaged => Some("copy the file from the folder tabellion/common/objects of any medium, and run the same command again"),
+        () => None,
+    }
+}
+
+impl Damaged {
+    fn of(damaged: &crate::run::objects::Damaged) -> Damaged {
+        Damaged { path: damaged.path.display().to_string(), found: damaged.found.clone(), expected: sha256(&damaged.expected) }
+    }
+}
+
 impl Answer for Checkup {
     fn say(&self, page: &mut Page) {
-        let health = &self.health;
-        match (&health.found, health.kind) {
-            (Some(found), Some(kind)) => {
-                page.labelled("health", format!("CORRUPTED: {kind}, event {}", health.first_bad_seq_no.unwrap_or_default()));
-                page.below("found", found);
-                page.below("good", format!("up to event {}", health.last_good_seq_no.unwrap_or_default()));
-            }
-            _ => page.labelled("health", "ok"),
+        if let (Some(origin), Some(instance)) = (&self.origin, &self.instance) {
+            page.labelled("desk", format!("{origin}, instance {instance}, schema {}", self.schema));
         }
-        let Checked { events, signatures, records, verdicts } = self.checked;
-        page.labelled("checked", format!("events {events}, signatures {signatures}, records {records}, verdicts {verdicts}"));
-        if let Some(stand) = self.head_file {
-            page.labelled("head file", stand);
+        self.health.say(page);
+        if self.health.state != "unchecked" {
+            self.checked.say(page);
+        }
+        if let Some(head) = &self.head {
+            page.labelled("head", head.to_string());
+        }
+        if let Some(file) = &self.head_file {
+            page.labelled("head file", &file.words);
+        }
+        if let Some(known) = self.known_head {
+            page.labelled("known", known_in_words(known));
         }
         if let Some(last) = &self.last_event {
             page.labelled("last", format!("event {}, {} {}, {}", last.seq_no, last.event_type, last.event_id, last.event_hash));
@@ -145,18 +269,61 @@ impl Answer for Checkup {
         if let Some(session) = self.unsealed {
             page.labelled("broken", format!("session {session} is committed but not sealed; run tabellion witness session again"));
         }
+        for damaged in &self.damaged {
+            page.labelled("damaged", &damaged.path);
+            page.below("found", &damaged.found);
+            page.below("wanted", &damaged.expected);
+        }
         if let Some(writer) = &self.writer {
-            page.labelled("writer", writer);
+            page.labelled("writer", format!("{writer}; nothing was checked"));
         }
         if let Some(reason) = &self.halted {
             page.labelled("HALTED", reason);
         }
+        self.done.iter().for_each(|done| page.below("now", done));
+        if let Some(next) = self.next {
+            page.labelled("next", next);
+        }
+    }
+}
+
+impl Health {
+    fn say(&self, page: &mut Page) {
+        let (Some(found), Some(kind), Some(rule)) = (&self.found, self.kind, self.rule) else {
+            return page.labelled("health", self.state);
+        };
+        page.labelled("health", format!("CORRUPTED [{rule}] {kind}"));
+        page.below("found", found);
+        let (last_good, first_bad) = (self.last_good_seq_no.unwrap_or_default(), self.first_bad_seq_no.unwrap_or_default());
+        page.below("events", format!("good up to {last_good}; {first_bad} is the first that is bad or missing"));
+    }
+}
+
+impl Checked {
+    fn say(&self, page: &mut Page) {
+        let Checked { events, signatures, records, verdicts, .. } = self;
+        page.labelled("checked", format!("events {events}, signatures {signatures}, records {records}, final verdicts {verdicts}"));
+        if let (Some(objects), Some(bytes)) = (self.objects, self.objects_bytes) {
+            page.labelled("", format!("objects in the store {objects}, bytes {bytes}"));
+        }
+    }
+}
+
+fn known_in_words(known: &str) -> &'static str {
+    match known {
+        "equal" => "the head you know is the ledger's",
+        "continued" => "the ledger has the head you know, and went on behind it",
+        "later" => "the head you know is LATER than the ledger's",
+        _ => "the ledger has ANOTHER history than the head you know",
     }
 }
 
 /// Checks the desk and tells what was found.
 pub fn integrity(args: &IntegrityArgs, out: &mut Output) -> Outcomes<Exit> {
-    let found = check::integrity(&Request { ledger: args.ledger.clone(), deep: args.deep })?;
+    let request = Request { ledger: args.ledger.clone(), deep: args.deep, known: args.expect_head.clone(), insists: args.halt };
+    let progress = out.progress(false);
+    let found = check::integrity(&request, &mut || args.passphrase.given(), &mut |effect, what| progress.effect(effect, what))?;
+    drop(progress);
     let checkup = Checkup::of(&found);
     out.give(&checkup);
     Ok(checkup.exit())

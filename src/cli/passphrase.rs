@@ -31,6 +31,20 @@ impl PassphraseArgs {
         self.given()?.map_or_else(|| ask(&format!("Passphrase of {of}: ")), Ok)
     }
 
+    /// The passphrase, for something that may be left out: nobody is asked without a terminal, and an empty line leaves it out.
+    ///
+    /// # Errors
+    /// `passphrase`, `not-found`, `file-fault`.
+    pub fn get_or_leave_out(&self, prompt: &str) -> Checked<Option<Passphrase>> {
+        match self.given()? {
+            None if std::io::stdin().is_terminal() => {
+                let typed = type_it(prompt)?;
+                if typed.is_empty() { Ok(None) } else { Passphrase::new(&typed).map(Some) }
+            }
+            given => Ok(given),
+        }
+    }
+
     /// The passphrase of a new key; on a terminal it is typed twice.
     ///
     /// # Errors
@@ -57,7 +71,11 @@ impl PassphraseArgs {
         Ok(file.unlock(&passphrase, WorkFactor::STANDARD)?.member(false))
     }
 
-    fn given(&self) -> Checked<Option<Passphrase>> {
+    /// The passphrase that an option gives, without asking anybody.
+    ///
+    /// # Errors
+    /// `passphrase`, `not-found`, `file-fault`.
+    pub fn given(&self) -> Checked<Option<Passphrase>> {
         let path = match (&self.passphrase_file, self.passphrase_fd) {
             (Some(path), _) => path.clone(),
             (None, Some(fd)) => PathBuf::from(format!("/dev/fd/{fd}")),

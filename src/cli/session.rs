@@ -6,12 +6,12 @@ use std::path::PathBuf;
 use clap::Args;
 
 use crate::clock;
+use crate::core::head::KnownHead;
 use crate::core::ids::{Head, Pid, parse_decimal};
 use crate::core::payload::Ruling;
 use crate::core::plan::{Plan, PolicyPaper};
 use crate::core::record::RecordKind;
 use crate::core::rules::{Checked, Fault, Rule};
-use crate::core::words::head_words;
 use crate::keys::Passphrase;
 use crate::run::bag::{Bag, Listed};
 use crate::run::problem::{Exit, Outcomes, Problem};
@@ -34,8 +34,8 @@ pub struct SessionArgs {
     #[arg(long, value_name = "DIR", required = true)]
     media: Vec<PathBuf>,
     /// The last head as somebody outside this disk wrote it down: an old copy of the disk is noticed by it
-    #[arg(long, value_name = "N:WORDS", value_parser = parse_head)]
-    expect_head: Option<(u64, String)>,
+    #[arg(long, value_name = "N:WORDS", value_parser = argument::typed::<KnownHead>)]
+    expect_head: Option<KnownHead>,
     /// Commit without being asked; a policy needs --confirm all the same
     #[arg(long, requires = "expect_head")]
     yes: bool,
@@ -53,12 +53,6 @@ pub struct SessionArgs {
     /// Say each effect before it happens, and show everything that is listed
     #[arg(long, short)]
     verbose: bool,
-}
-
-fn parse_head(text: &str) -> Result<(u64, String), String> {
-    let (number, words) = text.split_once(':').ok_or_else(|| format!("{text:?} found; N:WORDS expected"))?;
-    let number = parse_decimal(number).ok_or_else(|| format!("{number:?} found; a number expected"))?;
-    Ok((number, words.to_owned()))
 }
 
 /// The time claim that is given, or the clock's where somebody looks at it.
@@ -86,7 +80,7 @@ pub fn session(args: &SessionArgs, out: &mut Output) -> Outcomes<Exit> {
             narrate(&format!("  {count:4} {effect}: {what}"));
         }
     };
-    let mut attendant = Attendant { args, out, progress: &progress, policies: Vec::new() };
+    let mut attendant = Attendant { args, out, progress: &progress, policies: Vec::new(), knows_later: None };
     let report = visit::session(&request, &mut attendant, &mut observe)?;
     let policies = attendant.policies;
     drop(progress);
@@ -102,6 +96,8 @@ struct Attendant<'a> {
     progress: &'a Progress,
     /// The papers that would set a policy, as the operator saw them.
     policies: Vec<PolicyPaper>,
+    /// The head that the operator knows, when it is later than the ledger's.
+    knows_later: Option<KnownHead>,
 }
 
 impl Attendant<'_> {
@@ -126,14 +122,13 @@ impl Operator for Attendant<'_> {
             Some(known) => known.clone(),
             None => {
                 let typed = self.ask("the last head", "The last head you know, as N:WORDS")?;
-                parse_head(&typed).map_err(|reason| Fault::new(Rule::HeadUnexpected, reason))?
+                typed.parse::<KnownHead>()?
             }
         };
-        let is = |head: &Head| known.0 == head.number && known.1 == head_words(&head.root);
-        if is(head) {
+        if known.is(head) {
             return Ok(());
         }
-        if before.is_some_and(is) {
+        if before.is_some_and(|before| known.is(before)) {
             let said = words::head(head);
             self.progress.aside(|| {
                 narrate(&format!(
@@ -142,7 +137,22 @@ impl Operator for Attendant<'_> {
             });
             return Ok(());
         }
-        Err(Fault::new(Rule::HeadUnexpected, format!("{} in the ledger; common@{} {} expected", words::head(head), known.0, known.1)))
+        self.knows_later = (known.number > head.number).then(|| known.clone());
+        Err(Fault::new(Rule::HeadUnexpected, format!("{} in the ledger; {known} expected", words::head(head))))
+    }
+
+    fn insists(&mut self) -> bool {
+        let Some(known) = self.knows_later.clone().filter(|_| std::io::stdin().is_terminal()) else { return false };
+        let prompt = format!(
+            "The head you know, {known}, is LATER than this ledger's: then this disk is an old copy. Look at it once more. If it is right, type \
+             halt, and the desk signs nothing until the custodians' order; anything else only ends this session"
+        );
+        self.ask("whether to halt", &prompt).is_ok_and(|typed| typed == "halt")
+    }
+
+    fn passphrase_to_halt(&mut self) -> Checked<Option<Passphrase>> {
+        let prompt = "The desk is halted. Passphrase of the desk's key, to enter the halt in its ledger too (empty: leave it out): ";
+        self.progress.aside(|| self.args.passphrase.get_or_leave_out(prompt))
     }
 
     fn passphrase(&mut self) -> Checked<Passphrase> {

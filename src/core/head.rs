@@ -1,10 +1,12 @@
 //! The head file: the ledger's last closed session, kept apart from the ledger so that an old copy of the disk is noticed (SPEC 7.6).
 
 use std::fmt;
+use std::str::FromStr;
 
-use super::ids::Head;
+use super::ids::{Head, parse_decimal};
 use super::lines::{Lines, encode64, with_sum};
 use super::rules::{Checked, Fault, Rule};
+use super::words::{check_head_words, head_words};
 
 /// What the head file says.
 ///
@@ -50,6 +52,42 @@ impl HeadFile {
 impl fmt::Display for HeadFile {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "session {} {} closed {}", self.session, self.head, hex::encode(&self.closed[..8]))
+    }
+}
+
+/// A head as a person knows it from outside the disk: `N:WORDS`, the number and the first six words of its root (SPEC 4.5).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KnownHead {
+    /// N of `common@N`.
+    pub number: u64,
+    /// The six words, joined by `-`.
+    pub words: String,
+}
+
+impl KnownHead {
+    /// Whether it is this head.
+    pub fn is(&self, head: &Head) -> bool {
+        self.number == head.number && self.words == head_words(&head.root)
+    }
+}
+
+impl fmt::Display for KnownHead {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "common@{} {}", self.number, self.words)
+    }
+}
+
+impl FromStr for KnownHead {
+    type Err = Fault;
+
+    /// # Errors
+    /// `usage` for what no head can be: a typing mistake that no ledger has to be compared with.
+    fn from_str(text: &str) -> Checked<KnownHead> {
+        let fault = |found: String| Fault::new(Rule::Usage, found);
+        let (number, words) = text.trim().split_once(':').ok_or_else(|| fault(format!("{text:?} found; N:WORDS expected")))?;
+        let number = parse_decimal(number).ok_or_else(|| fault(format!("{number:?} found; a number expected")))?;
+        check_head_words(words)?;
+        Ok(KnownHead { number, words: words.to_owned() })
     }
 }
 
@@ -153,6 +191,25 @@ mod tests {
         }
         assert!(HeadFile::parse(&good.replace("session 12", "session 13")).unwrap_err().found.starts_with("line 6: found sum "));
         assert_eq!(HeadFile::parse(&format!("{good}x")).unwrap_err().rule, Rule::LedgerFault);
+    }
+
+    #[test]
+    fn a_known_head_has_a_number_and_six_words_of_the_list() {
+        let words = head_words(&file().head.root);
+        let known: KnownHead = format!("42:{words}").parse().unwrap();
+        assert!(known.is(&file().head) && !known.is(&Head { number: 41, ..file().head }));
+        assert!(!KnownHead { words: "abandon-abandon-abandon-abandon-abandon-abandon".into(), ..known }.is(&file().head));
+        for (text, reason) in [
+            ("three", "N:WORDS expected"),
+            ("x:y", "a number expected"),
+            ("042:abandon", "a number expected"),
+            ("42:abandon-abandon", "2 words found; 6 joined by - expected"),
+            ("42:abandon-abandon-abandon-abandon-abandon-abandn", "\"abandn\" found"),
+            ("42:Abandon-abandon-abandon-abandon-abandon-abandon", "\"Abandon\" found"),
+        ] {
+            let fault = text.parse::<KnownHead>().unwrap_err();
+            assert!(fault.rule == Rule::Usage && fault.found.contains(reason), "{text}: {fault}");
+        }
     }
 
     #[test]

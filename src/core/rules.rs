@@ -153,6 +153,7 @@ rules! {
     NotFound "not-found" Desk Stop "what the command needs is not there" "path" "check the path and run the command again";
     Exists "exists" Desk Stop "something is there already and is never overwritten" "path" "look at what is there, and choose another place";
     FileFault "file-fault" Desk Stop "a file or folder could not be read or written" "path error" "look at the medium or the disk, then run the same command again";
+    DiskFault "disk-fault" Desk Stop "the disk that the desk lies on failed" "path error" "look at the disk, and whether it is full; then run the same command again: what its checks find decides what stands";
     MediumFault "medium-fault" Desk Stop "writing to the medium failed, or what was read back differs" "path error" "the ledger is safe; run tabellion witness export with another medium";
     MediumForeign "medium-foreign" Desk Stop "the medium carries another history, or something else, where our published folder goes" "found expected" "use another medium; nothing on this one was changed";
     KeyFile "key-file" Desk Stop "the key file is not one of ours or was damaged" "reason" "bring the right file, or restore it from its copy";

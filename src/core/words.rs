@@ -3,6 +3,7 @@
 use bip39::Language;
 
 use super::ids::Hash;
+use super::rules::{Checked, Fault, Rule};
 
 const HEAD_WORDS: usize = 6;
 const WORD_BITS: usize = 11;
@@ -21,6 +22,22 @@ pub fn words24(hash: &Hash) -> String {
 /// SPEC 4.5.
 pub fn head_words(root: &Hash) -> String {
     words(root)[..HEAD_WORDS].join("-")
+}
+
+/// Whether these are words that a head can have: six of the list, joined by `-`.
+///
+/// # Errors
+/// `usage` with the word that is none.
+pub fn check_head_words(text: &str) -> Checked<()> {
+    let words: Vec<&str> = text.split('-').collect();
+    if words.len() != HEAD_WORDS {
+        return Err(Fault::new(Rule::Usage, format!("{} words found; {HEAD_WORDS} joined by - expected", words.len())));
+    }
+    let list = Language::English.word_list();
+    match words.iter().find(|word| list.binary_search(word).is_err()) {
+        Some(word) => Err(Fault::new(Rule::Usage, format!("{word:?} found; a word of the list (BIP-39, English, lower case) expected"))),
+        None => Ok(()),
+    }
 }
 
 fn words(hash: &Hash) -> [&'static str; 24] {

@@ -82,7 +82,7 @@ impl Ledger {
 
     fn checkpoint_if_long(&self) -> Result<(), Trouble> {
         let wal = self.dir.join(format!("{DATABASE_FILE}-wal"));
-        let length = wal.metadata().map_err(|error| Trouble::latching(super::file_fault(&wal, error)))?.len();
+        let length = wal.metadata().map_err(|error| Trouble::latching(super::disk_fault(&wal, &error)))?.len();
         if length < WAL_BYTES_CHECKPOINT {
             return Ok(());
         }

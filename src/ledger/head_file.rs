@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::io::{ErrorKind, Write as _};
 use std::path::Path;
 
-use super::{HEAD_FILE, file_fault};
+use super::{HEAD_FILE, disk_fault, file_fault};
 use crate::core::rules::{Checked, Fault, Rule};
 
 /// Most bytes of a small file beside the ledger.
@@ -13,7 +13,7 @@ const SMALL_FILE_BYTES_MAX: u64 = 65_536;
 /// Text of the head file, or `None` when there is none.
 ///
 /// # Errors
-/// `file-fault`: not readable, not UTF-8, or larger than 65,536 bytes.
+/// `file-fault`: no plain file, not UTF-8, or larger than 65,536 bytes; `disk-fault`.
 pub fn read_head(dir: &Path) -> Checked<Option<String>> {
     read_small(&dir.join(HEAD_FILE))
 }
@@ -21,7 +21,7 @@ pub fn read_head(dir: &Path) -> Checked<Option<String>> {
 /// Replaces the head file: written beside it, synced, renamed, the folder synced.
 ///
 /// # Errors
-/// `file-fault`; then the head file is either the old or the new one, whole, and the caller must not try again in this process.
+/// `disk-fault`; then the head file is either the old or the new one, whole, and the caller must not try again in this process.
 pub fn write_head(dir: &Path, text: &str) -> Checked<()> {
     write_head_observed(dir, text, &mut |_| {})
 }
@@ -39,12 +39,12 @@ pub(super) fn read_small(path: &Path) -> Checked<Option<String>> {
         Ok(found) if found.is_file() => found.len(),
         Ok(found) => return Err(file_fault(path, format!("{:?} found; a plain file expected", found.file_type()))),
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(file_fault(path, error)),
+        Err(error) => return Err(disk_fault(path, &error)),
     };
     if length > SMALL_FILE_BYTES_MAX {
         return Err(file_fault(path, format!("{length} bytes found; at most {SMALL_FILE_BYTES_MAX} expected")));
     }
-    fs::read_to_string(path).map(Some).map_err(|error| file_fault(path, error))
+    fs::read_to_string(path).map(Some).map_err(|error| disk_fault(path, &error))
 }
 
 pub(super) fn write_small(dir: &Path, name: &str, text: &str) -> Checked<()> {
@@ -64,12 +64,12 @@ fn write_small_observed(dir: &Path, name: &str, text: &str, observe: &mut dyn Fn
         file.sync_all()
     };
     observe(false);
-    write().map_err(|error| file_fault(&fresh, error))?;
+    write().map_err(|error| disk_fault(&fresh, &error))?;
     observe(true);
-    fs::rename(&fresh, &path).map_err(|error| file_fault(&path, error))?;
+    fs::rename(&fresh, &path).map_err(|error| disk_fault(&path, &error))?;
     sync_dir(dir)
 }
 
 pub(super) fn sync_dir(dir: &Path) -> Checked<()> {
-    File::open(dir).and_then(|folder| folder.sync_all()).map_err(|error| file_fault(dir, error))
+    File::open(dir).and_then(|folder| folder.sync_all()).map_err(|error| disk_fault(dir, &error))
 }

@@ -73,6 +73,7 @@ mod tally;
 mod verify;
 mod walk;
 mod watch;
+mod writers;
 
 #[cfg(test)]
 mod tests;
@@ -82,12 +83,13 @@ pub use head_file::{read_head, write_head, write_head_observed};
 pub use health::HealthReport;
 pub use iterate::Iterate;
 pub use metrics::{LATENCY_BOUNDS_US, Latencies, Metrics};
-pub use open::Ledger;
+pub use open::{Ledger, USER_VERSION};
 pub use read::EventRow;
 pub use refusal::{LedgerError, Why};
 pub use tally::Tally;
 pub use verify::{CheckInput, CorruptionKind, Effort, Health};
 pub use watch::MonotonicUs;
+pub use writers::other_writer;
 
 use crate::core::event::EventType;
 use crate::core::rules::{Fault, Rule};
@@ -126,7 +128,9 @@ impl Trouble {
             }
             // A value of ours that no column can hold.
             None if matches!(error, rusqlite::Error::ToSqlConversionFailure(_)) => (Rule::InternalFault, false),
-            _ => (Rule::LedgerFault, true),
+            // The file is read and is not what was written: the checks make a halt of it.
+            Some(Code::DatabaseCorrupt | Code::NotADatabase) => (Rule::LedgerFault, true),
+            _ => (Rule::DiskFault, true),
         };
         let fault = Fault::new(rule, format!("{doing}: SQLite found {error}; expected no error"));
         Trouble { fault, latches, why: Why::of_sqlite(error), event: None }
@@ -163,6 +167,15 @@ impl rusqlite::ToSql for Uint {
             Err(error) => Err(rusqlite::Error::ToSqlConversionFailure(Box::new(error))),
         }
     }
+}
+
+/// What the system answered about a file of the ledger: the disk's doing, but for what is not there or is not ours to touch.
+fn disk_fault(path: &std::path::Path, error: &std::io::Error) -> Fault {
+    let rule = match error.kind() {
+        std::io::ErrorKind::PermissionDenied | std::io::ErrorKind::InvalidData | std::io::ErrorKind::NotADirectory => Rule::FileFault,
+        _ => Rule::DiskFault,
+    };
+    Fault::new(rule, format!("{}: {error}", path.display()))
 }
 
 fn file_fault(path: &std::path::Path, error: impl std::fmt::Display) -> Fault {

@@ -15,13 +15,14 @@ use rusqlite::{Connection, OpenFlags};
 use super::head_file::{read_small, sync_dir, write_small};
 use super::place::{Place, must_be_free, must_be_whole, take_lock};
 use super::watch::Watch;
-use super::{DATABASE_FILE, INSTANCE_FILE, Trouble, file_fault, functions};
+use super::{DATABASE_FILE, INSTANCE_FILE, Trouble, disk_fault, functions};
 use crate::core::event::EventSigner;
 use crate::core::rules::{Checked, Fault, Rule};
 
 const SCHEMA: &str = include_str!("schema.sql");
 const APPLICATION_ID: i64 = 1_415_668_332;
-const USER_VERSION: i64 = 1;
+/// Version of the schema, as `user_version` of the database holds it.
+pub const USER_VERSION: i64 = 1;
 
 /// The ledger of one Common, held by one process.
 ///
@@ -67,7 +68,7 @@ impl Ledger {
         signer: Arc<dyn EventSigner>,
         observe: &mut dyn FnMut(&'static str),
     ) -> Checked<Ledger> {
-        fs::create_dir_all(dir).map_err(|error| file_fault(dir, error))?;
+        fs::create_dir_all(dir).map_err(|error| disk_fault(dir, &error))?;
         let lock = take_lock(dir)?;
         let path = dir.join(DATABASE_FILE);
         if path.symlink_metadata().is_ok() {
@@ -111,9 +112,23 @@ impl Ledger {
         Ledger::finish_open(dir, None)
     }
 
+    /// Opens what [`Ledger::open`] has refused, only to say where it is broken: the schema is not compared, nothing may be written, and nothing
+    /// that is read through it may be used.
+    ///
+    /// # Errors
+    /// As [`Ledger::open_read_only`], but for the schema.
+    pub fn open_to_diagnose(dir: &Path) -> Checked<Ledger> {
+        must_be_whole(dir)?;
+        let dir = fs::canonicalize(dir).map_err(|error| disk_fault(dir, &error))?;
+        let db = connect(&dir.join(DATABASE_FILE), OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+        harden(&db)?;
+        db.execute_batch("PRAGMA query_only = ON; PRAGMA cell_size_check = ON;").map_err(fault("setting a PRAGMA"))?;
+        Ok(Ledger { db, dir, poisoned: AtomicBool::new(false), signing_key: None, watch: RefCell::default(), lock: None, place: None })
+    }
+
     fn finish_open(dir: &Path, lock: Option<File>) -> Checked<Ledger> {
         // Without symbolic links, so that SQLite may be told to follow none.
-        let dir = fs::canonicalize(dir).map_err(|error| file_fault(dir, error))?;
+        let dir = fs::canonicalize(dir).map_err(|error| disk_fault(dir, &error))?;
         let access = if lock.is_some() { OpenFlags::SQLITE_OPEN_READ_WRITE } else { OpenFlags::SQLITE_OPEN_READ_ONLY };
         let db = connect(&dir.join(DATABASE_FILE), access)?;
         harden(&db)?;
@@ -196,7 +211,7 @@ impl Ledger {
 
     pub(super) fn usable(&self) -> Checked<()> {
         if self.is_poisoned() {
-            return Err(Fault::new(Rule::LedgerFault, "an earlier I/O error found in this process; none expected"));
+            return Err(Fault::new(Rule::DiskFault, "an earlier I/O error found in this process; none expected"));
         }
         Ok(())
     }
@@ -225,7 +240,7 @@ fn no_other_writer(db: &Connection) -> Checked<()> {
     db.execute_batch("BEGIN IMMEDIATE; ROLLBACK").map_err(fault("looking for another writer"))
 }
 
-fn connect(path: &Path, access: OpenFlags) -> Checked<Connection> {
+pub(super) fn connect(path: &Path, access: OpenFlags) -> Checked<Connection> {
     let flags = access | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_NOFOLLOW | OpenFlags::SQLITE_OPEN_EXRESCODE;
     #[allow(clippy::disallowed_methods)] // the one place that opens SQLite
     let db = Connection::open_with_flags(path, flags).map_err(fault("opening"))?;
@@ -239,20 +254,20 @@ fn build(dir: &Path, path: &Path, observe: &mut dyn FnMut(&'static str)) -> Chec
     for left_over in ["", "-wal", "-shm", "-journal"] {
         let left_over = dir.join(format!("{DATABASE_FILE}.new{left_over}"));
         match fs::remove_file(&left_over) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(file_fault(&left_over, error)),
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(disk_fault(&left_over, &error)),
             _ => {}
         }
     }
-    let canonical = fs::canonicalize(dir).map_err(|error| file_fault(dir, error))?.join(format!("{DATABASE_FILE}.new"));
+    let canonical = fs::canonicalize(dir).map_err(|error| disk_fault(dir, &error))?.join(format!("{DATABASE_FILE}.new"));
     let db = connect(&canonical, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE)?;
     harden(&db)?;
     db.execute_batch("PRAGMA page_size = 4096; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;").map_err(fault("creating"))?;
     functions::register_pure(&db).map_err(fault("creating"))?;
     db.execute_batch(&format!("BEGIN IMMEDIATE; {SCHEMA} COMMIT;")).map_err(fault("creating"))?;
     db.close().map_err(|(_, error)| Trouble::of_sqlite("closing", &error).fault)?;
-    File::open(&fresh).and_then(|file| file.sync_all()).map_err(|error| file_fault(&fresh, error))?;
+    File::open(&fresh).and_then(|file| file.sync_all()).map_err(|error| disk_fault(&fresh, &error))?;
     observe("rename database");
-    fs::rename(&fresh, path).map_err(|error| file_fault(path, error))?;
+    fs::rename(&fresh, path).map_err(|error| disk_fault(path, &error))?;
     sync_dir(dir)
 }
 

@@ -10,7 +10,7 @@ use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
-use super::{DATABASE_FILE, LOCK_FILE, file_fault};
+use super::{DATABASE_FILE, LOCK_FILE, disk_fault};
 use crate::core::rules::{Checked, Fault, Rule};
 
 /// Path of the database or, with its ending, of a file that SQLite keeps beside it.
@@ -23,7 +23,7 @@ fn found(path: &Path) -> Checked<Option<Metadata>> {
     match path.symlink_metadata() {
         Ok(found) => Ok(Some(found)),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(file_fault(path, error)),
+        Err(error) => Err(disk_fault(path, &error)),
     }
 }
 
@@ -93,13 +93,13 @@ pub(super) fn take_lock(dir: &Path) -> Checked<File> {
     // Looked at first, for opening a pipe would wait for ever.
     found(&path)?.map_or(Ok(()), |found| must_be_ours(&path, &found))?;
     let open = File::options().create(true).truncate(false).write(true).open(&path);
-    let file = open.map_err(|error| file_fault(&path, error))?;
+    let file = open.map_err(|error| disk_fault(&path, &error))?;
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => {
             Err(Fault::new(Rule::AnotherWriter, format!("{}: a lock of another process found; none expected", path.display())))
         }
-        Err(TryLockError::Error(error)) => Err(file_fault(&path, error)),
+        Err(TryLockError::Error(error)) => Err(disk_fault(&path, &error)),
     }
 }
 
@@ -120,7 +120,7 @@ impl Place {
     /// `ledger-fault` when one is not there or the lock is not the file that is held.
     pub(super) fn of(dir: &Path, lock: &File) -> Checked<Place> {
         let lock_path = dir.join(LOCK_FILE);
-        let held = lock.metadata().map_err(|error| file_fault(&lock_path, error))?;
+        let held = lock.metadata().map_err(|error| disk_fault(&lock_path, &error))?;
         let mut files = vec![(lock_path, id(&held))];
         for path in ["", "-wal", "-shm"].map(|ending| database(dir, ending)) {
             let Some(found) = found(&path)? else { return Err(gone(&path)) };

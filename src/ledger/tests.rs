@@ -244,7 +244,7 @@ fn io_error_latches_the_ledger() {
     let payload = w.finish();
     let event = NewEvent { event_id: "0/3".into(), timestamp: 0, event_type: EventType::Halt, payload };
     let fault = ledger.commit(Some(head), std::slice::from_ref(&event)).expect_err("a full disk");
-    assert_eq!(fault.rule, Rule::LedgerFault, "{fault}");
+    assert_eq!(fault.rule, Rule::DiskFault, "{fault}");
     assert!(ledger.is_poisoned());
     ledger.db.execute_batch("PRAGMA max_page_count = 1000000").unwrap();
     let small = NewEvent { payload: vec![0xa0], ..event };

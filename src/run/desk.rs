@@ -9,7 +9,8 @@ use std::sync::Arc;
 use crate::core::books::Books;
 use crate::core::cbor::Canonical;
 use crate::core::charter::Charter;
-use crate::core::event::{Event, EventSigner};
+use crate::core::event::{Event, EventSigner, EventType};
+use crate::core::halt::Halt;
 use crate::core::head::Stand;
 use crate::core::ids::Hash;
 use crate::core::note::signature_line;
@@ -19,15 +20,17 @@ use crate::core::rules::{Checked, Fault, Rule};
 use crate::keys::Passphrase;
 use crate::keys::derive::{LedgerKey, LogKey};
 use crate::keys::file::{KeyFile, WorkFactor};
-use crate::ledger::{CheckInput, Ledger, NewEvent, write_head_observed};
+use crate::ledger::{Ledger, NewEvent, read_head, write_head_observed};
 use crate::media::publish::Observe;
 
-use super::halt::read_halt;
+use super::halt::{Alarm, HALT_FILE, Halted, halt, read_halt, refuse_halted};
 use super::problem::{Outcomes, Unchanged};
-use super::startup::{closed_sessions, examine};
+use super::startup::{Findings, closed_sessions, diagnose, examine};
 
 /// Name of the sealed seed in the desk's folder.
 pub const KEY_FILE: &str = "key";
+/// How often a look is repeated because a session ended meanwhile.
+const LOOKS_MAX: usize = 3;
 
 /// A desk whose ledger passed the start-up checks.
 pub struct Desk {
@@ -35,6 +38,24 @@ pub struct Desk {
     ledger: Ledger,
     books: Books,
     head_is_behind: bool,
+}
+
+/// What a start gives.
+pub enum Start {
+    /// Every check passed.
+    Ready(Box<Desk>),
+    /// Something is wrong; the desk, when its chain is whole all the same: then a `halt` event can follow.
+    Wrong(Option<Box<Desk>>, Box<Findings>),
+}
+
+impl Start {
+    fn of(dir: &Path, ledger: Ledger, findings: Findings) -> Start {
+        let is_well = findings.wrong.is_none();
+        match Desk::of_findings(dir, ledger, &findings) {
+            Some(desk) if is_well => Start::Ready(Box::new(desk)),
+            desk => Start::Wrong(desk.map(Box::new), Box::new(findings)),
+        }
+    }
 }
 
 /// The unlocked keys of one session; wiped when dropped.
@@ -84,37 +105,70 @@ impl DeskKeys {
 }
 
 impl Desk {
-    /// Opens the desk to write: takes the lock and runs the start-up checks.
+    /// Opens the desk to write: takes the lock and runs the start-up checks. A check that fails halts the desk.
     ///
     /// # Errors
-    /// `not-found`, `another-writer`, `halted`, `chain-broken`, `ledger-fault`, `head-rolled-back`.
+    /// `not-found`, `another-writer`, `halted`, faults of the disk; what halts: `chain-broken`, `ledger-fault`, `head-rolled-back`.
     pub fn open(dir: &Path) -> Outcomes<Desk> {
-        let ledger = Ledger::open(dir)?;
-        if let Some(reason) = read_halt(dir)? {
-            return Err(Fault::new(Rule::Halted, reason)).unchanged(|| "the log key signs nothing; nothing was written".into());
+        match Desk::start(dir)? {
+            Start::Ready(desk) => Ok(*desk),
+            Start::Wrong(_, findings) => Err(halt(dir, Alarm::of_check(dir, &findings)?, &[], &mut |_, _| {}).problem()),
         }
-        Desk::check(dir, ledger)
     }
 
-    /// Opens the desk to look, also while another process writes or while it is halted.
+    /// Opens the desk to write, and leaves it to the caller to halt over what is wrong.
+    ///
+    /// # Errors
+    /// As [`Desk::open`], but for what halts.
+    pub fn start(dir: &Path) -> Outcomes<Start> {
+        // Before anything is opened; and again under the lock, for whoever held it before us may have halted.
+        refuse_halted(dir)?;
+        let opened = Ledger::open(dir);
+        refuse_halted(dir)?;
+        let mut ledger = match opened {
+            Ok(ledger) => ledger,
+            Err(refused) => return Ok(Start::Wrong(None, Box::new(diagnose(dir, refused)?))),
+        };
+        let findings = examine(dir, &mut ledger, false)?;
+        Ok(Start::of(dir, ledger, findings))
+    }
+
+    /// Opens the desk to look, also while another process writes or while it is halted. What is wrong is reported and halts nothing.
     ///
     /// # Errors
     /// As [`Desk::open`], but for the lock and the halt.
     pub fn open_to_look(dir: &Path) -> Outcomes<Desk> {
-        Desk::check(dir, Ledger::open_read_only(dir)?)
+        // Database and head file are read one after the other, and a session may end in between: then both are read again.
+        let mut before = read_head(dir);
+        let mut looked = Desk::look(dir)?;
+        for _ in 0..LOOKS_MAX {
+            let after = read_head(dir);
+            if before == after {
+                break;
+            }
+            before = after;
+            looked = Desk::look(dir)?;
+        }
+        match looked {
+            Start::Ready(desk) => Ok(*desk),
+            Start::Wrong(_, findings) => {
+                let fault = findings.wrong.map_or_else(|| Fault::new(Rule::InternalFault, "nothing wrong found"), |wrong| wrong.fault);
+                let halted = read_halt(dir)?.map_or(String::new(), |reason| format!("; the desk is halted: {reason}"));
+                Err(fault).unchanged(|| format!("nothing was written{halted}"))
+            }
+        }
     }
 
-    fn check(dir: &Path, ledger: Ledger) -> Outcomes<Desk> {
-        let found = examine(dir, ledger, false)?;
-        match found.wrong {
-            Some(wrong) => Err(wrong.fault.into()),
-            None => Ok(Desk {
-                dir: dir.to_owned(),
-                ledger: found.ledger,
-                books: found.books,
-                head_is_behind: found.stand == Some(Stand::Behind),
-            }),
-        }
+    fn look(dir: &Path) -> Outcomes<Start> {
+        let mut ledger = Ledger::open_read_only(dir)?;
+        let findings = examine(dir, &mut ledger, false)?;
+        Ok(Start::of(dir, ledger, findings))
+    }
+
+    /// The desk, when its chain is whole, whatever else was found.
+    pub(super) fn of_findings(dir: &Path, ledger: Ledger, findings: &Findings) -> Option<Desk> {
+        let head_is_behind = findings.stand == Some(Stand::Behind);
+        findings.chain_is_whole.then(|| Desk { dir: dir.to_owned(), ledger, books: findings.books.clone(), head_is_behind })
     }
 
     /// A desk around a ledger that was just created.
@@ -135,6 +189,21 @@ impl Desk {
     /// The ledger, for counting what is in it.
     pub(super) fn ledger(&self) -> &Ledger {
         &self.ledger
+    }
+
+    /// What there is to say of a desk with nothing wrong, for a dossier.
+    ///
+    /// # Errors
+    /// `ledger-fault`, `disk-fault`.
+    pub(super) fn findings(&self) -> Checked<Findings> {
+        Ok(Findings {
+            charter: Some(self.books.charter()?.clone()),
+            books: self.books.clone(),
+            last: self.ledger.latest()?,
+            head_text: read_head(&self.dir)?,
+            chain_is_whole: true,
+            ..Findings::default()
+        })
     }
 
     /// Whether the head file is that of the session before the last: power failed between commit and head file.
@@ -158,11 +227,36 @@ impl Desk {
         self.ledger.unlock(keys.signer())
     }
 
+    /// Appends the `halt` event (SPEC 7.4), if the key can be unlocked: outside of any session, without a time claim. What cannot be done is
+    /// said, and is no second error, for the halt file is sufficient.
+    pub fn enter_halt(&mut self, halted: &mut Halted, passphrase: Checked<Option<Passphrase>>, observe: &mut Observe<'_>) {
+        let entered = passphrase.and_then(|passphrase| passphrase.map(|given| self.append_halt(&halted.halt, &given, observe)).transpose());
+        halted.done.push(match entered {
+            Ok(Some(number)) => format!("the halt is entered in the ledger as event {number}"),
+            Ok(None) => "the halt is not entered in the ledger, for no passphrase was given; the halt file is sufficient".into(),
+            Err(fault) => format!("the halt is not entered in the ledger: [{}] {}; the halt file is sufficient", fault.rule, fault.shown()),
+        });
+    }
+
+    fn append_halt(&mut self, halt: &Halt, passphrase: &Passphrase, observe: &mut Observe<'_>) -> Checked<u64> {
+        let keys = DeskKeys::unlock(&self.dir.join(KEY_FILE), passphrase, self.books.charter()?)?;
+        self.unlock(&keys)?;
+        observe("enter the halt", HALT_FILE);
+        let event_id = self.books.next_event_id();
+        self.commit(&[NewEvent { event_id, timestamp: 0, event_type: EventType::Halt, payload: halt.to_cbor() }], observe)?;
+        Ok(self.ledger.latest()?.map_or(0, |event| event.seq_no))
+    }
+
     /// Appends events behind the head that the plan saw, and folds them in as read back from the database.
     ///
     /// # Errors
-    /// As [`Ledger::commit`].
+    /// `halted`; as [`Ledger::commit`].
     pub fn commit(&mut self, events: &[NewEvent], observe: &mut Observe<'_>) -> Checked<()> {
+        // Somebody may have halted the desk since it was opened: an export that heard evidence takes no lock.
+        let goes_on_halted = |event: &NewEvent| matches!(event.event_type, EventType::Halt | EventType::Resume | EventType::Recover);
+        if !events.iter().all(goes_on_halted) {
+            refuse_halted(&self.dir).map_err(|problem| problem.fault)?;
+        }
         let before = self.ledger.latest()?;
         let expected = before.as_ref().map(|event| event.event_hash);
         self.fold_first(events)?;
@@ -207,9 +301,10 @@ impl Desk {
     /// Signs what the last session decided and stores the signatures, if that has not been done. The same bytes whenever it is done.
     ///
     /// # Errors
-    /// `ledger-fault`, `internal-fault`.
+    /// `halted`, `ledger-fault`, `internal-fault`.
     pub fn seal(&mut self, keys: &DeskKeys, observe: &mut Observe<'_>) -> Checked<bool> {
         let Some(session) = self.books.unsealed() else { return Ok(false) };
+        refuse_halted(&self.dir).map_err(|problem| problem.fault)?;
         let charter = self.books.charter()?;
         observe("sign checkpoints and notes", &format!("session {}", session.opened.session));
         let mut sealed = Sealed { session: session.opened.session, checkpoints: Vec::new(), notes: Vec::new() };
@@ -225,7 +320,7 @@ impl Desk {
         let event = NewEvent {
             event_id: self.books.next_event_id(),
             timestamp: session.opened.time.unwrap_or(0),
-            event_type: crate::core::event::EventType::Sealed,
+            event_type: EventType::Sealed,
             payload: sealed.to_cbor(),
         };
         observe("commit the signatures", &event.event_id);
@@ -233,16 +328,16 @@ impl Desk {
         Ok(true)
     }
 
-    /// Reads everything again from the disk, as a new process would, and checks it.
+    /// Reads everything again from the disk, as a new process would, and checks it; a check that fails halts.
     ///
     /// # Errors
     /// As [`Desk::open`].
-    pub fn read_again(&mut self) -> Checked<()> {
-        let public_key = self.books.charter()?.ledger_public;
-        self.ledger.start_up_check(&CheckInput { ledger_keys: &[public_key], deep: false, must_hold: &[] })?.into_checked()?;
-        let mut books = Books::default();
-        self.ledger.for_each(1, |event| books.apply(&event))?;
-        self.books = books;
+    pub fn read_again(&mut self) -> Outcomes<()> {
+        let findings = examine(&self.dir, &mut self.ledger, false)?;
+        if findings.wrong.is_some() {
+            return Err(halt(&self.dir, Alarm::of_check(&self.dir, &findings)?, &[], &mut |_, _| {}).problem());
+        }
+        self.books = findings.books;
         Ok(())
     }
 }

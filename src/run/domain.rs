@@ -34,10 +34,8 @@ use super::packs::Packs;
 use super::problem::{Outcomes, Problem, Unchanged};
 use super::signing::sign;
 use super::source::{Source as Folder, read_folder};
-use super::startup::read_head_file;
+use super::startup::{IDENTITY_FILE, read_head_file};
 
-/// Name of the file that says whose domain it is.
-const IDENTITY_FILE: &str = "domain";
 /// How often, and how long each time, a command waits for another that writes.
 const WAITS: (u32, Duration) = (100, Duration::from_millis(100));
 

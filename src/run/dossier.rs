@@ -2,16 +2,21 @@
 //!
 //! It is text alone: nothing here reads or writes a file. Lines of signed texts are set in, so that the dossier itself passes for no note.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::core::books::Books;
 use crate::core::fork::{ForkProof, Statement};
 use crate::core::ids::Hash;
-use crate::core::rules::Checked;
+use crate::core::publish;
+use crate::core::rules::{Checked, Fault, Rule};
 use crate::core::words::head_words;
 
+use super::events::program_digest;
 use super::gossip::Found;
+use super::startup::{Findings, Wrong};
 
+/// Most characters of the head file that are shown; ours has about 250.
+const HEAD_FILE_SHOWN_MAX: usize = 2_000;
 /// Most texts that are shown whole, and written out as evidence; of more the hashes are listed.
 const SHOWN_MAX: usize = 32;
 
@@ -23,11 +28,59 @@ pub struct Dossier {
 }
 
 impl Dossier {
-    /// Puts together what was found, of at least one text.
+    /// What a start or an integrity check found wrong.
+    pub fn of_check(dir: &Path, findings: &Findings, wrong: &Wrong) -> Dossier {
+        let opening = format!(
+            "This desk checks its own ledger whenever it is started. A check failed:\n{}.\nNothing was signed.",
+            wrong.fault.rule.says()
+        );
+        let mut lines = vec![("rule", wrong.fault.rule.id().to_owned())];
+        lines.extend(compared(&wrong.fault));
+        lines.push(("kind", wrong.kind.to_owned()));
+        lines.push(("last good", format!("event {}", wrong.last_good_seq_no)));
+        lines.push(("first bad", format!("event {}", wrong.first_bad_seq_no)));
+        Dossier::of_desk(dir, findings, &opening, lines, AFTER_A_CHECK)
+    }
+
+    /// A person knows another head than the ledger has, and insists.
+    pub fn of_known_head(dir: &Path, findings: &Findings, fault: &Fault) -> Dossier {
+        let opening =
+            "Somebody knows a head of this log from outside this disk, as a printout or another copy shows it, and this ledger does not
+have it. Either this disk is an old state or a copy of the desk's disk, or what was written down is wrong. Asked
+again, the operator insisted. Nothing was signed.";
+        let mut lines = vec![("rule", fault.rule.id().to_owned())];
+        lines.extend(compared(fault));
+        Dossier::of_desk(dir, findings, opening, lines, AFTER_A_KNOWN_HEAD)
+    }
+
+    fn of_desk(dir: &Path, findings: &Findings, opening: &str, found: Vec<(&'static str, String)>, after: &str) -> Dossier {
+        let mut text = format!("Tabellion: why this desk is halted\n\n{opening}\nFrom now on the log key signs nothing here.\n\n");
+        let mut lines = found;
+        lines.push(("desk", one_line(&dir.display().to_string())));
+        lines.push(("software", software()));
+        text.push_str(&labelled(&lines));
+        text.push_str("\nWhat this desk's own ledger says, as far as it can be read\n");
+        text.push_str(&labelled(&ledger_says(findings)));
+        text.push_str(&match &findings.head_text {
+            Some(head) => {
+                format!("\nThe head file, as it was found\n{}", set_in(&head.chars().take(HEAD_FILE_SHOWN_MAX).collect::<String>()))
+            }
+            None => "\nNo head file was found that can be read.\n".to_owned(),
+        });
+        let sealed = findings.books.sessions().iter().rev().any(|session| session.sealed.is_some());
+        if let Some(Ok(checkpoint)) = (findings.chain_is_whole && sealed).then(|| last_signed(&findings.books)) {
+            text.push_str(&format!("\nThe last checkpoint that this ledger has signed\n{}", set_in(&checkpoint)));
+        }
+        text.push_str(after);
+        let hash = Hash::of(text.as_bytes());
+        Dossier { files: vec![("dossier.txt".to_owned(), text.clone().into_bytes())], text, hash }
+    }
+
+    /// Texts of ours that the ledger does not have, at least one.
     ///
     /// # Errors
     /// `ledger-fault` when the ledger holds no charter.
-    pub fn of(books: &Books, evidence: &[Found], media: &[PathBuf]) -> Checked<Dossier> {
+    pub fn of_gossip(books: &Books, evidence: &[Found], media: &[PathBuf]) -> Checked<Dossier> {
         let mut text = beginning(books, evidence.len())?;
         for (number, found) in (1..).zip(evidence) {
             text.push_str(&if number <= SHOWN_MAX { whole(number, found, media) } else { in_one_line(number, found) });
@@ -61,6 +114,58 @@ impl Dossier {
     }
 }
 
+/// The two compared values, each on its line, where a fault is made of two: `A found; B expected`, or of heads `A in …; B in …`.
+fn compared(fault: &Fault) -> Vec<(&'static str, String)> {
+    let found = fault.shown();
+    let of_heads = matches!(fault.rule, Rule::HeadRolledBack | Rule::HeadUnexpected);
+    let at = if of_heads { found.find("; ") } else { found.find(" found; ").map(|at| at + " found".len()) };
+    match at {
+        Some(at) => vec![("found", one_line(&found[..at])), ("against", one_line(&found[at + "; ".len()..]))],
+        None => vec![("found", one_line(found))],
+    }
+}
+
+fn labelled(lines: &[(&str, String)]) -> String {
+    lines.iter().map(|(label, value)| format!("{label:9} {value}\n")).collect()
+}
+
+/// The program that wrote the dossier.
+fn software() -> String {
+    let digest = program_digest().map_or("that cannot be read".into(), |digest| digest.named());
+    format!("tabellion {}, the program's file {digest}", env!("CARGO_PKG_VERSION"))
+}
+
+fn ledger_says(findings: &Findings) -> Vec<(&'static str, String)> {
+    let (books, mut out) = (&findings.books, Vec::new());
+    if let Some(charter) = &findings.charter {
+        out.push(("origin", format!("{}{}", charter.origin, if charter.rehearsal { ", a REHEARSAL" } else { "" })));
+        out.push(("log key", charter.log.to_string()));
+        out.push(("instance", hex::encode(charter.instance)));
+    }
+    match &findings.last {
+        Some(last) => {
+            let (word, id, hash) = (last.event_type.as_str(), one_line(&last.event_id), hex::encode(last.event_hash));
+            out.push(("event", format!("{}, the last: {word} {id}, {hash}", last.seq_no)));
+        }
+        None => out.push(("event", "none could be read".into())),
+    }
+    if findings.chain_is_whole {
+        let head = books.head();
+        out.push(("head", format!("{head}, in words {}", head_words(&head.root))));
+        let session = books.sessions().last().map_or(0, |session| session.opened.session);
+        let state = if books.unsealed().is_some() { "committed and not sealed" } else { "sealed" };
+        out.push(("session", format!("{session}, the last, {state}")));
+    }
+    out
+}
+
+/// The newest checkpoint with our signature.
+fn last_signed(books: &Books) -> Checked<String> {
+    let sessions = books.sessions().iter().rev().filter_map(|session| session.sealed.as_ref());
+    let number = sessions.filter_map(|sealed| sealed.checkpoints.last()).map(|(number, _)| *number).next();
+    publish::checkpoint(books, number.unwrap_or(0))
+}
+
 fn beginning(books: &Books, count: usize) -> Checked<String> {
     let (charter, head) = (books.charter()?, books.head());
     let session = books.sessions().last().map_or(0, |session| session.opened.session);
@@ -74,6 +179,7 @@ From now on the log key signs nothing here.
 origin    {}{}
 log key   {}
 instance  {}
+software  {}
 our head  {head}
           in words {}
 ledger    session {session}, last event {}
@@ -84,10 +190,30 @@ found     {count} of our texts that the ledger has not sealed and no order has s
         if charter.rehearsal { ", a REHEARSAL" } else { "" },
         charter.log,
         hex::encode(charter.instance),
+        software(),
         head_words(&head.root),
         hex::encode(books.last_hash()),
     ))
 }
+
+const AFTER_A_CHECK: &str = "
+What to do next
+
+1. Sign nothing with this disk, start no copy of it, and mend nothing on it. Photograph the screen, and keep the disk as it is.
+2. Find out what touched it: a restored backup, a copied folder, a failing disk, or somebody with access to the machine.
+   Compare the head above with the words on your last printouts, and with the newest stick.
+3. If a newer or undamaged disk of this desk is there, go on with that one and keep this one switched off.
+4. Otherwise call the custodians. Only their resume order ends this halt; it names this dossier by its SHA-256, which is its file's name.
+";
+
+const AFTER_A_KNOWN_HEAD: &str = "
+What to do next
+
+1. Sign nothing with this disk, and start no copy of it.
+2. Find out where the head that you know comes from: a printout, a stick, a telephone call. Look at it once more, with somebody else.
+3. If it is genuine, this disk is an old one: go on with the newer disk, and keep this one switched off.
+4. Whatever it was, only the custodians' resume order ends this halt; it names this dossier by its SHA-256, which is its file's name.
+";
 
 const ENDING: &str = "
 What to do next

@@ -14,12 +14,13 @@ use crate::core::policy_text;
 use crate::core::rules::{Checked, Fault, Rule, Stage};
 use crate::keys::file::{KeyFile, WorkFactor, seal, write_new};
 use crate::keys::{Passphrase, Seed};
-use crate::ledger::Ledger;
+use crate::ledger::{Ledger, read_head};
 use crate::media::publish::Observe;
 
 use super::desk::{Desk, DeskKeys, KEY_FILE};
 use super::events::{closed, events_of};
 use super::files::{self, make_folder, write_bytes};
+use super::halt::refuse_halted;
 use super::log;
 use super::problem::{Outcomes, Problem, Unchanged};
 
@@ -45,6 +46,7 @@ pub struct Draft {
 /// # Errors
 /// `policy-unsound`, `exists` when a charter with other content was drafted here, `key-mismatch`, `file-fault`.
 pub fn draft(draft: &Draft, passphrase: &Passphrase, work: WorkFactor) -> Outcomes<(PathBuf, Charter)> {
+    refuse_halted(&draft.dir)?;
     let policy = read_policy(&draft.policy)?;
     make_folder(&draft.dir)?;
     let (key_path, payload_path) = (draft.dir.join(KEY_FILE), draft.dir.join(PAYLOAD_FILE));
@@ -112,10 +114,11 @@ fn continue_draft(draft: &Draft, path: &Path, policy: &Policy) -> Outcomes<(Path
 /// # Errors
 /// `charter-unsigned`, `key-mismatch`, `exists` when the ledger has another charter, and whatever a commit can end with.
 pub fn commit(dir: &Path, charter_file: &Path, time: Option<u64>, passphrase: &Passphrase, observe: &mut Observe<'_>) -> Outcomes<Desk> {
+    refuse_halted(dir)?;
     let bytes = files::read(charter_file)?;
     let charter = read_charter(charter_file, &bytes)?;
     let keys = DeskKeys::unlock(&dir.join(KEY_FILE), passphrase, charter.charter())?;
-    let mut desk = match dir.join(crate::ledger::DATABASE_FILE).exists() && Ledger::open(dir)?.latest()?.is_some() {
+    let mut desk = match is_founded(dir)? {
         true => continue_founding(dir, &charter)?,
         false => create(dir, &charter, time, &keys, observe)?,
     };
@@ -125,6 +128,19 @@ pub fn commit(dir: &Path, charter_file: &Path, time: Option<u64>, passphrase: &P
     }
     desk.seal(&keys, observe)?;
     Ok(desk)
+}
+
+/// Whether something was founded here: what cannot be read, or lost its events, is for the start-up checks of a founded desk.
+fn is_founded(dir: &Path) -> Checked<bool> {
+    if !dir.join(crate::ledger::DATABASE_FILE).exists() {
+        return Ok(read_head(dir)?.is_some());
+    }
+    match Ledger::open(dir).and_then(|ledger| ledger.latest()) {
+        Ok(None) => Ok(read_head(dir)?.is_some()),
+        Ok(Some(_)) => Ok(true),
+        Err(fault) if fault.rule == Rule::LedgerFault => Ok(true),
+        Err(fault) => Err(fault),
+    }
 }
 
 fn read_charter(path: &Path, bytes: &[u8]) -> Outcomes<charter::VerifiedCharter> {

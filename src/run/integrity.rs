@@ -1,16 +1,27 @@
 //! Integrity: the whole desk checked, and every fact told, whether it is well or not.
 //!
-//! It takes the lock if it is free, works while the desk is halted, and never waits for another writer.
+//! It takes the lock if it is free and answers at once when somebody else writes; it works while the desk is halted, and halts it when a check
+//! fails (design section 7). It mends nothing.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
+use crate::core::books::Books;
 use crate::core::event::Event;
-use crate::core::rules::Rule;
-use crate::ledger::Ledger;
+use crate::core::head::KnownHead;
+use crate::core::rules::{Checked, Fault, Rule};
+use crate::core::words::head_words;
+use crate::keys::Passphrase;
+use crate::ledger::{Ledger, USER_VERSION, other_writer};
+use crate::media::publish::Observe;
 
-use super::halt::read_halt;
-use super::problem::Outcomes;
-use super::startup::{Examined, examine};
+use super::desk::Desk;
+use super::halt::{Alarm, halt, read_halt};
+use super::objects::{Store, Stored};
+use super::problem::{Outcomes, Problem};
+use super::startup::{Findings, diagnose, examine};
+
+/// Version of the schema that every ledger here has.
+pub const SCHEMA_VERSION: i64 = USER_VERSION;
 
 /// What is asked for.
 pub struct Request {
@@ -18,11 +29,55 @@ pub struct Request {
     pub ledger: PathBuf,
     /// Whether every signature and every object in the store is checked.
     pub deep: bool,
+    /// A head that somebody knows from outside this disk.
+    pub known: Option<KnownHead>,
+    /// Whether the desk shall halt when it does not have that head.
+    pub insists: bool,
+}
+
+/// How a head that somebody knows stands to the ledger.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Known {
+    /// It is the ledger's head.
+    Equal,
+    /// The ledger has it, and went on.
+    Continued,
+    /// It is later than the ledger's head: this disk would be an old one.
+    Later,
+    /// The ledger has another root under that number.
+    Differs,
+}
+
+impl Known {
+    fn of(known: &KnownHead, books: &Books) -> Known {
+        let head = books.head();
+        match books.log().root_at(known.number) {
+            _ if known.number > head.number => Known::Later,
+            Some(root) if known.words == head_words(&root) && known.number == head.number => Known::Equal,
+            Some(root) if known.words == head_words(&root) => Known::Continued,
+            _ => Known::Differs,
+        }
+    }
+
+    /// Name in reports.
+    pub fn word(self) -> &'static str {
+        match self {
+            Known::Equal => "equal",
+            Known::Continued => "continued",
+            Known::Later => "later",
+            Known::Differs => "differs",
+        }
+    }
+
+    /// Whether the ledger has that head.
+    pub fn is_well(self) -> bool {
+        matches!(self, Known::Equal | Known::Continued)
+    }
 }
 
 /// How much was checked.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Checked {
+pub struct Amount {
     /// Events, each with its number, id, epoch, key, link, hash and payload.
     pub events: u64,
     /// Signatures of events.
@@ -35,41 +90,105 @@ pub struct Checked {
 
 /// What was found.
 pub struct Integrity {
-    /// The desk, as far as it could be read.
-    pub found: Examined,
-    /// What was checked.
-    pub checked: Checked,
+    /// The desk, as far as it could be read; `None` when somebody else writes and nothing was checked.
+    pub findings: Option<Findings>,
     /// The last event.
     pub last: Option<Event>,
-    /// Who else writes, if anybody does; then nothing else was checked.
+    /// What was checked.
+    pub checked: Amount,
+    /// The store's objects, when they were hashed.
+    pub stored: Option<Stored>,
+    /// Who else writes, if anybody does.
     pub writer: Option<String>,
+    /// How the head that somebody knows stands to the ledger.
+    pub known: Option<Known>,
     /// Why the desk is halted, if it is.
     pub halted: Option<String>,
+    /// What was done to halt it now.
+    pub done: Vec<String>,
 }
 
-/// Checks the desk.
+/// Checks the desk, and halts it when something is wrong. `passphrase` is asked only then, to enter the halt in the ledger.
 ///
 /// # Errors
-/// As [`examine`].
-pub fn integrity(request: &Request) -> Outcomes<Integrity> {
+/// As [`examine`] and [`diagnose`].
+pub fn integrity(
+    request: &Request,
+    passphrase: &mut dyn FnMut() -> Checked<Option<Passphrase>>,
+    observe: &mut Observe<'_>,
+) -> Outcomes<Integrity> {
     let dir = request.ledger.as_path();
-    let (ledger, writer) = match Ledger::open(dir) {
-        Err(fault) if fault.rule == Rule::AnotherWriter => (Ledger::open_read_only(dir)?, Some(fault.found)),
-        opened => (opened?, None),
+    if let Some(writer) = other_writer(dir)? {
+        return somebody_writes(request, writer);
+    }
+    let (ledger, findings) = match Ledger::open(dir) {
+        Err(fault) if fault.rule == Rule::AnotherWriter => return somebody_writes(request, fault.found),
+        Err(refused) => (None, diagnose(dir, refused)?),
+        Ok(mut ledger) => {
+            let findings = examine(dir, &mut ledger, request.deep)?;
+            (Some(ledger), findings)
+        }
     };
-    let found = examine(dir, ledger, request.deep)?;
-    let last = found.ledger.latest()?;
-    let checked = counts(&found, last.as_ref(), request.deep);
-    Ok(Integrity { found, checked, last, writer, halted: read_halt(Path::new(dir))? })
+    let stored = match request.deep && findings.chain_is_whole {
+        true => Some(Store::of(dir).audit(&findings.books)?),
+        false => None,
+    };
+    let known = request.known.as_ref().filter(|_| findings.chain_is_whole).map(|known| Known::of(known, &findings.books));
+    let (mut halted, mut done) = (read_halt(dir)?, Vec::new());
+    if let (None, Some(alarm)) = (&halted, alarm(request, &findings, known)?) {
+        let mut now = halt(dir, alarm, &[], observe);
+        if let Some(mut desk) = ledger.and_then(|ledger| Desk::of_findings(dir, ledger, &findings)) {
+            desk.enter_halt(&mut now, passphrase(), observe);
+        }
+        done = now.done;
+        halted = read_halt(dir)?;
+    }
+    let (checked, last) = (amount(&findings, request.deep), findings.last.clone());
+    Ok(Integrity { findings: Some(findings), last, checked, stored, writer: None, known, halted, done })
 }
 
-fn counts(found: &Examined, last: Option<&Event>, deep: bool) -> Checked {
-    let (events, sessions) = (last.map_or(0, |event| event.seq_no), found.books.sessions());
-    let rulings = sessions.iter().flat_map(|session| &session.rulings).filter(|ruling| ruling.verdict.is_final());
-    Checked {
-        events,
-        signatures: if deep { events } else { events.min(1) },
-        records: found.books.log().size(),
-        verdicts: rulings.count() as u64,
+/// What the desk is to be halted over, if anything.
+fn alarm(request: &Request, findings: &Findings, known: Option<Known>) -> Outcomes<Option<Alarm>> {
+    let dir = request.ledger.as_path();
+    match (&request.known, known) {
+        _ if findings.wrong.is_some() => Ok(Some(Alarm::of_check(dir, findings)?)),
+        (Some(expected), Some(known)) if !known.is_well() && request.insists => {
+            let head = findings.books.head();
+            let found = format!("{} {} in the ledger; {expected} is what the operator knows", name(&head), head_words(&head.root));
+            Ok(Some(Alarm::of_known_head(dir, findings, Fault::new(Rule::HeadUnexpected, found))))
+        }
+        _ => Ok(None),
     }
+}
+
+fn name(head: &crate::core::ids::Head) -> String {
+    format!("common@{}", head.number)
+}
+
+/// The few facts that are told while somebody else writes: nothing that writes is trusted to stand still for a check.
+fn somebody_writes(request: &Request, writer: String) -> Outcomes<Integrity> {
+    let dir = request.ledger.as_path();
+    let ledger = Ledger::open_read_only(dir).map_err(Problem::from)?;
+    Ok(Integrity {
+        findings: None,
+        last: ledger.latest()?,
+        checked: Amount::default(),
+        stored: None,
+        writer: Some(writer),
+        known: None,
+        halted: read_halt(dir)?,
+        done: Vec::new(),
+    })
+}
+
+/// What the checks looked at: of a chain that is broken, the events before the first bad one.
+fn amount(findings: &Findings, deep: bool) -> Amount {
+    let whole = findings.last.as_ref().map_or(0, |event| event.seq_no);
+    let events = findings.wrong.as_ref().filter(|_| !findings.chain_is_whole).map_or(whole, |wrong| wrong.last_good_seq_no);
+    let rulings = findings.books.sessions().iter().flat_map(|session| &session.rulings).filter(|ruling| ruling.verdict.is_final());
+    let signatures = match () {
+        () if deep => events,
+        () => u64::from(findings.chain_is_whole),
+    };
+    Amount { events, signatures, records: findings.books.log().size(), verdicts: rulings.count() as u64 }
 }

@@ -26,6 +26,41 @@ pub struct Store {
     root: PathBuf,
 }
 
+/// What the store holds, hashed again.
+#[derive(Clone, Debug, Default)]
+pub struct Stored {
+    /// Objects in the files that were read.
+    pub objects: u64,
+    /// Bytes that were hashed.
+    pub size_bytes: u64,
+    /// Files that are not what the ledger says.
+    pub damaged: Vec<Damaged>,
+}
+
+/// A file of the store that is not what the ledger says.
+#[derive(Clone, Debug)]
+pub struct Damaged {
+    /// Where it lies.
+    pub path: PathBuf,
+    /// What was found there: its SHA-256, or why it could not be read.
+    pub found: String,
+    /// The SHA-256 that the ledger has.
+    pub expected: Hash,
+}
+
+impl Stored {
+    fn look(&mut self, path: PathBuf, expected: Hash, objects: u64) {
+        match hash_file(&path) {
+            Ok((found, length)) if found == expected => {
+                self.objects += objects;
+                self.size_bytes += length;
+            }
+            Ok((found, _)) => self.damaged.push(Damaged { path, found: found.named(), expected }),
+            Err(fault) => self.damaged.push(Damaged { found: fault.found, path, expected }),
+        }
+    }
+}
+
 impl Store {
     /// The store of the desk in `dir`.
     pub fn of(dir: &Path) -> Store {
@@ -62,8 +97,12 @@ impl Store {
     /// Answers with SHA-256 and length of the pack, if there is one.
     ///
     /// # Errors
-    /// `file-fault`; nothing refers to what was written until then.
+    /// `disk-fault`; nothing refers to what was written until then.
     pub fn keep(&self, plan: &Plan, bag: &Bag, observe: &mut Observe<'_>) -> Checked<Option<(Hash, u64)>> {
+        self.keep_all(plan, bag, observe).map_err(own_disk)
+    }
+
+    fn keep_all(&self, plan: &Plan, bag: &Bag, observe: &mut Observe<'_>) -> Checked<Option<(Hash, u64)>> {
         // What a damaged disk made of an object is not the object: it is taken from a medium again.
         let is_kept = |hash: &Hash| hash_file(&self.loose(hash)).is_ok_and(|(found, _)| found == *hash);
         let wanted: BTreeSet<&Hash> = plan.keep().iter().chain(plan.pack()).collect();
@@ -82,6 +121,24 @@ impl Store {
         let objects: Vec<(Hash, PathBuf)> = plan.pack().iter().map(|hash| (*hash, self.loose(hash))).collect();
         write_pack(&path, &objects)?;
         hash_file(&path).map(Some)
+    }
+
+    /// Hashes everything that the ledger says is kept: each session's pack, and the loose objects of papers that wait.
+    ///
+    /// # Errors
+    /// None that a file gives: what cannot be read is damaged.
+    pub fn audit(&self, books: &Books) -> Checked<Stored> {
+        let mut stored = Stored::default();
+        for session in books.sessions() {
+            let Some((expected, _)) = session.closed.as_ref().and_then(|closed| closed.pack) else { continue };
+            stored.look(self.pack(session.opened.session), expected, session.pack.len() as u64);
+        }
+        let held = books.held().values().flat_map(|held| held.objects.keys());
+        let loose: BTreeSet<&Hash> = held.filter(|hash| !books.packed().contains_key(*hash)).collect();
+        for hash in loose {
+            stored.look(self.loose(hash), *hash, 1);
+        }
+        Ok(stored)
     }
 
     fn keep_one(&self, hash: &Hash, bag: &Bag, lasting: bool, observe: &mut Observe<'_>) -> Checked<()> {
@@ -108,8 +165,12 @@ impl Store {
     /// session that was never committed, and temporary files. A broken run leaves such things behind; the next one ends here too.
     ///
     /// # Errors
-    /// `file-fault`.
+    /// `disk-fault`.
     pub fn tidy(&self, books: &Books, observe: &mut Observe<'_>) -> Checked<()> {
+        self.remove_unwanted(books, observe).map_err(own_disk)
+    }
+
+    fn remove_unwanted(&self, books: &Books, observe: &mut Observe<'_>) -> Checked<()> {
         let held = books.held().values().flat_map(|held| held.objects.keys()).filter(|hash| !books.packed().contains_key(hash));
         let wanted: BTreeSet<PathBuf> = held.map(|hash| self.loose(hash)).collect();
         let mut unwanted = files_in(&self.root.join("loose"))?;
@@ -128,6 +189,14 @@ impl Store {
             fs::remove_file(&path).map_err(|error| file_fault(&path, &error))?;
         }
         Ok(())
+    }
+}
+
+/// Files of the store lie on the desk's own disk: what fails there is its trouble, and no medium's.
+pub(super) fn own_disk(fault: Fault) -> Fault {
+    match fault.rule {
+        Rule::FileFault => Fault { rule: Rule::DiskFault, ..fault },
+        _ => fault,
     }
 }
 

@@ -50,7 +50,9 @@ impl Exit {
             Exit::Usage => "the command line, a file it names, or a confirmation",
             Exit::Medium => "a medium, or a copy of the published folder that is not whole",
             Exit::Key => "a key, a passphrase or a signature",
-            Exit::Halted => "halted, or something is not what the ledger, the log or the operator's own head says",
+            Exit::Halted => {
+                "halted, the desk's own disk failed, or something is not what the ledger, the log or the operator's own head says"
+            }
             Exit::Writer => "another writer is at work",
             Exit::Bug => "a bug of ours",
         }
@@ -77,7 +79,9 @@ impl Exit {
             Rule::MediumFault | Rule::MediumForeign => Exit::Medium,
             Rule::KeyFile | Rule::Passphrase | Rule::KeyMismatch | Rule::CharterUnsigned | Rule::CheckpointUnsigned => Exit::Key,
             Rule::FingerprintMismatch | Rule::SignatureInvalid | Rule::SignatureStranger | Rule::AuthorUnsigned => Exit::Key,
-            Rule::HeadUnexpected | Rule::LedgerFault | Rule::ChainBroken | Rule::HeadRolledBack | Rule::HeadElsewhere => Exit::Halted,
+            Rule::HeadUnexpected | Rule::DiskFault | Rule::LedgerFault | Rule::ChainBroken | Rule::HeadRolledBack | Rule::HeadElsewhere => {
+                Exit::Halted
+            }
             Rule::Halted | Rule::ProofFails | Rule::RecordForm | Rule::ReplayDiffers => Exit::Halted,
             Rule::InternalFault => Exit::Bug,
             Rule::NotComparable => Exit::Usage,

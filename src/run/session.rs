@@ -1,7 +1,7 @@
 //! One session: media in, verdicts, snapshots, results out. [`session`] is meant to be read aloud.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::core::batch::Batch;
 use crate::core::books::Books;
@@ -15,14 +15,14 @@ use crate::keys::Passphrase;
 use crate::media::publish::Observe;
 
 use super::bag::{Bag, Brought, Listed};
-use super::desk::{Desk, DeskKeys, KEY_FILE};
+use super::desk::{Desk, DeskKeys, KEY_FILE, Start};
 use super::emit::emit;
 use super::events::{closed, events_of};
 use super::files::staging;
 use super::gossip::{self, Reported};
-use super::halt::halt;
+use super::halt::{Alarm, halt};
 use super::log;
-use super::objects::Store;
+use super::objects::{Store, own_disk};
 use super::problem::{Outcomes, Problem, Unchanged};
 use super::trees;
 
@@ -52,6 +52,19 @@ pub trait Operator {
     /// # Errors
     /// `passphrase`, `file-fault`.
     fn passphrase(&mut self) -> Checked<Passphrase>;
+
+    /// Whether the operator, whose head was not recognised, knows a later one and insists: then the desk halts.
+    fn insists(&mut self) -> bool {
+        false
+    }
+
+    /// The passphrase of the desk's key, to enter a halt in the ledger; `None` leaves the event out, and the halt file is sufficient.
+    ///
+    /// # Errors
+    /// `passphrase`, `file-fault`.
+    fn passphrase_to_halt(&mut self) -> Checked<Option<Passphrase>> {
+        Ok(None)
+    }
 
     /// Is shown what will happen, and answers with the confirmation that goes into the ledger.
     ///
@@ -91,9 +104,8 @@ pub struct Report {
 pub fn session(request: &Request, operator: &mut dyn Operator, observe: &mut Observe<'_>) -> Outcomes<Report> {
     // The desk: lock, schema, chain, books, head file. Then the head, as somebody outside this disk remembers it.
     observe("open the ledger", crate::ledger::DATABASE_FILE);
-    let mut desk = Desk::open(&request.ledger)?;
+    let mut desk = start(&request.ledger, operator, observe)?;
     let before = desk.books().head();
-    operator.recognise(&before, desk.books().sessions().last().map(|session| &session.opened.before))?;
 
     // The media, each file copied once. Our own signature on a head we do not have halts the desk before it signs anything.
     observe("copy the media", "");
@@ -102,7 +114,8 @@ pub fn session(request: &Request, operator: &mut dyn Operator, observe: &mut Obs
     log::listed(bag.listed());
     let gossip = gossip::listen(&bag, desk.books())?;
     if !gossip.evidence.is_empty() {
-        return Err(halt(desk.dir(), desk.books(), &gossip, &request.media, observe));
+        let alarm = Alarm::of_gossip(desk.books(), &gossip, &request.media)?;
+        return Err(stop(&mut desk, alarm, &request.media, operator, observe));
     }
 
     // The key, for this session only. What a broken session left undone is done first: the same bytes, whenever it is done.
@@ -135,7 +148,7 @@ pub fn session(request: &Request, operator: &mut dyn Operator, observe: &mut Obs
     Store::of(desk.dir()).tidy(desk.books(), observe).unchanged(|| committed(&desk))?;
 
     // Everything emitted is read from the ledger again, and every signature of it verified. A medium that fails is given up; the others go on.
-    desk.read_again().unchanged(|| committed(&desk))?;
+    desk.read_again()?;
     let not_kept = not_kept(&bag, desk.books(), &batch, &holdings);
     let media = emit_all(&desk, request, &bag, observe).unchanged(|| committed(&desk))?;
     log::media(&media);
@@ -153,6 +166,34 @@ pub fn session(request: &Request, operator: &mut dyn Operator, observe: &mut Obs
         media,
         desk,
     })
+}
+
+/// Opens the desk, and compares its head with what the operator knows. What is wrong with it halts it; a head that is not recognised only stops
+/// the session, for it may be a typing mistake, unless the operator insists.
+fn start(dir: &Path, operator: &mut dyn Operator, observe: &mut Observe<'_>) -> Outcomes<Desk> {
+    let mut desk = match Desk::start(dir)? {
+        Start::Ready(desk) => *desk,
+        Start::Wrong(Some(mut desk), findings) => {
+            return Err(stop(&mut desk, Alarm::of_check(dir, &findings)?, &[], operator, observe));
+        }
+        Start::Wrong(None, findings) => return Err(halt(dir, Alarm::of_check(dir, &findings)?, &[], observe).problem()),
+    };
+    let before = desk.books().sessions().last().map(|session| &session.opened.before);
+    match operator.recognise(&desk.books().head(), before) {
+        Err(fault) if fault.rule == Rule::HeadUnexpected && operator.insists() => {
+            let alarm = Alarm::of_known_head(dir, &desk.findings()?, fault);
+            Err(stop(&mut desk, alarm, &[], operator, observe))
+        }
+        Err(fault) => Err(fault.into()),
+        Ok(()) => Ok(desk),
+    }
+}
+
+/// Halts the desk: the halt file first, the event last.
+fn stop(desk: &mut Desk, alarm: Alarm, media: &[PathBuf], operator: &mut dyn Operator, observe: &mut Observe<'_>) -> Problem {
+    let mut halted = halt(desk.dir(), alarm, media, observe);
+    desk.enter_halt(&mut halted, operator.passphrase_to_halt(), observe);
+    halted.problem()
 }
 
 /// SPEC 11.6: an object that arrives before its paper, or a member before its tree, is not kept, and the report says so. What a paper names
@@ -196,7 +237,12 @@ fn emit_all(desk: &Desk, request: &Request, bag: &Bag, observe: &mut Observe<'_>
     let last = desk.books().sessions().last().ok_or_else(|| Fault::new(Rule::LedgerFault, "no session found; the founding expected"))?;
     let mut out = Vec::new();
     for (index, medium) in request.media.iter().enumerate() {
-        out.push((medium.clone(), emit(desk, medium, last, &bag.brought_by(index), observe)));
+        let written = emit(desk, medium, last, &bag.brought_by(index), observe);
+        // Trouble of a medium gives up that medium; any other is our own disk's or our own, and ends the visit.
+        match written {
+            Err(fault) if !matches!(fault.rule, Rule::MediumFault | Rule::MediumForeign | Rule::NotFound) => return Err(own_disk(fault)),
+            written => out.push((medium.clone(), written)),
+        }
     }
     Ok(out)
 }
@@ -207,7 +253,7 @@ fn emit_all(desk: &Desk, request: &Request, bag: &Bag, observe: &mut Observe<'_>
 ///
 /// # Errors
 /// As [`Desk::open_to_look`] and [`emit`]; `head-elsewhere` when the medium brings evidence, which halts the desk.
-pub fn export(ledger: &std::path::Path, medium: &std::path::Path, observe: &mut Observe<'_>) -> Outcomes<Desk> {
+pub fn export(ledger: &Path, medium: &Path, observe: &mut Observe<'_>) -> Outcomes<Desk> {
     let desk = Desk::open_to_look(ledger)?;
     let last = desk.books().sessions().last().filter(|session| session.sealed.is_some());
     let unsealed = || Fault::new(Rule::LedgerFault, "the last session is not sealed; run tabellion witness session first");
@@ -224,7 +270,7 @@ pub fn export(ledger: &std::path::Path, medium: &std::path::Path, observe: &mut 
 }
 
 /// Halts when a medium brings evidence.
-fn hear(desk: &Desk, medium: &std::path::Path, observe: &mut Observe<'_>) -> Outcomes<()> {
+fn hear(desk: &Desk, medium: &Path, observe: &mut Observe<'_>) -> Outcomes<()> {
     let (staging, media) = (staging()?, [medium.to_owned()]);
     let bag = Bag::gather(&media, staging.path(), desk.books())?;
     if gossip::listen(&bag, desk.books())?.evidence.is_empty() {
@@ -233,5 +279,9 @@ fn hear(desk: &Desk, medium: &std::path::Path, observe: &mut Observe<'_>) -> Out
     // Exporting takes no lock: a session may have been sealed, and its results brought here, since the ledger was read.
     let now = Desk::open_to_look(desk.dir())?;
     let gossip = gossip::listen(&bag, now.books())?;
-    if gossip.evidence.is_empty() { Ok(()) } else { Err(halt(now.dir(), now.books(), &gossip, &media, observe)) }
+    if gossip.evidence.is_empty() {
+        return Ok(());
+    }
+    let alarm = Alarm::of_gossip(now.books(), &gossip, &media)?;
+    Err(halt(now.dir(), alarm, &media, observe).problem())
 }
