@@ -388,8 +388,13 @@ impl Model {
         outcome
     }
 
-    /// What the start-up check must say: kind and first bad number, or nothing.
+    /// What the start-up check must say: kind and first bad number, or nothing. Whatever is wrong, it then looks through the signatures.
     pub fn trouble(&self, seeds: &[u8], deep: bool, must_hold: &[[u8; 32]]) -> Option<(&'static str, u64)> {
+        let is_wrong = self.first_trouble(seeds, false, must_hold).is_some();
+        (deep || is_wrong).then(|| self.first_trouble(seeds, true, must_hold)).flatten()
+    }
+
+    fn first_trouble(&self, seeds: &[u8], deep: bool, must_hold: &[[u8; 32]]) -> Option<(&'static str, u64)> {
         let mut keys = seeds.iter().map(|seed| kid(*seed)).collect::<Vec<_>>();
         for (event, seq_no) in self.events.iter().zip(1..) {
             // Keys that an event has left behind are out of use.

@@ -481,7 +481,7 @@ impl World {
         let other = foreign(self.dir.path());
         other.execute_batch("BEGIN IMMEDIATE").unwrap();
         let outcome = self.ledger.as_mut().unwrap().commit(head, &new_events(&offers)).map_err(|error| error.fault);
-        assert_refused(outcome, &refusal(Rule::AnotherWriter, "locked"));
+        assert_refused(outcome, &refusal(Rule::AnotherWriter, "a transaction of another program on ledger.db found"));
         assert!(!self.ledger().is_poisoned());
         for text in [
             "INSERT INTO append (event_id, timestamp, event_type, payload) VALUES ('9/0', 0, 'halt', x'a0')",
