@@ -43,6 +43,8 @@ mod progress;
 #[cfg(feature = "desk")]
 mod proposer;
 mod prove;
+#[cfg(feature = "desk")]
+mod rebuild;
 mod replay;
 #[cfg(feature = "desk")]
 mod session;

@@ -23,6 +23,7 @@ use super::facts::{Head, sha256};
 use super::integrity::{IntegrityArgs, integrity};
 use super::output::{Answer, Output, Page};
 use super::passphrase::PassphraseArgs;
+use super::rebuild::{RebuildArgs, rebuild};
 use super::session::{SessionArgs, session, time_claim};
 
 /// `tabellion witness …`
@@ -42,7 +43,9 @@ pub enum WitnessCommand {
         media: PathBuf,
     },
     /// Check the whole desk, and say what was found; also while it is halted
-    Integrity(IntegrityArgs),
+    Integrity(Box<IntegrityArgs>),
+    /// Make every table that follows from the events again, and compare
+    Rebuild(RebuildArgs),
     /// Where the desk stands
     Status {
         /// The desk's folder
@@ -97,6 +100,7 @@ pub fn witness(command: WitnessCommand, out: &mut Output) -> Outcomes<Exit> {
             Ok(Exit::Done)
         }
         WitnessCommand::Integrity(args) => integrity(&args, out),
+        WitnessCommand::Rebuild(args) => rebuild(&args, out),
         WitnessCommand::Status { ledger, fingerprint, head } => status(&ledger, fingerprint, head, out),
     }
 }
