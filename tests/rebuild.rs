@@ -158,11 +158,9 @@ fn what_is_told_shows_both_rows() {
     let found = rebuilt(&notary, false);
     let row = &found.tables[0].differences[0];
     let (was, expected) = (row.found.clone().unwrap(), row.expected.clone().unwrap());
-    let words = |line: &str| line.split(' ').map(str::to_owned).collect::<Vec<_>>();
     assert_eq!(row.key, "2");
-    // seq_no, pid, ledger_head, session, writer_epoch
-    assert_eq!((words(&was)[3].as_str(), words(&expected)[3].as_str()), ("7", "1"));
-    assert_eq!((words(&was)[0].as_str(), words(&was)[4].as_str(), words(&was)[1].len()), ("6", "1", 64));
+    assert!(was.starts_with("seq_no 6, pid ") && was.ends_with(", session 7, writer_epoch 1"), "{was}");
+    assert_eq!(expected, was.replace("session 7", "session 1"));
 }
 
 #[test]

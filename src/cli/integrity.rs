@@ -8,6 +8,7 @@ use serde::Serialize;
 use crate::run::integrity::{self as check, Integrity, Request};
 use crate::run::problem::{Exit, Outcomes};
 
+use super::branches::against;
 use super::output::{Answer, Output, Page};
 
 /// `tabellion witness integrity`
@@ -19,6 +20,12 @@ pub struct IntegrityArgs {
     /// Verify every signature, not only the last, which commits to all
     #[arg(long)]
     deep: bool,
+    /// Compare with another copy of this desk, its folder or its database, which is only read: where the two part
+    #[arg(long, value_name = "OTHER", conflicts_with = "deep")]
+    against: Option<PathBuf>,
+    /// Write the proof of a fork here, if two signed checkpoints make one
+    #[arg(long, value_name = "FILE", requires = "against")]
+    proof: Option<PathBuf>,
 }
 
 /// `witness integrity`
@@ -156,6 +163,9 @@ impl Answer for Checkup {
 
 /// Checks the desk and tells what was found.
 pub fn integrity(args: &IntegrityArgs, out: &mut Output) -> Outcomes<Exit> {
+    if let Some(other) = &args.against {
+        return against(&args.ledger, other, args.proof.as_deref(), out);
+    }
     let found = check::integrity(&Request { ledger: args.ledger.clone(), deep: args.deep })?;
     let checkup = Checkup::of(&found);
     out.give(&checkup);

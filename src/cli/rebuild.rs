@@ -135,7 +135,7 @@ impl Answer for Rebuild {
         let Objects { named, there, wrong } = &self.objects;
         page.labelled("objects", format!("{there} of the {named} that the events name are there; they follow from no event"));
         for path in wrong {
-            page.below("wrong", path);
+            page.below("wrong", format!("{path}: missing, or not what its event says; bring it from another copy of the desk"));
         }
         if let Some(reason) = &self.halted {
             page.labelled("HALTED", format!("{reason}; rebuilding does not end that"));

@@ -177,14 +177,14 @@ fn compare_table(name: &'static str, key: &str, columns: &str, found: &Connectio
         table.rows += 1;
         let row = one_row(found, &lookup, &expected)?;
         if row.as_ref() != Some(&expected) {
-            table.note(row.as_ref(), Some(&expected));
+            table.note(columns, row.as_ref(), Some(&expected));
         }
         Ok(())
     });
     let outcome = outcome.and_then(|()| {
         each_row(found, name, key, columns, &mut |row| {
             if one_row(built, &lookup, &row)?.is_none() {
-                table.note(Some(&row), None);
+                table.note(columns, Some(&row), None);
             }
             Ok(())
         })
@@ -198,11 +198,14 @@ fn compare_table(name: &'static str, key: &str, columns: &str, found: &Connectio
 }
 
 impl Table {
-    fn note(&mut self, found: Option<&Row>, expected: Option<&Row>) {
+    fn note(&mut self, columns: &str, found: Option<&Row>, expected: Option<&Row>) {
         self.differ += 1;
         if self.differences.len() < DIFFERENCES_MAX {
             let key = expected.or(found).and_then(|row| row.first()).map_or(String::new(), shown);
-            let line = |row: &Row| row.iter().skip(1).map(shown).collect::<Vec<_>>().join(" ");
+            let cells = |row: &Row| {
+                columns.split(", ").zip(row).skip(1).map(|(name, value)| format!("{name} {}", shown(value))).collect::<Vec<_>>()
+            };
+            let line = |row: &Row| cells(row).join(", ");
             self.differences.push(Difference { key, found: found.map(line), expected: expected.map(line) });
         }
     }

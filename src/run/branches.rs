@@ -171,7 +171,10 @@ impl Branches {
             of(fault, "our ledger", "nothing was compared; see docs/recovery.md, and run this again when ours is whole")
         })?;
         let staging = staging()?;
-        copy_database(other, DATABASE_FILE, LOCK_FILE, staging.path())?;
+        copy_database(other, DATABASE_FILE, LOCK_FILE, staging.path()).map_err(|fault| match fault.rule {
+            Rule::LedgerFault => Problem::from(fault).advising("this is no whole ledger, and ours was not touched: name another copy"),
+            _ => Problem::from(fault),
+        })?;
         let opened = Ledger::open_foreign(staging.path()).and_then(|theirs| Ok((books_of(&theirs, true)?, theirs)));
         let advice = "ours is whole and was not touched; this copy tells nothing, bring another one, and keep this one as evidence";
         let (their_books, theirs) = opened.map_err(|fault| of(fault, &format!("the other ledger, {}", other.display()), advice))?;

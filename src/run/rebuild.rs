@@ -79,7 +79,7 @@ pub fn rebuild(dir: &Path, replace: bool, observe: &mut Observe<'_>) -> Outcomes
     }
     if replace && rebuilt.differs() {
         let (_ledger, kept) = put_in_place(ledger, built, observe)?;
-        rebuilt.kept = Some(kept);
+        rebuilt.kept = kept.file_name().map(|name| dir.join(QUARANTINE).join(name));
     } else {
         drop(built);
         remove_next(dir)?;
