@@ -277,7 +277,7 @@ pub fn against(ledger: &Path, other: &Path, proof: Option<&Path>, out: &mut Outp
     let found = branches.comparison();
     let fork = found.twice.iter().find_map(|twice| twice.proof.as_ref());
     let written = match (proof, fork) {
-        (Some(path), Some(fork)) => write_proof(path, &fork.text()).map(|()| Some(path)),
+        (Some(path), Some(fork)) => write_proof(path, &fork.text(), "--proof").map(|()| Some(path)),
         _ => Ok(None),
     };
     out.give(&Against::of(found, other, written.as_ref().ok().copied().flatten()));
