@@ -420,6 +420,72 @@ fn two_copies_of_a_desk_are_found_out_by_a_consumers_stick() {
 }
 
 #[test]
+fn two_copies_of_a_desk_are_compared_and_each_outcome_says_who_does_what() {
+    let mut case = Case::grown("operator-branches");
+    copy_tree(&case.path("witness"), &case.path("old"));
+    case.say("A copy that nobody wrote to; then the desk goes on, and the copy is an older one.");
+    case.run("witness integrity --ledger witness --against old", 0);
+    let pin = case.pin("alice");
+    case.write("stick/tabellion/inbox/p.cose", Forge::put("alice", 9, &pin, "docs/x", b"x").bytes());
+    case.remember_head();
+    case.quiet("witness session --ledger witness --media stick --expect-head $HEAD --yes --time none", 0);
+    case.run("witness integrity --ledger witness --against old/ledger.db", 1);
+    case.run("witness integrity --ledger old --against witness", 1);
+    case.say("Both went on. The proof of the fork goes to a file, and never over another one.");
+    copy_tree(&case.path("old"), &case.path("copy"));
+    case.write("other/tabellion/inbox/p.cose", Forge::put("alice", 9, &pin, "docs/x", b"y").bytes());
+    case.quiet("witness session --ledger copy --media other --expect-head $HEAD --yes --time none", 0);
+    case.run("witness integrity --ledger witness --against copy --proof fork.proof", 1);
+    // Which of the two stands first in it is the order of their texts: another in every run.
+    case.quiet("verify fork.proof --pin alice/common.pin", 1);
+    case.write("taken", "something else");
+    case.run("witness integrity --ledger witness --against copy --proof taken", 2);
+    let told = json(&mut case, "witness integrity --ledger witness --against copy", 1);
+    assert_eq!((&told["answer"]["relation"], &told["answer"]["twice"][0]["proof"]), (&"forked".into(), &true.into()));
+    case.say("Another Common, nothing at all, no ledger, and one that was written to by another program.");
+    let foreign = Case::foreign("another");
+    copy_tree(&foreign.path("witness"), &case.path("foreign"));
+    case.run("witness integrity --ledger witness --against foreign", 1);
+    case.run("witness integrity --ledger witness --against nowhere", 2);
+    case.write("text", "no ledger");
+    case.run("witness integrity --ledger witness --against text", 5);
+    edit_verdicts(&case.path("copy/ledger.db"));
+    case.run("witness integrity --ledger witness --against copy", 5);
+    case.run("witness integrity --ledger copy --against witness", 5);
+    case.finish();
+}
+
+/// Deletes a verdict as another program can, and puts the guard back.
+fn edit_verdicts(database: &std::path::Path) {
+    let db = rusqlite::Connection::open(database).unwrap();
+    let guard: String = db.query_row("SELECT sql FROM sqlite_schema WHERE name = 'verdicts_no_delete'", [], |row| row.get(0)).unwrap();
+    db.execute_batch("DROP TRIGGER verdicts_no_delete; DELETE FROM verdicts WHERE seq_no = 2").unwrap();
+    db.execute_batch(&guard).unwrap();
+}
+
+#[test]
+fn derived_tables_are_made_again_compared_and_put_right() {
+    let mut case = Case::grown("operator-rebuild");
+    case.say("A sound desk.");
+    case.run("witness rebuild --ledger witness", 0);
+    case.say("Somebody deleted a verdict with another program: the desk does not start. Looking changes nothing.");
+    edit_verdicts(&case.path("witness/ledger.db"));
+    case.run("witness status --ledger witness", 5);
+    case.run("witness rebuild --ledger witness", 1);
+    assert_eq!(json(&mut case, "witness rebuild --ledger witness", 1)["answer"]["tables"][1]["differ"], 1);
+    case.say("Put right: the database that was there is kept, and the desk goes on.");
+    case.run("witness rebuild --ledger witness --replace", 0);
+    case.run("witness rebuild --ledger witness", 0);
+    case.run("witness status --ledger witness", 0);
+    case.say("No desk, and content that is gone.");
+    case.run("witness rebuild --ledger nowhere", 2);
+    let pack = tree(&case.path("witness")).into_keys().find(|path| path.ends_with(".objects")).unwrap();
+    fs::remove_file(case.path(&format!("witness/{pack}"))).unwrap();
+    case.run("witness rebuild --ledger witness", 0);
+    case.finish();
+}
+
+#[test]
 fn two_histories_are_told_from_one_and_the_proof_stands_alone() {
     let mut case = parted("fork-proof");
     case.say("Anyone can compare two copies, and pass the proof on.");
@@ -1005,6 +1071,7 @@ fn helps_are_as_printed() {
         "witness session",
         "witness export",
         "witness integrity",
+        "witness rebuild",
         "witness status",
         "policy",
         "policy check",

@@ -1,4 +1,4 @@
-//! What the guides say is what happens: every `console` block of `docs/proposer.md`, `docs/operator.md`, `docs/consumer.md` and `README.md` is run,
+//! What the guides say is what happens: every `console` block of `docs/proposer.md`, `docs/operator.md`, `docs/consumer.md`, `docs/recovery.md` and `README.md` is run,
 //! in order, in a world of its own, and must end and answer as the page shows.
 //!
 //! In a block, `$ tabellion …` is typed, and must end with 0 or with the code behind `# exit`; the lines below it must occur in what is
@@ -37,6 +37,13 @@ fn the_consumers_guide_is_what_happens() {
     let mut world = World::of("home/nora");
     world.founded("guide-consumer");
     assert_eq!(world.walk("consumer"), 16);
+}
+
+#[test]
+fn the_recovery_guide_is_what_happens() {
+    let mut world = World::of("home/olga");
+    world.founded("guide-recovery");
+    assert_eq!(world.walk("recovery"), 7);
 }
 
 #[test]
@@ -276,7 +283,13 @@ impl World {
                 fs::write(self.case.path("home/alice/policy.toml"), policy().replace("size_max = 50", "size_max = 5000")).unwrap();
                 self.propose_policy();
             }
-
+            "somebody edits the table of verdicts" => {
+                let db = rusqlite::Connection::open(self.case.path("home/olga/desk/ledger.db")).unwrap();
+                let guard: String =
+                    db.query_row("SELECT sql FROM sqlite_schema WHERE name = 'verdicts_no_delete'", [], |row| row.get(0)).unwrap();
+                db.execute_batch("DROP TRIGGER verdicts_no_delete; DELETE FROM verdicts WHERE seq_no = 2").unwrap();
+                db.execute_batch(&guard).unwrap();
+            }
             other => panic!("{other:?} is no scene"),
         }
     }

@@ -25,6 +25,7 @@ const EXAMPLES: &[(&str, &str)] = &[
     ("witness session", "tabellion witness session --ledger desk --media /mnt/stick"),
     ("witness export", "tabellion witness export --ledger desk --media /mnt/stick"),
     ("witness integrity", "tabellion witness integrity --ledger desk --deep"),
+    ("witness rebuild", "tabellion witness rebuild --ledger desk"),
     ("witness status", "tabellion witness status --ledger desk"),
     ("policy", "tabellion policy show policy.toml"),
     ("policy check", "tabellion policy check new-policy.toml --against /mnt/stick"),

@@ -161,7 +161,7 @@ pub fn verify_two(a: &Path, b: &Path, key: &VerifierKey, to: Option<&PathBuf>, o
         }
         Comparison::Fork(proof) => {
             let path = to.cloned().unwrap_or_else(|| default_path(&proof));
-            let written = write_new(&path, &proof.text());
+            let written = write_proof(&path, &proof.text(), "--out");
             // A proof that found no place is told all the same: what it shows does not depend on where it lies.
             out.give(&Fork::of(&proof, key, Some(path.as_path()).filter(|_| written.is_ok())));
             written.map(|()| Exit::Differs)
@@ -197,16 +197,15 @@ fn says(claim: Claim, statement: &Statement) -> String {
     }
 }
 
-/// Never over something else; the same proof again is no fault.
-fn write_new(path: &Path, text: &str) -> Outcomes<()> {
+/// Writes the proof where `option` says, never over something else; the same proof again is no fault.
+pub fn write_proof(path: &Path, text: &str, option: &str) -> Outcomes<()> {
     if path.exists() {
         if read(path)? == text.as_bytes() {
             return Ok(());
         }
         let found = format!("{} is there and holds something else; the proof of the fork was to go there", path.display());
-        return Err(
-            Problem::from(Fault::new(Rule::Exists, found)).advising("give another place with --out; the fork stands as shown above")
-        );
+        return Err(Problem::from(Fault::new(Rule::Exists, found))
+            .advising(format!("give another place with {option}; the fork stands as shown above")));
     }
     write_bytes(path, text.as_bytes())?;
     Ok(())

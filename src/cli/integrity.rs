@@ -11,6 +11,7 @@ use crate::run::problem::{Exit, Outcomes};
 use crate::run::startup::Findings;
 
 use super::argument;
+use super::branches::against;
 use super::facts::{Head, sha256};
 use super::output::{Answer, Output, Page};
 use super::passphrase::PassphraseArgs;
@@ -32,6 +33,12 @@ pub struct IntegrityArgs {
     halt: bool,
     #[command(flatten)]
     passphrase: PassphraseArgs,
+    /// Compare with another copy of this desk, its folder or its database, which is only read: where the two part
+    #[arg(long, value_name = "OTHER", conflicts_with_all = ["deep", "expect_head", "halt"])]
+    against: Option<PathBuf>,
+    /// Write the proof of a fork here, if two signed checkpoints make one
+    #[arg(long, value_name = "FILE", requires = "against")]
+    proof: Option<PathBuf>,
 }
 
 /// `witness integrity`
@@ -320,6 +327,9 @@ fn known_in_words(known: &str) -> &'static str {
 
 /// Checks the desk and tells what was found.
 pub fn integrity(args: &IntegrityArgs, out: &mut Output) -> Outcomes<Exit> {
+    if let Some(other) = &args.against {
+        return against(&args.ledger, other, args.proof.as_deref(), out);
+    }
     let request = Request { ledger: args.ledger.clone(), deep: args.deep, known: args.expect_head.clone(), insists: args.halt };
     let progress = out.progress(false);
     let found = check::integrity(&request, &mut || args.passphrase.given(), &mut |effect, what| progress.effect(effect, what))?;

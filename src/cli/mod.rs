@@ -4,6 +4,8 @@
 mod approve;
 mod argument;
 #[cfg(feature = "desk")]
+mod branches;
+#[cfg(feature = "desk")]
 mod charter;
 #[cfg(feature = "desk")]
 mod code;
@@ -45,6 +47,8 @@ mod prometheus;
 #[cfg(feature = "desk")]
 mod proposer;
 mod prove;
+#[cfg(feature = "desk")]
+mod rebuild;
 mod replay;
 #[cfg(feature = "desk")]
 mod session;

@@ -21,6 +21,7 @@ use super::facts::Head;
 use super::integrity::{IntegrityArgs, integrity};
 use super::output::{Answer, Output, Page};
 use super::passphrase::PassphraseArgs;
+use super::rebuild::{RebuildArgs, rebuild};
 use super::session::{SessionArgs, session, time_claim};
 use super::status::{StatusArgs, status};
 
@@ -41,7 +42,9 @@ pub enum WitnessCommand {
         media: PathBuf,
     },
     /// Check the whole desk, and say what was found; also while it is halted
-    Integrity(IntegrityArgs),
+    Integrity(Box<IntegrityArgs>),
+    /// Make every table that follows from the events again, and compare
+    Rebuild(RebuildArgs),
     /// Where the desk stands
     Status(StatusArgs),
 }
@@ -86,6 +89,7 @@ pub fn witness(command: WitnessCommand, out: &mut Output) -> Outcomes<Exit> {
             Ok(Exit::Done)
         }
         WitnessCommand::Integrity(args) => integrity(&args, out),
+        WitnessCommand::Rebuild(args) => rebuild(&args, out),
         WitnessCommand::Status(args) => status(&args, out),
     }
 }

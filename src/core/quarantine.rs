@@ -78,10 +78,12 @@ impl Canonical for Event {
     }
 }
 
-/// Verifies the events of a branch, one after another, against nothing but the header.
+/// Verifies events one after another, against nothing but what stands before them.
 pub struct Verifier {
-    header: Header,
+    ledger_keys: Vec<[u8; 32]>,
     kids: Vec<Kid>,
+    before: u64,
+    events: u64,
     taken: u64,
     last_hash: [u8; 32],
     last_id: Option<String>,
@@ -90,14 +92,15 @@ pub struct Verifier {
 
 impl Verifier {
     /// A verifier of the branch that this header begins.
-    pub fn new(header: Header) -> Verifier {
-        let (kids, last_hash) = (header.ledger_keys.iter().map(kid_of).collect(), header.common_hash);
-        Verifier { header, kids, taken: 0, last_hash, last_id: None, key_index: 0 }
+    pub fn new(header: &Header) -> Verifier {
+        let verifier = Verifier::of_all(header.ledger_keys.clone(), header.events);
+        Verifier { before: header.common_seq_no, last_hash: header.common_hash, ..verifier }
     }
 
-    /// What stands before the events.
-    pub fn header(&self) -> &Header {
-        &self.header
+    /// A verifier of a whole ledger of so many events, from event 1 on.
+    pub fn of_all(ledger_keys: Vec<[u8; 32]>, events: u64) -> Verifier {
+        let kids = ledger_keys.iter().map(kid_of).collect();
+        Verifier { ledger_keys, kids, before: 0, events, taken: 0, last_hash: [0; 32], last_id: None, key_index: 0 }
     }
 
     /// Verifies the next event: number, id, link, hash, key and signature.
@@ -105,10 +108,10 @@ impl Verifier {
     /// # Errors
     /// `chain-broken` with the number and both values.
     pub fn take(&mut self, event: &Event) -> Checked<()> {
-        let expected = self.header.common_seq_no + self.taken + 1;
+        let expected = self.before + self.taken + 1;
         let broken = |found: String| Err(Fault::new(Rule::ChainBroken, format!("event {expected}: {found}")));
-        if event.seq_no != expected || self.taken == self.header.events {
-            return broken(format!("event {} found, {} of {} taken", event.seq_no, self.taken, self.header.events));
+        if event.seq_no != expected || self.taken == self.events {
+            return broken(format!("event {} found, {} of {} taken", event.seq_no, self.taken, self.events));
         }
         let follows = match &self.last_id {
             Some(last) => event_id_follows(Some(last), &event.event_id),
@@ -129,9 +132,9 @@ impl Verifier {
         // Keys follow one another, as in the ledger.
         let known = self.kids.iter().skip(self.key_index).position(|kid| *kid == event.public_key_id);
         let Some(key_index) = known.map(|behind| behind + self.key_index) else {
-            return broken(format!("key {} found; one of the header's, in its turn, expected", event.public_key_id));
+            return broken(format!("key {} found; one of the ledger keys, in its turn, expected", event.public_key_id));
         };
-        if !self.header.ledger_keys.get(key_index).is_some_and(|key| signature_holds(key, &hash, &event.signature)) {
+        if !self.ledger_keys.get(key_index).is_some_and(|key| signature_holds(key, &hash, &event.signature)) {
             return broken(format!("signature {} found; one by key {} expected", hex::encode(&event.signature[..8]), event.public_key_id));
         }
         (self.key_index, self.last_hash, self.last_id) = (key_index, hash, Some(event.event_id.clone()));
@@ -144,9 +147,9 @@ impl Verifier {
     /// # Errors
     /// `chain-broken` with both counts.
     pub fn end(&self) -> Checked<[u8; 32]> {
-        if self.taken == self.header.events {
+        if self.taken == self.events {
             return Ok(self.last_hash);
         }
-        Err(Fault::new(Rule::ChainBroken, format!("{} events found; {} expected", self.taken, self.header.events)))
+        Err(Fault::new(Rule::ChainBroken, format!("{} events found; {} expected", self.taken, self.events)))
     }
 }

@@ -196,6 +196,18 @@ pub(super) fn register_all(db: &Connection, signer: Arc<dyn EventSigner>) -> Ans
     })
 }
 
+/// Registers what rebuilding needs: stored signatures are verified strictly, against every key there was, and none is ever made.
+pub(super) fn register_stored(db: &Connection, ledger_keys: Vec<[u8; 32]>) -> Answer<()> {
+    register_pure(db)?;
+    let keys: Vec<(Hash, [u8; 32])> = ledger_keys.into_iter().map(|key| (kid_of(&key), key)).collect();
+    let [_, _, verify] = SIGNING;
+    db.create_scalar_function(verify.0, verify.1, FLAGS, move |context| {
+        let args = Args { name: verify.0, context };
+        let (hash, signature, kid) = (args.blob_of::<32>(0)?, args.blob_of::<64>(1)?, Hash(*args.blob_of::<32>(2)?));
+        Ok(keys.iter().any(|(known, key)| *known == kid && signature_holds(key, hash, signature)))
+    })
+}
+
 /// Takes every function away again, the signer with them.
 pub(super) fn remove_all(db: &Connection) -> Answer<()> {
     SIGNING.iter().chain(&PURE).try_for_each(|&(name, arity)| db.remove_function(name, arity))

@@ -35,7 +35,7 @@ pub struct Ledger {
     /// What happened to it in this process.
     pub(super) watch: RefCell<Watch>,
     /// Held, never read: the operating system frees it when the process ends, however it ends.
-    lock: Option<File>,
+    pub(super) lock: Option<File>,
     /// What is open, for a ledger that may write.
     pub(super) place: Option<Place>,
 }
@@ -126,7 +126,7 @@ impl Ledger {
         Ok(Ledger { db, dir, poisoned: AtomicBool::new(false), signing_key: None, watch: RefCell::default(), lock: None, place: None })
     }
 
-    fn finish_open(dir: &Path, lock: Option<File>) -> Checked<Ledger> {
+    pub(super) fn finish_open(dir: &Path, lock: Option<File>) -> Checked<Ledger> {
         // Without symbolic links, so that SQLite may be told to follow none.
         let dir = fs::canonicalize(dir).map_err(|error| disk_fault(dir, &error))?;
         let access = if lock.is_some() { OpenFlags::SQLITE_OPEN_READ_WRITE } else { OpenFlags::SQLITE_OPEN_READ_ONLY };
@@ -250,25 +250,35 @@ pub(super) fn connect(path: &Path, access: OpenFlags) -> Checked<Connection> {
 /// Writes the database under another name and renames it when it is whole.
 fn build(dir: &Path, path: &Path, observe: &mut dyn FnMut(&'static str)) -> Checked<()> {
     observe("build database");
-    let fresh = dir.join(format!("{DATABASE_FILE}.new"));
-    for left_over in ["", "-wal", "-shm", "-journal"] {
-        let left_over = dir.join(format!("{DATABASE_FILE}.new{left_over}"));
-        match fs::remove_file(&left_over) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(disk_fault(&left_over, &error)),
-            _ => {}
-        }
-    }
-    let canonical = fs::canonicalize(dir).map_err(|error| disk_fault(dir, &error))?.join(format!("{DATABASE_FILE}.new"));
-    let db = connect(&canonical, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE)?;
-    harden(&db)?;
-    db.execute_batch("PRAGMA page_size = 4096; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;").map_err(fault("creating"))?;
-    functions::register_pure(&db).map_err(fault("creating"))?;
-    db.execute_batch(&format!("BEGIN IMMEDIATE; {SCHEMA} COMMIT;")).map_err(fault("creating"))?;
+    let (fresh, db) = make_as(dir, &format!("{DATABASE_FILE}.new"))?;
     db.close().map_err(|(_, error)| Trouble::of_sqlite("closing", &error).fault)?;
     File::open(&fresh).and_then(|file| file.sync_all()).map_err(|error| disk_fault(&fresh, &error))?;
     observe("rename database");
     fs::rename(&fresh, path).map_err(|error| disk_fault(path, &error))?;
     sync_dir(dir)
+}
+
+/// An empty database in a folder of its own, with the schema and the functions that need no key. What is there of an earlier one is removed.
+pub(super) fn make(dir: &Path) -> Checked<(PathBuf, Connection)> {
+    make_as(dir, DATABASE_FILE)
+}
+
+fn make_as(dir: &Path, name: &str) -> Checked<(PathBuf, Connection)> {
+    for left_over in ["", "-wal", "-shm", "-journal"] {
+        let left_over = dir.join(format!("{name}{left_over}"));
+        match fs::remove_file(&left_over) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(disk_fault(&left_over, &error)),
+            _ => {}
+        }
+    }
+    let path = fs::canonicalize(dir).map_err(|error| disk_fault(dir, &error))?.join(name);
+    let db = connect(&path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE)?;
+    harden(&db)?;
+    db.execute_batch("PRAGMA page_size = 4096; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA recursive_triggers = ON;")
+        .map_err(fault("creating"))?;
+    functions::register_pure(&db).map_err(fault("creating"))?;
+    db.execute_batch(&format!("BEGIN IMMEDIATE; {SCHEMA} COMMIT;")).map_err(fault("creating"))?;
+    Ok((path, db))
 }
 
 /// Switches of the connection, each read back.

@@ -58,6 +58,8 @@ pub mod prove;
 pub mod qr;
 #[cfg(feature = "desk")]
 pub mod quarantine;
+#[cfg(feature = "desk")]
+pub mod rebuild;
 pub mod replay;
 #[cfg(feature = "desk")]
 pub mod report;

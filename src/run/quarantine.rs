@@ -158,7 +158,8 @@ pub fn read(path: &Path, expected: Option<&Hash>, take: &mut dyn FnMut(Event) ->
     };
     let mut items = Items::open(path)?;
     let header = items.next()?.ok_or_else(|| Fault::new(Rule::LedgerFault, "an empty file found; a header expected")).map_err(form)?;
-    let mut verifier = Verifier::new(Header::from_cbor(&header).map_err(form)?);
+    let header = Header::from_cbor(&header).map_err(form)?;
+    let mut verifier = Verifier::new(&header);
     while let Some(item) = items.next().map_err(form)? {
         let event = Event::from_cbor(&item).map_err(form)?;
         verifier.take(&event).map_err(|fault| fault.within(path.display()))?;
@@ -170,7 +171,7 @@ pub fn read(path: &Path, expected: Option<&Hash>, take: &mut dyn FnMut(Event) ->
         let expected = expected.map_or(String::new(), Hash::hex);
         return Err(Fault::new(Rule::LedgerFault, format!("{}: sha256 {found} found; {expected} expected", path.display())));
     }
-    Ok(verifier.header().clone())
+    Ok(header)
 }
 
 /// The items of a CBOR sequence, one in memory at a time.
