@@ -77,12 +77,13 @@ fn child() {
         let events = events(&mut rng, last);
         match ledger.commit(head, &events) {
             Ok(head) => writeln!(out, "\nacknowledged {} {}", last + events.len() as u64, hex::encode(head)).unwrap(),
-            Err(fault) => {
+            Err(error) => {
+                let fault = error.fault;
                 assert_eq!(fault.rule, Rule::LedgerFault, "{fault}");
                 assert!(ledger.is_poisoned(), "an I/O error without latch: {fault}");
                 for _ in 0..2 {
                     let again = ledger.commit(head, &events).expect_err("nothing is tried again");
-                    assert!(again.found.contains("an earlier I/O error found"), "{again}");
+                    assert!(again.fault.found.contains("an earlier I/O error found"), "{again:?}");
                 }
                 assert!(ledger.head().is_err() && ledger.latest().is_err(), "reading goes on");
                 return writeln!(out, "\nlatched").unwrap();
