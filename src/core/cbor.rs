@@ -162,6 +162,11 @@ impl Writer {
         Writer::default()
     }
 
+    /// An empty writer with room for `length` bytes, so that it need not grow.
+    pub fn with_room(length: usize) -> Writer {
+        Writer { bytes: Vec::with_capacity(length) }
+    }
+
     /// The bytes written.
     pub fn finish(self) -> Vec<u8> {
         self.bytes

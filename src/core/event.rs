@@ -199,7 +199,32 @@ static EVENT_CONTEXT: LazyLock<ContextKey> = LazyLock::new(|| hash_derive_key_co
 /// # Source
 /// SPEC 7.2.
 pub fn event_hash(parts: &EventParts<'_>) -> [u8; 32] {
-    EventHasher::new().hash(parts)
+    hash_of_input(&hash_input(parts))
+}
+
+/// Bytes of everything in [`hash_input`] but payload and event id, rounded up.
+const INPUT_BYTES_BESIDE: usize = 160;
+
+/// What [`event_hash`] hashes: the deterministic CBOR of the eight fields.
+pub fn hash_input(parts: &EventParts<'_>) -> Vec<u8> {
+    let payload_length = if let PayloadForm::Bytes(bytes) = parts.payload { bytes.len() } else { 0 };
+    let mut w = Writer::with_room(INPUT_BYTES_BESIDE + parts.event_id.len() + payload_length);
+    write_parts(&mut w, parts);
+    w.finish()
+}
+
+fn write_parts(w: &mut Writer, parts: &EventParts<'_>) {
+    w.array(8).uint(parts.seq_no).text(parts.event_id).uint(parts.timestamp).text(parts.event_type.as_str());
+    match parts.payload {
+        PayloadForm::Bytes(bytes) => w.bytes(bytes),
+        PayloadForm::Ref { sha256, length } => w.array(2).bytes(&sha256.0).uint(length),
+    };
+    w.bytes(parts.prev_event_hash).bytes(&parts.public_key_id.0).uint(parts.writer_epoch);
+}
+
+/// [`event_hash`] from [`hash_input`].
+pub fn hash_of_input(input: &[u8]) -> [u8; 32] {
+    *blake3::Hasher::new_from_context_key(&EVENT_CONTEXT).update(input).finalize().as_bytes()
 }
 
 /// Hashes one event after another as [`event_hash`] does, with one buffer and one keyed state for all of them.
@@ -222,14 +247,8 @@ impl EventHasher {
 
     /// [`event_hash`] of these parts.
     pub fn hash(&mut self, parts: &EventParts<'_>) -> [u8; 32] {
-        let w = &mut self.encoding;
-        w.clear();
-        w.array(8).uint(parts.seq_no).text(parts.event_id).uint(parts.timestamp).text(parts.event_type.as_str());
-        match parts.payload {
-            PayloadForm::Bytes(bytes) => w.bytes(bytes),
-            PayloadForm::Ref { sha256, length } => w.array(2).bytes(&sha256.0).uint(length),
-        };
-        w.bytes(parts.prev_event_hash).bytes(&parts.public_key_id.0).uint(parts.writer_epoch);
+        self.encoding.clear();
+        write_parts(&mut self.encoding, parts);
         *self.keyed.reset().update(self.encoding.as_bytes()).finalize().as_bytes()
     }
 
@@ -256,8 +275,23 @@ pub fn signed_bytes(event_hash: &[u8; 32]) -> [u8; 51] {
 
 /// Whether `signature` is the strict Ed25519 signature of `public_key` over the event with this hash.
 pub fn signature_holds(public_key: &[u8; 32], event_hash: &[u8; 32], signature: &[u8; 64]) -> bool {
-    let Ok(key) = ed25519_dalek::VerifyingKey::from_bytes(public_key) else { return false };
-    key.verify_strict(&signed_bytes(event_hash), &ed25519_dalek::Signature::from_bytes(signature)).is_ok()
+    EventVerifier::new(public_key).is_some_and(|verifier| verifier.holds(event_hash, signature))
+}
+
+/// A ledger public key read once, for many signatures: reading it costs a tenth of a verification.
+#[derive(Clone, Copy, Debug)]
+pub struct EventVerifier(ed25519_dalek::VerifyingKey);
+
+impl EventVerifier {
+    /// The verifier of a public key; `None` when the bytes are no point of the curve.
+    pub fn new(public_key: &[u8; 32]) -> Option<EventVerifier> {
+        ed25519_dalek::VerifyingKey::from_bytes(public_key).ok().map(EventVerifier)
+    }
+
+    /// As [`signature_holds`].
+    pub fn holds(&self, event_hash: &[u8; 32], signature: &[u8; 64]) -> bool {
+        self.0.verify_strict(&signed_bytes(event_hash), &ed25519_dalek::Signature::from_bytes(signature)).is_ok()
+    }
 }
 
 /// Who signs events: a trait of the core, so that the ledger and the keys need not know each other.
@@ -343,29 +377,24 @@ impl RecordHead {
     }
 }
 
-/// The record in the payload of a `verdict` event; `None` when the verdict made none.
+/// What a `verdict` event adds to the tables of the ledger.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VerdictRows {
+    /// The paper that it decides.
+    pub pid: Pid,
+    /// The record that it makes.
+    pub record: Option<RecordHead>,
+}
+
+/// Reads the two fields of a `verdict` event that the ledger's tables are made of (SPEC 7.4, keys 0 and 6).
 ///
 /// # Errors
 /// `cbor-form`, `payload-shape`.
-pub fn record_of_verdict(payload: &[u8]) -> Checked<Option<RecordHead>> {
-    let (_, record) = fields_of_verdict(payload)?;
-    record.map(RecordHead::read).transpose()
-}
-
-/// The paper that a `verdict` event decides.
-///
-/// # Errors
-/// `cbor-form`, `payload-shape`.
-pub fn pid_of_verdict(payload: &[u8]) -> Checked<Pid> {
-    let (pid, _) = fields_of_verdict(payload)?;
-    need_pid(pid)
-}
-
-/// The two fields of a verdict that the ledger reads: the paper's id, and the bytes of the record.
-fn fields_of_verdict(payload: &[u8]) -> Checked<(Option<Pid>, Option<&[u8]>)> {
+pub fn verdict_rows(payload: &[u8]) -> Checked<VerdictRows> {
     cbor::check(payload)?;
     let (mut pid, mut record) = (None, None);
-    Reader::new(payload).reading("verdict").map(|key, r| {
+    let mut r = Reader::new(payload);
+    r.reading("verdict").map(|key, r| {
         match key {
             0 => pid = Some(r.hash()?),
             6 => record = Some(r.bytes()?),
@@ -373,11 +402,7 @@ fn fields_of_verdict(payload: &[u8]) -> Checked<(Option<Pid>, Option<&[u8]>)> {
         }
         Ok(true)
     })?;
-    Ok((pid, record))
-}
-
-fn need_pid(pid: Option<Pid>) -> Checked<Pid> {
-    pid.ok_or_else(|| Fault::new(Rule::PayloadShape, "verdict lacks 0 (pid)"))
+    Ok(VerdictRows { pid: r.need(pid, "0 (pid)")?, record: record.map(RecordHead::read).transpose()? })
 }
 
 /// The records in the payload of an `adopted` event (SPEC 7.4, key 1).
@@ -406,12 +431,12 @@ pub fn records_of_adopted(payload: &[u8]) -> Checked<Vec<RecordHead>> {
 /// An adopted record decides its paper. The refusals of an adopted session stand in its papers, which the ledger does not read.
 ///
 /// # Errors
-/// As [`record_of_verdict`], [`pid_of_verdict`], [`records_of_adopted`].
+/// As [`verdict_rows`], [`records_of_adopted`].
 pub fn derived(event_type: EventType, payload: &[u8]) -> Checked<(Vec<RecordHead>, Vec<Pid>)> {
     match event_type {
         EventType::Verdict => {
-            let (pid, record) = fields_of_verdict(payload)?;
-            Ok((record.map(RecordHead::read).transpose()?.into_iter().collect(), vec![need_pid(pid)?]))
+            let rows = verdict_rows(payload)?;
+            Ok((rows.record.into_iter().collect(), vec![rows.pid]))
         }
         EventType::Adopted => {
             let records = records_of_adopted(payload)?;
@@ -520,10 +545,9 @@ mod tests {
         let mut w = Writer::new();
         w.map(2).uint(0).bytes(&[5; 32]).uint(4).array(1).bool(true);
         let payload = w.finish();
-        assert_eq!(record_of_verdict(&payload), Ok(None));
-        assert_eq!(pid_of_verdict(&payload), Ok(Hash([5; 32])));
-        assert_eq!(pid_of_verdict(&[0xa0]).map_err(|f| f.rule), Err(Rule::PayloadShape));
-        assert_eq!(pid_of_verdict(&[0xa0, 0]).map_err(|f| f.rule), Err(Rule::CborForm));
+        assert_eq!(verdict_rows(&payload), Ok(VerdictRows { pid: Hash([5; 32]), record: None }));
+        assert_eq!(verdict_rows(&[0xa0]).map_err(|f| f.rule), Err(Rule::PayloadShape));
+        assert_eq!(verdict_rows(&[0xa0, 0]).map_err(|f| f.rule), Err(Rule::CborForm));
     }
 
     #[test]

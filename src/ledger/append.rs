@@ -3,13 +3,13 @@
 use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 
 use super::read::head_hash;
-use super::{DATABASE_FILE, Ledger, LedgerError, Trouble, Uint};
+use super::{Ledger, LedgerError, Trouble, Uint};
 use crate::core::event::{Event, EventType, signature_holds};
 use crate::core::ids::{Hash, kid_of};
 use crate::core::rules::{Fault, Rule};
 
-/// Size of the write-ahead log from which on a commit is followed by a checkpoint.
-const WAL_BYTES_CHECKPOINT: u64 = 4 << 20;
+/// Pages in the write-ahead log and not yet in the database, from which on a commit is followed by a checkpoint: 4 MiB.
+const WAL_PAGES_CHECKPOINT: i64 = 1024;
 
 /// An event as the writer may name it; number, predecessor, hash, epoch and signature are the database's.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -80,15 +80,20 @@ impl Ledger {
         self.place.as_ref().map_or(Ok(()), |place| place.must_be_the_same()).map_err(Trouble::latching)
     }
 
+    /// The log's file keeps its length: once all of it is copied, the next commit writes over it from its start, which syncs in half the time
+    /// of a file that grows. So its length says nothing, and SQLite is asked how much of it is to be copied.
     fn checkpoint_if_long(&self) -> Result<(), Trouble> {
-        let wal = self.dir.join(format!("{DATABASE_FILE}-wal"));
-        let length = wal.metadata().map_err(|error| Trouble::latching(super::disk_fault(&wal, &error)))?.len();
-        if length < WAL_BYTES_CHECKPOINT {
+        let checkpoint = |mode: &str| {
+            let mut statement = self.db.prepare_cached(&format!("PRAGMA wal_checkpoint({mode})"))?;
+            statement.query_row([], |row| Ok((row.get::<_, i64>(1)?, row.get::<_, i64>(2)?)))
+        };
+        let fault = |error: rusqlite::Error| Trouble::of_sqlite("checkpoint", &error);
+        let (pages, copied) = checkpoint("NOOP").map_err(fault)?;
+        if pages - copied < WAL_PAGES_CHECKPOINT {
             return Ok(());
         }
         // PASSIVE waits for nobody; what readers keep it from copying is copied after a later commit.
-        let busy = self.db.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |row| row.get::<_, i64>(0));
-        busy.map(drop).map_err(|error| Trouble::of_sqlite("checkpoint", &error))
+        checkpoint("PASSIVE").map(drop).map_err(fault)
     }
 }
 
@@ -155,13 +160,14 @@ fn insert_all(
 }
 
 fn last_seq_no(db: &Connection) -> rusqlite::Result<u64> {
-    db.query_row("SELECT coalesce(max(seq_no), 0) FROM events", [], |row| row.get(0)).map(|Uint(number)| number)
+    db.prepare_cached("SELECT coalesce(max(seq_no), 0) FROM events")?.query_row([], |row| row.get(0)).map(|Uint(number)| number)
 }
 
 /// The last event's signature, as stored and strictly: it commits to every event before it.
 fn verify_last(db: &Connection, public_key: &[u8; 32]) -> Result<[u8; 32], Trouble> {
     let text = "SELECT event_hash, signature, public_key_id FROM events ORDER BY seq_no DESC LIMIT 1";
-    let row = db.query_row(text, [], |row| Ok((row.get::<_, [u8; 32]>(0)?, row.get::<_, [u8; 64]>(1)?, row.get::<_, [u8; 32]>(2)?)));
+    let read = |row: &rusqlite::Row<'_>| Ok((row.get::<_, [u8; 32]>(0)?, row.get::<_, [u8; 64]>(1)?, row.get::<_, [u8; 32]>(2)?));
+    let row = db.prepare_cached(text).and_then(|mut statement| statement.query_row([], read));
     let (hash, signature, kid) = row.map_err(|error| Trouble::of_sqlite("reading the last event", &error))?;
     if kid == kid_of(public_key).0 && signature_holds(public_key, &hash, &signature) {
         return Ok(hash);

@@ -5,10 +5,11 @@ use std::sync::{Arc, Mutex};
 
 use rusqlite::Connection;
 use rusqlite::functions::{Context, FunctionFlags};
-use rusqlite::types::ValueRef;
+use rusqlite::types::{Value, ValueRef};
 
 use crate::core::event::{
-    EventParts, EventSigner, EventType, PayloadForm, derived, event_hash, event_id_follows, payload_ref, read_payload_ref, signature_holds,
+    EventParts, EventSigner, EventType, EventVerifier, PayloadForm, event_id_follows, hash_input, hash_of_input, payload_ref,
+    read_payload_ref,
 };
 use crate::core::ids::{Hash, kid_of};
 use crate::core::limits::UINT_MAX;
@@ -20,14 +21,15 @@ const FLAGS: FunctionFlags = FunctionFlags::SQLITE_UTF8.union(FunctionFlags::SQL
 
 /// Name and argument count of every function that only the unlocked connection has.
 const SIGNING: [(&str, i32); 3] = [("tabellion_sign", 1), ("tabellion_public_key_id", 0), ("tabellion_verify", 3)];
-const PURE: [(&str, i32); 9] = [
+const PURE: [(&str, i32); 10] = [
     ("tabellion_event_hash", 9),
     ("tabellion_follows", 2),
     ("tabellion_sha256", 1),
     ("tabellion_payload_ref", 1),
     ("tabellion_is_cbor", 1),
-    ("tabellion_records", 3),
-    ("tabellion_decided", 2),
+    ("tabellion_decides", 1),
+    ("tabellion_record", 3),
+    ("tabellion_adopted", 2),
     ("tabellion_is_record", 6),
     ("tabellion_is_decided", 3),
 ];
@@ -87,10 +89,36 @@ impl Args<'_, '_> {
     }
 }
 
+/// What a `verdict` event gives, kept for the payload that came last: SQLite asks ten times for one event, and reading it costs the most.
+#[derive(Default)]
+struct LastVerdict(Mutex<Option<(Vec<u8>, event::VerdictRows)>>);
+
+impl LastVerdict {
+    /// Answers with what `answer` makes of the rows of this payload.
+    fn of<T>(&self, payload: &[u8], answer: impl FnOnce(&event::VerdictRows) -> Answer<T>) -> Answer<T> {
+        let Ok(mut last) = self.0.lock() else { return answer(&event::verdict_rows(payload).map_err(refuse)?) };
+        let (_, rows) = match last.take() {
+            Some(kept) if kept.0 == payload => last.insert(kept),
+            _ => last.insert((payload.to_vec(), event::verdict_rows(payload).map_err(refuse)?)),
+        };
+        answer(rows)
+    }
+}
+
 /// Registers what needs no key: enough to build the schema, not to insert.
 pub(super) fn register_pure(db: &Connection) -> Answer<()> {
-    let [hash, follows, sha256, reference, is_cbor, records, decided, is_record, is_decided] = PURE;
-    db.create_scalar_function(hash.0, hash.1, FLAGS, move |context| hash_of_row(&Args { name: hash.0, context }))?;
+    let [hash, follows, sha256, reference, is_cbor, ..] = PURE;
+    // SQLite asks for the hash of a row three times: for the signature, for the guards and for the column. Equal input, equal hash.
+    let last = Mutex::new((Vec::new(), [0; 32]));
+    db.create_scalar_function(hash.0, hash.1, FLAGS, move |context| {
+        let input = hash_input_of_row(&Args { name: hash.0, context })?;
+        let Ok(mut last) = last.lock() else { return Ok(hash_of_input(&input)) };
+        if last.0 != input {
+            let hash = hash_of_input(&input);
+            *last = (input, hash);
+        }
+        Ok(last.1)
+    })?;
     db.create_scalar_function(follows.0, follows.1, FLAGS, move |context| {
         let args = Args { name: follows.0, context };
         let last = if args.is_null(0) { None } else { Some(args.text(0)?) };
@@ -103,31 +131,68 @@ pub(super) fn register_pure(db: &Connection) -> Answer<()> {
     db.create_scalar_function(is_cbor.0, is_cbor.1, FLAGS, move |context| {
         Ok(cbor::check(Args { name: is_cbor.0, context }.blob(0)?).is_ok())
     })?;
-    db.create_scalar_function(records.0, records.1, FLAGS, move |context| {
-        let args = Args { name: records.0, context };
-        let (records, _) = derived(args.event_type(0)?, args.blob(1)?).map_err(refuse)?;
-        let mut epoch = args.uint(2, 1)?;
+    register_derived(db)
+}
+
+/// Registers what the tables of records and verdicts are derived with.
+fn register_derived(db: &Connection) -> Answer<()> {
+    let [.., decides, record, adopted, is_record, is_decided] = PURE;
+    let last = Arc::new(LastVerdict::default());
+    let verdict = Arc::clone(&last);
+    db.create_scalar_function(decides.0, decides.1, FLAGS, move |context| {
+        verdict.of(Args { name: decides.0, context }.blob(0)?, |rows| Ok(rows.pid.0))
+    })?;
+    let verdict = Arc::clone(&last);
+    db.create_scalar_function(record.0, record.1, FLAGS, move |context| {
+        let args = Args { name: record.0, context };
+        let (field, epoch) = (args.text(0)?, args.uint(2, 1)?);
+        verdict.of(args.blob(1)?, |rows| field_of(field, rows.record.as_ref(), epoch))
+    })?;
+    db.create_scalar_function(adopted.0, adopted.1, FLAGS, move |context| {
+        let args = Args { name: adopted.0, context };
+        let mut epoch = args.uint(1, 1)?;
         let row = |record: &event::RecordHead| {
             epoch = record.writer_epoch.unwrap_or(epoch);
             record_json(record, epoch)
         };
-        let rows: Vec<String> = records.iter().map(row).collect();
+        let rows: Vec<String> = event::records_of_adopted(args.blob(0)?).map_err(refuse)?.iter().map(row).collect();
         Ok(format!("[{}]", rows.join(",")))
     })?;
-    db.create_scalar_function(decided.0, decided.1, FLAGS, move |context| {
-        let args = Args { name: decided.0, context };
-        let (_, pids) = derived(args.event_type(0)?, args.blob(1)?).map_err(refuse)?;
-        let pids: Vec<String> = pids.iter().map(|pid| format!("\"{pid}\"")).collect();
-        Ok(format!("[{}]", pids.join(",")))
+    let verdict = Arc::clone(&last);
+    db.create_scalar_function(is_record.0, is_record.1, FLAGS, move |context| {
+        is_record_of(&Args { name: is_record.0, context }, &verdict)
     })?;
-    db.create_scalar_function(is_record.0, is_record.1, FLAGS, move |context| is_record_of(&Args { name: is_record.0, context }))?;
     db.create_scalar_function(is_decided.0, is_decided.1, FLAGS, move |context| {
         let args = Args { name: is_decided.0, context };
         match args.event_type(0)? {
-            EventType::Verdict => Ok(event::pid_of_verdict(args.blob(1)?).map_err(refuse)?.0 == *args.blob_of::<32>(2)?),
+            EventType::Verdict => {
+                let pid = args.blob_of::<32>(2)?;
+                last.of(args.blob(1)?, |rows| Ok(rows.pid.0 == *pid))
+            }
             other => Ok(other == EventType::Adopted),
         }
     })
+}
+
+/// One column of the record in a verdict, or how many there are.
+fn field_of(field: &str, record: Option<&event::RecordHead>, epoch: u64) -> Answer<Value> {
+    let integer =
+        |value: u64| i64::try_from(value).map(Value::Integer).map_err(|error| rusqlite::Error::UserFunctionError(Box::new(error)));
+    match (field, record) {
+        ("count", record) => Ok(Value::Integer(i64::from(record.is_some()))),
+        ("number", Some(record)) => integer(record.number),
+        ("pid", Some(record)) => Ok(Value::Blob(record.pid.0.to_vec())),
+        ("ledger_head", Some(record)) => Ok(Value::Blob(record.ledger_head.to_vec())),
+        ("session", Some(record)) => integer(record.session),
+        ("writer_epoch", Some(record)) => integer(record.writer_epoch.unwrap_or(epoch)),
+        (field, record) => {
+            let found = if record.is_some() { "a record" } else { "no record" };
+            Err(refuse(Fault::new(
+                Rule::LedgerFault,
+                format!("tabellion_record: {field:?} of {found} found; a column of a record expected"),
+            )))
+        }
+    }
 }
 
 /// Number, pid, ledger head, session, and the epoch in force behind the record.
@@ -135,7 +200,7 @@ fn record_json(record: &event::RecordHead, epoch: u64) -> String {
     format!("[{},\"{}\",\"{}\",{},{epoch}]", record.number, record.pid, hex::encode(record.ledger_head), record.session)
 }
 
-fn hash_of_row(args: &Args<'_, '_>) -> Answer<[u8; 32]> {
+fn hash_input_of_row(args: &Args<'_, '_>) -> Answer<Vec<u8>> {
     let payload = match (args.is_null(4), args.is_null(5)) {
         (false, true) => PayloadForm::Bytes(args.blob(4)?),
         (true, false) => {
@@ -144,7 +209,7 @@ fn hash_of_row(args: &Args<'_, '_>) -> Answer<[u8; 32]> {
         }
         _ => return Err(args.wrong(4, "exactly one of payload and payload_ref")),
     };
-    Ok(event_hash(&EventParts {
+    Ok(hash_input(&EventParts {
         seq_no: args.uint(0, 1)?,
         event_id: args.text(1)?,
         timestamp: args.uint(2, 0)?,
@@ -157,13 +222,15 @@ fn hash_of_row(args: &Args<'_, '_>) -> Answer<[u8; 32]> {
 }
 
 // Adopted records are many to an event; looking each up in the payload would cost the square of their number. Start-up compares them.
-fn is_record_of(args: &Args<'_, '_>) -> Answer<bool> {
+fn is_record_of(args: &Args<'_, '_>, last: &LastVerdict) -> Answer<bool> {
     match args.event_type(0)? {
         EventType::Verdict => {
-            let record = event::record_of_verdict(args.blob(1)?).map_err(refuse)?;
             let (number, session) = (args.uint(2, 1)?, args.uint(5, 0)?);
             let (pid, ledger_head) = (args.blob_of::<32>(3)?, args.blob_of::<32>(4)?);
-            Ok(record.is_some_and(|r| r.number == number && r.pid.0 == *pid && r.ledger_head == *ledger_head && r.session == session))
+            last.of(args.blob(1)?, |rows| {
+                let record = rows.record.as_ref();
+                Ok(record.is_some_and(|r| r.number == number && r.pid.0 == *pid && r.ledger_head == *ledger_head && r.session == session))
+            })
         }
         other => Ok(other == EventType::Adopted),
     }
@@ -174,6 +241,7 @@ pub(super) fn register_all(db: &Connection, signer: Arc<dyn EventSigner>) -> Ans
     register_pure(db)?;
     let public_key = signer.public_key();
     let kid = kid_of(&public_key);
+    let verifier = EventVerifier::new(&public_key);
     // The signature made last by this connection: verifying it once more would cost three times what making it did. The last event of
     // each commit is verified strictly outside, before COMMIT, and commits to all before it.
     let made = Arc::new(Mutex::new(None::<([u8; 32], [u8; 64])>));
@@ -192,7 +260,7 @@ pub(super) fn register_all(db: &Connection, signer: Arc<dyn EventSigner>) -> Ans
         let args = Args { name: verify.0, context };
         let (hash, signature) = (args.blob_of::<32>(0)?, args.blob_of::<64>(1)?);
         let just_made = made.lock().is_ok_and(|made| *made == Some((*hash, *signature)));
-        Ok(*args.blob_of::<32>(2)? == kid.0 && (just_made || signature_holds(&public_key, hash, signature)))
+        Ok(*args.blob_of::<32>(2)? == kid.0 && (just_made || verifier.is_some_and(|verifier| verifier.holds(hash, signature))))
     })
 }
 
@@ -204,7 +272,7 @@ pub(super) fn register_stored(db: &Connection, ledger_keys: Vec<[u8; 32]>) -> An
     db.create_scalar_function(verify.0, verify.1, FLAGS, move |context| {
         let args = Args { name: verify.0, context };
         let (hash, signature, kid) = (args.blob_of::<32>(0)?, args.blob_of::<64>(1)?, Hash(*args.blob_of::<32>(2)?));
-        Ok(keys.iter().any(|(known, key)| *known == kid && signature_holds(key, hash, signature)))
+        Ok(keys.iter().any(|(known, key)| *known == kid && event::signature_holds(key, hash, signature)))
     })
 }
 

@@ -7,7 +7,7 @@ PRAGMA user_version = 1;
 
 CREATE TABLE events (
   seq_no          INTEGER PRIMARY KEY,
-  event_id        TEXT NOT NULL UNIQUE,
+  event_id        TEXT NOT NULL,
   timestamp       INTEGER NOT NULL,
   event_type      TEXT NOT NULL,
   payload         BLOB,
@@ -57,66 +57,80 @@ CREATE VIEW append (event_id, timestamp, event_type, payload) AS
   SELECT e.event_id, e.timestamp, e.event_type, coalesce(e.payload, (SELECT p.bytes FROM payloads p WHERE p.sha256 = substr(e.payload_ref, 4, 32)))
   FROM events e;
 
-CREATE TRIGGER append_event INSTEAD OF INSERT ON append BEGIN
-  INSERT INTO payloads (sha256, bytes)
-    SELECT tabellion_sha256(NEW.payload), NEW.payload
-    WHERE length(NEW.payload) > 65536 AND NOT EXISTS (SELECT 1 FROM payloads WHERE sha256 = tabellion_sha256(NEW.payload));
-  INSERT INTO events (seq_no, event_id, timestamp, event_type, payload, payload_ref, prev_event_hash, signature, public_key_id, writer_epoch)
-    SELECT t.seq_no, NEW.event_id, NEW.timestamp, NEW.event_type, t.payload, t.payload_ref, t.prev,
-           tabellion_sign(tabellion_event_hash(t.seq_no, NEW.event_id, NEW.timestamp, NEW.event_type, t.payload, t.payload_ref, t.prev,
-             tabellion_public_key_id(), t.epoch)),
-           tabellion_public_key_id(), t.epoch
-    FROM (SELECT coalesce((SELECT max(seq_no) FROM events), 0) + 1 AS seq_no,
-                 CASE WHEN length(NEW.payload) > 65536 THEN NULL ELSE NEW.payload END AS payload,
-                 CASE WHEN length(NEW.payload) > 65536 THEN tabellion_payload_ref(NEW.payload) END AS payload_ref,
-                 coalesce((SELECT event_hash FROM events ORDER BY seq_no DESC LIMIT 1), zeroblob(32)) AS prev,
-                 coalesce((SELECT writer_epoch FROM records ORDER BY number DESC LIMIT 1), 1) AS epoch) t;
+-- Two triggers of which exactly one fires, and VALUES rather than SELECT: INSERT … SELECT makes a temporary table for each row.
+CREATE TRIGGER append_event INSTEAD OF INSERT ON append WHEN coalesce(length(NEW.payload), 0) <= 65536 BEGIN
+  INSERT INTO events (seq_no, event_id, timestamp, event_type, payload, prev_event_hash, signature, public_key_id, writer_epoch)
+    VALUES (coalesce((SELECT max(seq_no) FROM events), 0) + 1, NEW.event_id, NEW.timestamp, NEW.event_type, NEW.payload,
+            coalesce((SELECT event_hash FROM events ORDER BY seq_no DESC LIMIT 1), zeroblob(32)),
+            tabellion_sign(tabellion_event_hash(coalesce((SELECT max(seq_no) FROM events), 0) + 1, NEW.event_id, NEW.timestamp, NEW.event_type,
+              NEW.payload, NULL, coalesce((SELECT event_hash FROM events ORDER BY seq_no DESC LIMIT 1), zeroblob(32)),
+              tabellion_public_key_id(), coalesce((SELECT writer_epoch FROM records ORDER BY number DESC LIMIT 1), 1))),
+            tabellion_public_key_id(), coalesce((SELECT writer_epoch FROM records ORDER BY number DESC LIMIT 1), 1));
 END;
 
-CREATE TRIGGER events_guard_number BEFORE INSERT ON events
-WHEN NEW.seq_no IS NOT coalesce((SELECT max(seq_no) FROM events), 0) + 1
-BEGIN SELECT RAISE(ABORT, 'seq_no is not the next number'); END;
+CREATE TRIGGER append_large_event INSTEAD OF INSERT ON append WHEN coalesce(length(NEW.payload), 0) > 65536 BEGIN
+  INSERT INTO payloads (sha256, bytes)
+    SELECT tabellion_sha256(NEW.payload), NEW.payload WHERE NOT EXISTS (SELECT 1 FROM payloads WHERE sha256 = tabellion_sha256(NEW.payload));
+  INSERT INTO events (seq_no, event_id, timestamp, event_type, payload_ref, prev_event_hash, signature, public_key_id, writer_epoch)
+    VALUES (coalesce((SELECT max(seq_no) FROM events), 0) + 1, NEW.event_id, NEW.timestamp, NEW.event_type, tabellion_payload_ref(NEW.payload),
+            coalesce((SELECT event_hash FROM events ORDER BY seq_no DESC LIMIT 1), zeroblob(32)),
+            tabellion_sign(tabellion_event_hash(coalesce((SELECT max(seq_no) FROM events), 0) + 1, NEW.event_id, NEW.timestamp, NEW.event_type,
+              NULL, tabellion_payload_ref(NEW.payload), coalesce((SELECT event_hash FROM events ORDER BY seq_no DESC LIMIT 1), zeroblob(32)),
+              tabellion_public_key_id(), coalesce((SELECT writer_epoch FROM records ORDER BY number DESC LIMIT 1), 1))),
+            tabellion_public_key_id(), coalesce((SELECT writer_epoch FROM records ORDER BY number DESC LIMIT 1), 1));
+END;
 
-CREATE TRIGGER events_guard_prev BEFORE INSERT ON events
-WHEN NEW.prev_event_hash IS NOT coalesce((SELECT event_hash FROM events ORDER BY seq_no DESC LIMIT 1), zeroblob(32))
-BEGIN SELECT RAISE(ABORT, 'prev_event_hash is not the hash of the last event'); END;
-
-CREATE TRIGGER events_guard_event_id BEFORE INSERT ON events
-WHEN tabellion_follows((SELECT event_id FROM events ORDER BY seq_no DESC LIMIT 1), NEW.event_id) IS NOT 1
-BEGIN SELECT RAISE(ABORT, 'event_id does not follow the last one'); END;
-
-CREATE TRIGGER events_guard_epoch BEFORE INSERT ON events
-WHEN NEW.writer_epoch IS NOT coalesce((SELECT writer_epoch FROM records ORDER BY number DESC LIMIT 1), 1)
-BEGIN SELECT RAISE(ABORT, 'writer_epoch is not the epoch in force'); END;
-
-CREATE TRIGGER events_guard_payload BEFORE INSERT ON events
-WHEN (NEW.payload IS NULL) IS (NEW.payload_ref IS NULL) OR coalesce(length(NEW.payload), 0) > 65536
-BEGIN SELECT RAISE(ABORT, 'exactly one of payload (at most 65536 bytes) and payload_ref is wanted'); END;
-
-CREATE TRIGGER events_guard_payload_ref BEFORE INSERT ON events
-WHEN NEW.payload_ref IS NOT NULL AND NEW.payload_ref IS NOT (SELECT tabellion_payload_ref(bytes) FROM payloads
-  WHERE sha256 = substr(NEW.payload_ref, 4, 32) AND length(bytes) > 65536)
-BEGIN SELECT RAISE(ABORT, 'payload_ref is not that of a large payload in the ledger'); END;
-
-CREATE TRIGGER events_guard_cbor BEFORE INSERT ON events
-WHEN tabellion_is_cbor(coalesce(NEW.payload, (SELECT bytes FROM payloads WHERE sha256 = substr(NEW.payload_ref, 4, 32)))) IS NOT 1
-BEGIN SELECT RAISE(ABORT, 'payload is not deterministic CBOR'); END;
-
-CREATE TRIGGER events_guard_signature BEFORE INSERT ON events
-WHEN tabellion_verify(NEW.event_hash, NEW.signature, NEW.public_key_id) IS NOT 1
-BEGIN SELECT RAISE(ABORT, 'signature is not that of the unlocked ledger key'); END;
+-- The first that applies speaks. No FROM: a row that is not there must not keep the guard from speaking.
+CREATE TRIGGER events_guard BEFORE INSERT ON events BEGIN
+  SELECT CASE
+    WHEN NEW.seq_no IS NOT coalesce((SELECT max(seq_no) FROM events), 0) + 1
+      THEN RAISE(ABORT, 'seq_no is not the next number')
+    WHEN NEW.prev_event_hash IS NOT coalesce((SELECT event_hash FROM events ORDER BY seq_no DESC LIMIT 1), zeroblob(32))
+      THEN RAISE(ABORT, 'prev_event_hash is not the hash of the last event')
+    WHEN tabellion_follows((SELECT event_id FROM events ORDER BY seq_no DESC LIMIT 1), NEW.event_id) IS NOT 1
+      THEN RAISE(ABORT, 'event_id does not follow the last one')
+    WHEN NEW.writer_epoch IS NOT coalesce((SELECT writer_epoch FROM records ORDER BY number DESC LIMIT 1), 1)
+      THEN RAISE(ABORT, 'writer_epoch is not the epoch in force')
+    WHEN (NEW.payload IS NULL) IS (NEW.payload_ref IS NULL) OR coalesce(length(NEW.payload), 0) > 65536
+      THEN RAISE(ABORT, 'exactly one of payload (at most 65536 bytes) and payload_ref is wanted')
+    WHEN NEW.payload_ref IS NOT NULL AND NEW.payload_ref IS NOT (SELECT tabellion_payload_ref(bytes) FROM payloads
+        WHERE sha256 = substr(NEW.payload_ref, 4, 32) AND length(bytes) > 65536)
+      THEN RAISE(ABORT, 'payload_ref is not that of a large payload in the ledger')
+    WHEN tabellion_is_cbor(coalesce(NEW.payload, (SELECT bytes FROM payloads WHERE sha256 = substr(NEW.payload_ref, 4, 32)))) IS NOT 1
+      THEN RAISE(ABORT, 'payload is not deterministic CBOR')
+    WHEN tabellion_verify(NEW.event_hash, NEW.signature, NEW.public_key_id) IS NOT 1
+      THEN RAISE(ABORT, 'signature is not that of the unlocked ledger key')
+  END;
+END;
 
 CREATE TRIGGER events_no_update BEFORE UPDATE ON events BEGIN SELECT RAISE(ABORT, 'append-only'); END;
 CREATE TRIGGER events_no_delete BEFORE DELETE ON events BEGIN SELECT RAISE(ABORT, 'append-only'); END;
 
-CREATE TRIGGER events_derive AFTER INSERT ON events WHEN NEW.event_type IN ('verdict', 'adopted') BEGIN
+CREATE TRIGGER events_derive_verdict AFTER INSERT ON events WHEN NEW.event_type = 'verdict' BEGIN
   INSERT INTO verdicts (pid, seq_no)
-    SELECT unhex(d.value), NEW.seq_no
-    FROM json_each(tabellion_decided(NEW.event_type, coalesce(NEW.payload, (SELECT bytes FROM payloads WHERE sha256 = substr(NEW.payload_ref, 4, 32))))) d;
+    VALUES (tabellion_decides(coalesce(NEW.payload, (SELECT bytes FROM payloads WHERE sha256 = substr(NEW.payload_ref, 4, 32)))), NEW.seq_no);
+END;
+
+CREATE TRIGGER events_derive_record AFTER INSERT ON events WHEN NEW.event_type = 'verdict'
+  AND tabellion_record('count', coalesce(NEW.payload, (SELECT bytes FROM payloads WHERE sha256 = substr(NEW.payload_ref, 4, 32))), 1) IS NOT 0
+BEGIN
+  INSERT INTO records (number, seq_no, pid, ledger_head, session, writer_epoch)
+    VALUES (tabellion_record('number', coalesce(NEW.payload, (SELECT bytes FROM payloads WHERE sha256 = substr(NEW.payload_ref, 4, 32))), 1),
+            NEW.seq_no,
+            tabellion_record('pid', coalesce(NEW.payload, (SELECT bytes FROM payloads WHERE sha256 = substr(NEW.payload_ref, 4, 32))), 1),
+            tabellion_record('ledger_head', coalesce(NEW.payload, (SELECT bytes FROM payloads WHERE sha256 = substr(NEW.payload_ref, 4, 32))), 1),
+            tabellion_record('session', coalesce(NEW.payload, (SELECT bytes FROM payloads WHERE sha256 = substr(NEW.payload_ref, 4, 32))), 1),
+            tabellion_record('writer_epoch', coalesce(NEW.payload, (SELECT bytes FROM payloads WHERE sha256 = substr(NEW.payload_ref, 4, 32))), NEW.writer_epoch));
+END;
+
+-- Many records to an event.
+CREATE TRIGGER events_derive_adopted AFTER INSERT ON events WHEN NEW.event_type = 'adopted' BEGIN
+  INSERT INTO verdicts (pid, seq_no)
+    SELECT unhex(d.value ->> 1), NEW.seq_no
+    FROM json_each(tabellion_adopted(coalesce(NEW.payload, (SELECT bytes FROM payloads WHERE sha256 = substr(NEW.payload_ref, 4, 32))), NEW.writer_epoch)) d;
   INSERT INTO records (number, seq_no, pid, ledger_head, session, writer_epoch)
     SELECT d.value ->> 0, NEW.seq_no, unhex(d.value ->> 1), unhex(d.value ->> 2), d.value ->> 3, d.value ->> 4
-    FROM json_each(tabellion_records(NEW.event_type, coalesce(NEW.payload, (SELECT bytes FROM payloads WHERE sha256 = substr(NEW.payload_ref, 4, 32))),
-      NEW.writer_epoch)) d;
+    FROM json_each(tabellion_adopted(coalesce(NEW.payload, (SELECT bytes FROM payloads WHERE sha256 = substr(NEW.payload_ref, 4, 32))), NEW.writer_epoch)) d;
 END;
 
 CREATE TRIGGER payloads_guard BEFORE INSERT ON payloads

@@ -3,6 +3,7 @@
 //! Nothing here calls the implementation: CBOR, hash, event ids and derived rows are made from descriptions, never read out of payloads.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 use ed25519_dalek::{Signer as _, SigningKey};
 use sha2::{Digest as _, Sha256};
@@ -304,16 +305,19 @@ impl Model {
         }
         self.push((session, index), offer.timestamp, offer.event_type(), offer.payload(), seed, spoilt);
         let seq_no = self.events.len() as u64;
+        let mut words = Vec::new();
         for pid in offer.pids() {
-            if self.verdicts.contains_key(&pid) {
-                return Err(refused(Rule::LedgerFault, &["the paper has its final verdict already"]));
+            // The first verdict stays: when this event is taken back it is the one that is left.
+            match self.verdicts.entry(pid) {
+                Entry::Occupied(_) => words.push("the paper has its final verdict already".to_owned()),
+                Entry::Vacant(place) => {
+                    place.insert(seq_no);
+                }
             }
-            self.verdicts.insert(pid, seq_no);
         }
-        for record in offer.records() {
-            self.derive(seq_no, record)?;
-        }
-        Ok(())
+        let derived = offer.records().iter().try_for_each(|record| self.derive(seq_no, record));
+        words.extend(derived.err().into_iter().flat_map(|refused| refused.words));
+        if words.is_empty() { Ok(()) } else { Err(Refused { rule: Rule::LedgerFault, words }) }
     }
 
     fn derive(&mut self, seq_no: u64, record: &RecordOffer) -> Result<(), Refused> {

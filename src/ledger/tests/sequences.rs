@@ -1,7 +1,8 @@
 //! The ledger against [the model](super::model): random sequences of operations and failures, everything read back compared.
 //!
-//! `TABELLION_SEQUENCES` sets another number of sequences; `TABELLION_SEQUENCE` runs the one sequence whose seed a failure named, and tells
-//! each step. Whether a commit is on the disk is not asked here: that is for the tests of lost writes, and so the files may lie in memory.
+//! A failure names the seed of its sequence and tells the steps. `TABELLION_SEQUENCES` sets another number of sequences,
+//! `TABELLION_SEQUENCE` runs the one with the seed that a failure named. Whether a commit is on the disk is not asked here: that is for the
+//! tests of lost writes, and so the files may lie in memory.
 
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -136,9 +137,6 @@ impl World {
     }
 
     fn tell(&mut self, what: String) {
-        if std::env::var_os("TABELLION_SEQUENCE").is_some() {
-            println!("{what}");
-        }
         self.told.push(what);
     }
 
@@ -816,9 +814,12 @@ fn run(seed: u64, tally: &Tally) {
     };
     let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(&mut go));
     if let Err(panic) = outcome {
-        let told = world.told.join("\n  ");
-        eprintln!("sequence {seed:#x} failed; run it alone: TABELLION_SEQUENCE={seed:#x} cargo test --lib sequences\n  {told}");
-        std::panic::resume_unwind(panic);
+        let words = panic.downcast_ref::<String>().cloned().or_else(|| panic.downcast_ref::<&str>().map(|&words| words.to_owned()));
+        panic!(
+            "sequence {seed:#x}: {}\nalone: TABELLION_SEQUENCE={seed:#x} cargo test --lib random_sequences\n  {}",
+            words.unwrap_or_default(),
+            world.told.join("\n  ")
+        );
     }
 }
 
@@ -829,7 +830,6 @@ fn random_sequences_leave_the_ledger_as_the_model_has_it() {
         return run(u64::from_str_radix(seed.trim_start_matches("0x"), 16).unwrap(), &tally);
     }
     let sequences = std::env::var("TABELLION_SEQUENCES").ok().map_or(SEQUENCES, |number| number.parse().unwrap());
-    println!("{sequences} sequences from seed {SEED:#x} on");
     let threads = std::thread::available_parallelism().map_or(1, |threads| threads.get() as u64);
     std::thread::scope(|scope| {
         for first in 0..threads {
@@ -847,8 +847,6 @@ fn random_sequences_leave_the_ledger_as_the_model_has_it() {
         ("events of a later epoch", &tally.epochs),
     ];
     for (what, count) in counts {
-        let count = count.load(Ordering::Relaxed);
-        println!("{count} {what}");
-        assert!(count > 0, "no {what} in {sequences} sequences");
+        assert!(count.load(Ordering::Relaxed) > 0, "no {what} in {sequences} sequences from seed {SEED:#x} on");
     }
 }
