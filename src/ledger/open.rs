@@ -131,12 +131,15 @@ impl Ledger {
         let dir = fs::canonicalize(dir).map_err(|error| disk_fault(dir, &error))?;
         let access = if lock.is_some() { OpenFlags::SQLITE_OPEN_READ_WRITE } else { OpenFlags::SQLITE_OPEN_READ_ONLY };
         let db = connect(&dir.join(DATABASE_FILE), access)?;
+        // Until it is open: a database that could not be opened is closed without a write.
+        keep_log_on_close(&db, true)?;
         harden(&db)?;
         compare_schema(&db)?;
         if lock.is_some() {
             no_other_writer(&db)?;
         }
         settle(&db, lock.is_none())?;
+        keep_log_on_close(&db, false)?;
         let place = lock.as_ref().map(|lock| Place::of(&dir, lock)).transpose()?;
         Ok(Ledger { db, dir, poisoned: AtomicBool::new(false), signing_key: None, watch: RefCell::default(), lock, place })
     }
@@ -163,6 +166,8 @@ impl Ledger {
             let found = format!("ledger key {} found; an Ed25519 point of large order expected", hex::encode(public_key));
             return Err(Fault::new(Rule::KeyMismatch, found));
         }
+        // SQLite made its log when the file was opened. It syncs the log's name by itself, and does not look whether that succeeded.
+        sync_dir(&self.dir).map_err(|fault| self.note(Trouble::latching(fault)))?;
         // Nothing may have come between opening and now: an INNOCUOUS signer must not meet a foreign schema.
         compare_schema(&self.db)?;
         functions::register_all(&self.db, signer).map_err(|error| self.sqlite_fault("registering functions", &error))?;
@@ -216,10 +221,21 @@ impl Ledger {
         Ok(())
     }
 
+    /// Whether dropping this ledger leaves SQLite's log as it is, or, as SQLite does otherwise, copies it into the database, syncs both and
+    /// removes it. What a caller has not finished, or a disk that failed, is left alone: after a failed sync a second one proves nothing.
+    ///
+    /// # Errors
+    /// `ledger-fault`.
+    pub fn keep_log_on_close(&self, keep: bool) -> Checked<()> {
+        keep_log_on_close(&self.db, keep || self.is_poisoned())
+    }
+
     /// Takes note of trouble: what latches makes the ledger unusable.
     pub(super) fn note(&self, trouble: Trouble) -> Fault {
         if trouble.latches && !self.poisoned.swap(true, Ordering::SeqCst) {
             self.latched(&trouble.fault);
+            // A switch in memory, and the fault that is told is the disk's.
+            drop(self.keep_log_on_close(true));
         }
         trouble.fault
     }
@@ -251,11 +267,25 @@ pub(super) fn connect(path: &Path, access: OpenFlags) -> Checked<Connection> {
 fn build(dir: &Path, path: &Path, observe: &mut dyn FnMut(&'static str)) -> Checked<()> {
     observe("build database");
     let (fresh, db) = make_as(dir, &format!("{DATABASE_FILE}.new"))?;
-    db.close().map_err(|(_, error)| Trouble::of_sqlite("closing", &error).fault)?;
-    File::open(&fresh).and_then(|file| file.sync_all()).map_err(|error| disk_fault(&fresh, &error))?;
+    close_whole(&fresh, db)?;
     observe("rename database");
     fs::rename(&fresh, path).map_err(|error| disk_fault(path, &error))?;
     sync_dir(dir)
+}
+
+/// Closes a database that was just built, with everything in the one file, synced, and found to open as the next process will open it.
+pub(super) fn close_whole(fresh: &Path, db: Connection) -> Checked<()> {
+    keep_log_on_close(&db, true)?;
+    // Closing would do this as well, and would not say that it failed: the database would be renamed without its tables.
+    let busy: i64 = db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0)).map_err(fault("creating"))?;
+    if busy != 0 {
+        return Err(Fault::new(Rule::AnotherWriter, format!("{}: somebody else has it open; nobody expected", fresh.display())));
+    }
+    db.close().map_err(|(_, error)| Trouble::of_sqlite("closing", &error).fault)?;
+    remove_files_of(fresh, &["-wal", "-shm", "-journal"])?;
+    is_whole(fresh)?;
+    remove_files_of(fresh, &["-wal", "-shm", "-journal"])?;
+    File::open(fresh).and_then(|file| file.sync_all()).map_err(|error| disk_fault(fresh, &error))
 }
 
 /// An empty database in a folder of its own, with the schema and the functions that need no key. What is there of an earlier one is removed.
@@ -264,21 +294,43 @@ pub(super) fn make(dir: &Path) -> Checked<(PathBuf, Connection)> {
 }
 
 fn make_as(dir: &Path, name: &str) -> Checked<(PathBuf, Connection)> {
-    for left_over in ["", "-wal", "-shm", "-journal"] {
-        let left_over = dir.join(format!("{name}{left_over}"));
-        match fs::remove_file(&left_over) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(disk_fault(&left_over, &error)),
-            _ => {}
-        }
-    }
+    remove_files_of(&dir.join(name), &["", "-wal", "-shm", "-journal"])?;
     let path = fs::canonicalize(dir).map_err(|error| disk_fault(dir, &error))?.join(name);
     let db = connect(&path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE)?;
+    keep_log_on_close(&db, true)?;
     harden(&db)?;
     db.execute_batch("PRAGMA page_size = 4096; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA recursive_triggers = ON;")
         .map_err(fault("creating"))?;
     functions::register_pure(&db).map_err(fault("creating"))?;
     db.execute_batch(&format!("BEGIN IMMEDIATE; {SCHEMA} COMMIT;")).map_err(fault("creating"))?;
     Ok((path, db))
+}
+
+/// Opens what was built as the next process will: when the disk fails at the wrong moment, SQLite goes on without an error, and the file is
+/// not in the journal mode that it was given.
+fn is_whole(fresh: &Path) -> Checked<()> {
+    let db = connect(fresh, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    keep_log_on_close(&db, true)?;
+    let whole = harden(&db).and_then(|()| compare_schema(&db)).and_then(|()| settle(&db, false));
+    whole.map_err(|fault| Fault::new(Rule::DiskFault, format!("{}: written, and read back otherwise: {}", fresh.display(), fault.found)))
+}
+
+/// Removes a database that is not in use, or the files beside it, as far as they are there.
+fn remove_files_of(database: &Path, suffixes: &[&str]) -> Checked<()> {
+    for suffix in suffixes {
+        let mut path = database.as_os_str().to_owned();
+        path.push(suffix);
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(disk_fault(Path::new(&path), &error)),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// Closing then leaves SQLite's log as it is.
+fn keep_log_on_close(db: &Connection, keep: bool) -> Checked<()> {
+    db.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, keep).map(drop).map_err(fault("setting switches"))
 }
 
 /// Switches of the connection, each read back.

@@ -12,8 +12,8 @@ use rusqlite::{Connection, OptionalExtension as _, params, params_from_iter};
 use sha2::{Digest as _, Sha256};
 
 use super::head_file::sync_dir;
-use super::open::make;
-use super::{DATABASE_FILE, Ledger, Trouble, Uint, file_fault, functions};
+use super::open::{close_whole, make};
+use super::{DATABASE_FILE, Ledger, Trouble, Uint, disk_fault, functions};
 use crate::core::event::{Event, PAYLOAD_INLINE_BYTES_MAX, payload_ref};
 use crate::core::ids::Hash;
 use crate::core::rules::{Checked, Fault, Rule};
@@ -66,7 +66,7 @@ impl Ledger {
     /// # Errors
     /// `chain-broken` naming the event that the guards refuse; `ledger-fault`, `file-fault`.
     pub fn build_again(&self, ledger_keys: &[[u8; 32]], into: &Path) -> Checked<Ledger> {
-        fs::create_dir_all(into).map_err(|error| file_fault(into, error))?;
+        fs::create_dir_all(into).map_err(|error| disk_fault(into, &error))?;
         let (path, mut db) = make(into)?;
         functions::register_stored(&db, ledger_keys.to_vec()).map_err(built)?;
         let mut transaction = db.transaction().map_err(built)?;
@@ -79,8 +79,7 @@ impl Ledger {
         })?;
         transaction.set_drop_behavior(rusqlite::DropBehavior::Commit);
         transaction.finish().map_err(built)?;
-        db.close().map_err(|(_, error)| built(error))?;
-        File::open(&path).and_then(|file| file.sync_all()).map_err(|error| file_fault(&path, error))?;
+        close_whole(&path, db)?;
         Ledger::open_read_only(into)
     }
 
@@ -121,7 +120,7 @@ impl Ledger {
         observe("keep the old database");
         let kept = copy_by_hash(&old, keep)?;
         observe("rename the database");
-        fs::rename(&path, &old).map_err(|error| file_fault(&old, error))?;
+        fs::rename(&path, &old).map_err(|error| disk_fault(&old, &error))?;
         sync_dir(&dir)?;
         sync_dir(&fresh_dir)?;
         Ok((Ledger::finish_open(&dir, Some(lock))?, kept))
@@ -248,7 +247,7 @@ fn shown(value: &Value) -> String {
 
 /// Copies a file into a folder under the name `<SHA-256>.db`, synced.
 fn copy_by_hash(from: &Path, folder: &Path) -> Checked<PathBuf> {
-    fs::create_dir_all(folder).map_err(|error| file_fault(folder, error))?;
+    fs::create_dir_all(folder).map_err(|error| disk_fault(folder, &error))?;
     let fresh = folder.join("kept.part");
     let copy = || -> std::io::Result<Hash> {
         let (mut source, mut out, mut hasher) = (File::open(from)?, File::create(&fresh)?, Sha256::new());
@@ -265,9 +264,9 @@ fn copy_by_hash(from: &Path, folder: &Path) -> Checked<PathBuf> {
         out.sync_all()?;
         Ok(Hash(hasher.finalize().into()))
     };
-    let sha256 = copy().map_err(|error| file_fault(&fresh, error))?;
+    let sha256 = copy().map_err(|error| disk_fault(&fresh, &error))?;
     let path = folder.join(format!("{sha256}.db"));
-    fs::rename(&fresh, &path).map_err(|error| file_fault(&path, error))?;
+    fs::rename(&fresh, &path).map_err(|error| disk_fault(&path, &error))?;
     sync_dir(folder)?;
     Ok(path)
 }

@@ -336,15 +336,16 @@ fn write(out: &Path, papers: &[Vec<u8>], objects: &[(Hash, PathBuf)], objects_ma
     builder.prefix("tmp-").suffix(".part").permissions(std::fs::Permissions::from_mode(0o644));
     let mut temporary = builder.tempfile_in(folder_of(out)).map_err(fault)?;
     let mut writer = BufWriter::new(temporary.as_file_mut());
-    writer.write_all(&header.to_bytes()).map_err(fault)?;
-    for paper in papers {
-        writer.write_all(paper).map_err(fault)?;
-    }
-    for ((hash, path), len) in objects.into_iter().zip(lens) {
-        write_object(&mut writer, out, hash, path, len)?;
-    }
-    writer.flush().map_err(fault)?;
-    drop(writer);
+    let fill = || {
+        writer.write_all(&header.to_bytes()).map_err(fault)?;
+        papers.iter().try_for_each(|paper| writer.write_all(paper)).map_err(fault)?;
+        objects.into_iter().zip(lens).try_for_each(|((hash, path), len)| write_object(&mut writer, out, hash, path, len))?;
+        writer.flush().map_err(fault)
+    };
+    let filled = fill();
+    // Dropped as it is, the writer would write once more what could not be written.
+    drop(writer.into_parts());
+    filled?;
     temporary.as_file().sync_all().map_err(fault)?;
     temporary.persist(out).map_err(|error| fault(error.error))?;
     sync_folder(folder_of(out)).map_err(fault)

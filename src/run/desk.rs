@@ -224,6 +224,8 @@ impl Desk {
     /// # Errors
     /// `ledger-fault`.
     pub fn unlock(&mut self, keys: &DeskKeys) -> Checked<()> {
+        // Whatever ends this process before it is done, the disk stays as it was then.
+        self.ledger.keep_log_on_close(true)?;
         self.ledger.unlock(keys.signer())
     }
 
@@ -245,6 +247,14 @@ impl Desk {
         let event_id = self.books.next_event_id();
         self.commit(&[NewEvent { event_id, timestamp: 0, event_type: EventType::Halt, payload: halt.to_cbor() }], observe)?;
         Ok(self.ledger.latest()?.map_or(0, |event| event.seq_no))
+    }
+
+    /// Everything was done: when this desk is dropped, the ledger may tidy up behind itself.
+    ///
+    /// # Errors
+    /// `ledger-fault`.
+    pub fn done(&self) -> Checked<()> {
+        self.ledger.keep_log_on_close(false)
     }
 
     /// Appends events behind the head that the plan saw, and folds them in as read back from the database.

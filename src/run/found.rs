@@ -127,6 +127,7 @@ pub fn commit(dir: &Path, charter_file: &Path, time: Option<u64>, passphrase: &P
         desk.write_head_file(observe)?;
     }
     desk.seal(&keys, observe)?;
+    desk.done()?;
     Ok(desk)
 }
 

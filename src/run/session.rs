@@ -154,6 +154,7 @@ pub fn session(request: &Request, operator: &mut dyn Operator, observe: &mut Obs
     log::media(&media);
     let session = desk.books().sessions().last().map_or(0, |session| session.opened.session);
     let heads = (before, desk.books().head());
+    desk.done()?;
     Ok(Report {
         session,
         is_new,
