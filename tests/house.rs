@@ -440,6 +440,18 @@ fn every_rule_of_media_ledger_and_commands_has_a_test_that_names_it_and_every_pr
     assert_eq!(assurance::promises_without_tests(&text, 1..=13, &tests), [0_u32; 0], "promises without a test");
 }
 
+#[test]
+fn the_page_of_the_ledger_names_a_test_for_each_promise_and_nothing_that_is_not_there() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let text = std::fs::read_to_string(root.join("docs/ledger.md")).expect("docs/ledger.md");
+    let known = assurance::known(&["src", "tests"].into_iter().flat_map(sources_below).collect::<Vec<_>>());
+    let found = assurance::nowhere(&text, &known, &|pattern| assurance::is_there(root, pattern));
+    assert!(found.is_empty(), "docs/ledger.md:\n{}", found.join("\n"));
+    let files: Vec<(String, String)> = ["src", "tests"].into_iter().flat_map(files_below).collect();
+    let (rows, unshown) = assurance::unshown(&text, "## Line by line", &[], &assurance::tests(&files, &|_| None));
+    assert!(rows > 60 && unshown.is_empty(), "{rows} rows, of which\n{}", unshown.join("\n"));
+}
+
 /// The direct dependencies of a Cargo.toml, for whatever they are, as `name = …` or as a section of their own.
 fn direct(manifest: &str) -> BTreeSet<&str> {
     let mut out = BTreeSet::new();

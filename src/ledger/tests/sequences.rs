@@ -405,7 +405,7 @@ impl World {
             return;
         }
         tally.latches.fetch_add(1, Ordering::Relaxed);
-        assert_refused(outcome, &refusal(Rule::LedgerFault, "full"));
+        assert_refused(outcome, &refusal(Rule::DiskFault, "full"));
         self.latched = true;
         self.after_failed_commit(before);
     }
