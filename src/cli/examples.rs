@@ -27,6 +27,8 @@ const EXAMPLES: &[(&str, &str)] = &[
     ("witness integrity", "tabellion witness integrity --ledger desk --deep"),
     ("witness rebuild", "tabellion witness rebuild --ledger desk"),
     ("witness status", "tabellion witness status --ledger desk"),
+    ("ceremony", "tabellion ceremony resume --ledger desk"),
+    ("ceremony resume", "tabellion ceremony resume --ledger desk --order resume.cose"),
     ("policy", "tabellion policy show policy.toml"),
     ("policy check", "tabellion policy check new-policy.toml --against /mnt/stick"),
     ("policy show", "tabellion policy show /mnt/stick --at 41"),
