@@ -1,4 +1,4 @@
-//! `ceremony resume|recover`: orders of the governors that end trouble.
+//! `ceremony …`: orders of the governors that end trouble; here the one that ends a halt.
 
 use std::path::{Path, PathBuf};
 
@@ -19,12 +19,15 @@ use super::facts::{Head, sha256};
 use super::order::{Order, texts};
 use super::output::{Answer, Output, Page};
 use super::passphrase::PassphraseArgs;
+use super::recover::{RecoverArgs, recover};
 
 /// `tabellion ceremony …`
 #[derive(Subcommand)]
 pub enum CeremonyCommand {
     /// End a halt: show it, write the order that would end it, or carry out the signed order
     Resume(Box<ResumeArgs>),
+    /// Choose between two copies of a ledger: show both, write the order that lets one stay, or carry out the signed order
+    Recover(Box<RecoverArgs>),
 }
 
 /// `tabellion ceremony resume`
@@ -51,6 +54,7 @@ pub fn ceremony(command: CeremonyCommand, out: &mut Output) -> Outcomes<Exit> {
     match command {
         CeremonyCommand::Resume(args) if args.order.is_empty() => look_or_write(&args, out),
         CeremonyCommand::Resume(args) => resume(&args, out),
+        CeremonyCommand::Recover(args) => recover(&args, out),
     }
 }
 

@@ -28,6 +28,7 @@ const EXAMPLES: &[(&str, &str)] = &[
     ("witness rebuild", "tabellion witness rebuild --ledger desk"),
     ("witness status", "tabellion witness status --ledger desk"),
     ("ceremony", "tabellion ceremony resume --ledger desk"),
+    ("ceremony recover", "tabellion ceremony recover --ledger desk --against /mnt/disk/desk"),
     ("ceremony resume", "tabellion ceremony resume --ledger desk --order resume.cose"),
     ("policy", "tabellion policy show policy.toml"),
     ("policy check", "tabellion policy check new-policy.toml --against /mnt/stick"),

@@ -53,6 +53,8 @@ mod proposer;
 mod prove;
 #[cfg(feature = "desk")]
 mod rebuild;
+#[cfg(feature = "desk")]
+mod recover;
 mod replay;
 #[cfg(feature = "desk")]
 mod session;
@@ -118,7 +120,7 @@ enum Command {
     #[cfg(feature = "desk")]
     #[command(subcommand)]
     Witness(witness::WitnessCommand),
-    /// Orders of the governors: end a halt
+    /// Orders of the governors: end a halt, choose between two copies of a ledger
     #[cfg(feature = "desk")]
     #[command(subcommand)]
     Ceremony(ceremony::CeremonyCommand),

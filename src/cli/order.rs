@@ -134,7 +134,8 @@ fn means(what: &What) -> Vec<String> {
         ],
         What::Recover { .. } => &[
             "of two copies of the ledger that went different ways, the one that ends in this event stays",
-            "the events of the other are kept in a file beside the ledger; its numbers are void, and none is given again to what had it",
+            "the events of the other are kept in a file beside the ledger; what it numbered stands for nothing, and can be brought again",
+            "the ledger that stays is not changed; whoever has pinned a number of the other is refused from then on, and has to pin anew",
             "the desk stays halted until an order to resume",
         ],
         What::Retire => &["this Common ends: after it the ledger can only be read", "this tabellion cannot carry it out yet"],

@@ -165,6 +165,7 @@ rules! {
     ChainBroken "chain-broken" Desk Stop "an event does not follow its predecessor" "event found expected" "leave the machine on, photograph this screen, and keep the disk as it is";
     HeadRolledBack "head-rolled-back" Desk Stop "the head file and the ledger tell different histories" "found expected" "this disk or its head file is an old or foreign copy; do not sign anything with it";
     HeadElsewhere "head-elsewhere" Desk Stop "a medium brings our own signature on a head this ledger does not have" "found expected" "this disk is an old or cloned copy; sign nothing with it, and keep the medium as evidence";
+    LedgerForked "ledger-forked" Desk Stop "two copies of the ledger went different ways" "common ours theirs" "tabellion ceremony recover shows what is in both; the governors choose which one stays";
     Halted "halted" Desk Stop "the desk is halted" "reason" "only a resume order of the custodians ends it; reading and export still work";
     OrderInBag "order-in-bag" Desk Listed "an order is carried out by a ceremony, and by no session" "found expected" "copy it from the medium and run the ceremony that it names: tabellion ceremony --help";
     OrderKind "order-kind" Desk Stop "the paper is no order, or one of another kind" "found expected" "name the order that was made for this ceremony";

@@ -62,6 +62,8 @@ pub mod qr;
 pub mod quarantine;
 #[cfg(feature = "desk")]
 pub mod rebuild;
+#[cfg(feature = "desk")]
+pub mod recover;
 pub mod replay;
 #[cfg(feature = "desk")]
 pub mod report;

@@ -141,14 +141,16 @@ pub fn resume(dir: &Path, orders: &[PathBuf], confirm: &mut Confirm<'_>, observe
     desk.unlock(&keys)?;
 
     // Why the desk was halted, when the ledger does not know it yet: the process that halted had no key.
-    let dossier = halted.halt.dossier;
-    if !desk.books().trouble().halts().contains_key(&dossier) {
-        observe("append the halt event", &desk.books().next_event_id());
-        append(&mut desk, EventType::Halt, halted.halt.to_cbor(), observe).unchanged(stays_halted)?;
-    }
+    append_halt(&mut desk, &halted.halt, observe).unchanged(stays_halted)?;
 
     // THE COMMIT POINT: before it the desk is halted; after it what is left is to put the halt file away.
-    let resume = Resume { order: order.pid(), env: order.envelope().env(), dossier, settled, envelope: order.envelope().clone() };
+    let resume = Resume {
+        order: order.pid(),
+        env: order.envelope().env(),
+        dossier: halted.halt.dossier,
+        settled,
+        envelope: order.envelope().clone(),
+    };
     observe("append the resume event", &desk.books().next_event_id());
     append(&mut desk, EventType::Resume, resume.to_cbor(), observe).unchanged(stays_halted)?;
     drop(keys);
@@ -158,7 +160,16 @@ pub fn resume(dir: &Path, orders: &[PathBuf], confirm: &mut Confirm<'_>, observe
     finished(&desk, (order.pid(), true), halted, put_away)
 }
 
-fn append(desk: &mut Desk, event_type: EventType, payload: Vec<u8>, observe: &mut Observe<'_>) -> Checked<()> {
+/// Appends the `halt` event, unless the ledger has it.
+pub(super) fn append_halt(desk: &mut Desk, halt: &Halt, observe: &mut Observe<'_>) -> Checked<()> {
+    if desk.books().trouble().halts().contains_key(&halt.dossier) {
+        return Ok(());
+    }
+    observe("append the halt event", &desk.books().next_event_id());
+    append(desk, EventType::Halt, halt.to_cbor(), observe)
+}
+
+pub(super) fn append(desk: &mut Desk, event_type: EventType, payload: Vec<u8>, observe: &mut Observe<'_>) -> Checked<()> {
     let event_id = desk.books().next_event_id();
     desk.commit(&[NewEvent { event_id, timestamp: 0, event_type, payload }], observe)
 }
@@ -209,7 +220,7 @@ fn nothing_halted() -> Fault {
     Fault::new(Rule::OrderSubject, "no halt found; one expected")
 }
 
-fn stays_halted() -> String {
+pub(super) fn stays_halted() -> String {
     "the desk stays halted unless the event was acknowledged; running this again tells".into()
 }
 
@@ -232,7 +243,7 @@ fn about(fault: Fault, halted: &Standing) -> Problem {
 }
 
 /// What to do first when the desk fails a check of its own.
-fn still_broken(problem: Problem) -> Problem {
+pub(super) fn still_broken(problem: Problem) -> Problem {
     match problem.fault.rule {
         Rule::ChainBroken | Rule::LedgerFault | Rule::HeadRolledBack => Problem {
             state: "the desk stays halted; nothing was written".into(),

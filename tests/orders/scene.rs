@@ -15,7 +15,9 @@ use tabellion::core::order::Order;
 use tabellion::core::proposal::Expect;
 use tabellion::core::rules::Rule;
 use tabellion::keys::Passphrase;
+use tabellion::run::desk::Desk;
 use tabellion::run::problem::{Outcomes, Problem};
+use tabellion::run::recover::{self, Parted, Recovered};
 use tabellion::run::resume::{self, Resumed, Standing};
 
 /// A desk at common@2 that is halted: a copy of it went on to common@3, and the copy's stick came to it.
@@ -43,6 +45,16 @@ impl Scene {
         let room = room();
         support::copy_folder(template.path(), room.path());
         Scene { room }
+    }
+
+    /// The same desk, that made a common@3 of its own before anybody noticed: not halted.
+    pub fn forked() -> Scene {
+        let scene = Scene::new();
+        fs::remove_file(scene.at("desk/halt")).unwrap();
+        scene.desk().copied_to(&scene.at("older"));
+        let paper = Paper::new("alice", 2, scene.desk().head()).put("open/c", b"c", Expect::Absent);
+        scene.desk().judge(&scene.at("own"), &[paper]);
+        scene
     }
 
     pub fn at(&self, path: &str) -> PathBuf {
@@ -110,4 +122,14 @@ pub fn events(dir: &Path) -> Vec<EventType> {
     let mut types = Vec::new();
     ledger.for_each(1, |event| Ok(types.push(event.event_type))).unwrap();
     types
+}
+
+/// Two desks of a scene compared.
+pub fn parted(scene: &Scene, ours: &str, theirs: &str) -> Parted {
+    let desk = Desk::open_to_look(&scene.at(ours)).unwrap_or_else(|problem| panic!("{problem}"));
+    Parted::of(desk.ledger(), &scene.at(theirs)).unwrap_or_else(|problem| panic!("{problem}"))
+}
+
+pub fn recover_at(dir: &Path, other: &Path, orders: &[PathBuf], observe: &mut dyn FnMut(&'static str, &str)) -> Outcomes<Recovered> {
+    recover::recover(dir, other, orders, &mut |_, _| Ok(passphrase()), observe)
 }
