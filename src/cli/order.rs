@@ -61,7 +61,8 @@ impl Order {
             origin: order.origin.to_string(),
             number: order.number,
             head: (&order.head).into(),
-            subject: subject.map(sha256),
+            // The hash of an event is a BLAKE3: it is never called a SHA-256.
+            subject: subject.map(|subject| if matches!(order.what, What::Recover { .. }) { subject.hex() } else { sha256(subject) }),
             settles: settles.iter().map(sha256).collect(),
             epoch,
             log_key: keys.map(|keys| keys.log.to_string()),

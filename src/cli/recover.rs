@@ -238,7 +238,7 @@ impl Answer for Shown {
     fn say(&self, page: &mut Page) {
         self.parted.say(page);
         if let Some((order, file)) = self.order.as_ref().zip(self.file.as_ref()) {
-            let (stays, goes) = match order.subject.as_deref() == Some(&format!("sha256:{}", self.parted.ours.end)) {
+            let (stays, goes) = match order.subject.as_deref() == Some(self.parted.ours.end.as_str()) {
                 true => (&self.parted.ours, &self.parted.theirs),
                 false => (&self.parted.theirs, &self.parted.ours),
             };

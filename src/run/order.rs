@@ -45,7 +45,8 @@ fn read_copy(path: &Path) -> Outcomes<Envelope> {
     let bytes = files::read(path)?;
     if Order::from_cbor(&bytes).is_ok() {
         let found = format!("{} is the bare payload, with 0 signatures; the copy that tabellion approve makes expected", path.display());
-        return Err(Fault::new(Rule::OrderUnsigned, found).into());
+        let next = format!("have the governors run: tabellion approve {}, and name what that writes", path.display());
+        return Err(Problem::from(Fault::new(Rule::OrderUnsigned, found)).advising(next));
     }
     let read = || -> Checked<Envelope> {
         let envelope = Envelope::from_brought(&bytes)?;
