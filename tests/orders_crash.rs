@@ -13,6 +13,7 @@ use std::fs;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::Mutex;
 
 use rustix::process::{Signal, getpid, kill_process};
 use scene::{Scene, events, parted, recover_at, resume_at};
@@ -49,6 +50,9 @@ fn child() {
     fs::write(dir.join("effects"), effects.join("\n")).unwrap();
 }
 
+/// One of these tests at a time, for the reason above.
+static ALONE: Mutex<()> = Mutex::new(());
+
 fn run_child(task: &str, dir: &Path, kill_at: usize) -> std::process::ExitStatus {
     let mut command = Command::new(std::env::current_exe().unwrap());
     command.args(["child", "--exact", "--test-threads=1"]).env(CHILD, format!("{task} {kill_at} {}", dir.display()));
@@ -57,6 +61,7 @@ fn run_child(task: &str, dir: &Path, kill_at: usize) -> std::process::ExitStatus
 
 #[test]
 fn a_resume_killed_at_every_effect_leaves_a_halted_desk_or_a_resumed_one_and_is_finished_by_the_next() {
+    let _alone = ALONE.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
     let scene = || {
         let scene = Scene::new();
         fs::rename(scene.signed(&scene.draft(), &["alice", "bob"]), scene.at("order.cose")).unwrap();
@@ -88,6 +93,7 @@ fn a_resume_killed_at_every_effect_leaves_a_halted_desk_or_a_resumed_one_and_is_
 
 #[test]
 fn a_recover_killed_at_every_effect_never_chooses_half_and_is_finished_by_the_next() {
+    let _alone = ALONE.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
     let scene = || {
         let scene = Scene::forked();
         let order = recover::draft(&parted(&scene, "desk", "other"), Which::Ours, None).unwrap_or_else(|problem| panic!("{problem}"));

@@ -15,7 +15,7 @@ use crate::ledger::{Ledger, USER_VERSION, other_writer};
 use crate::media::publish::Observe;
 
 use super::desk::Desk;
-use super::halt::{Alarm, halt, why_halted};
+use super::halt::{Alarm, halt, read_halt, why_halted};
 use super::objects::{Store, Stored};
 use super::problem::{Outcomes, Problem};
 use super::startup::{Findings, diagnose, examine};

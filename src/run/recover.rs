@@ -155,7 +155,7 @@ pub fn recover(dir: &Path, other: &Path, orders: &[PathBuf], confirm: &mut Confi
     observe("append the recover event", &desk.books().next_event_id());
     append(&mut desk, EventType::Recover, event.to_cbor(), observe).unchanged(stays_halted)?;
     drop(keys);
-    desk.read_again().unchanged(stays_halted)?;
+    desk.read_again()?;
     recovered(&desk, event, true)
 }
 

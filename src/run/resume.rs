@@ -156,7 +156,7 @@ pub fn resume(dir: &Path, orders: &[PathBuf], confirm: &mut Confirm<'_>, observe
     drop(keys);
 
     let put_away = put_away(dir, &halted, observe).unchanged(|| ended(&halted.halt))?;
-    desk.read_again().unchanged(|| ended(&halted.halt))?;
+    desk.read_again()?;
     finished(&desk, (order.pid(), true), halted, put_away)
 }
 
