@@ -337,7 +337,7 @@ fn an_end_of_a_halt_that_no_order_says_is_not_committed() {
     let two = ["alice", "bob"];
     let good = resume(&two, &order);
     // Before the halt stands in the ledger there is nothing to end.
-    let found = append(EventType::Resume, good.to_cbor()).err().expect("refused");
+    let found = append(EventType::Resume, good.to_cbor()).expect_err("refused");
     assert!(found.rule == Rule::LedgerFault && found.found.ends_with("a halt event for it before expected"), "{found}");
     append(EventType::Halt, halted.halt.to_cbor()).unwrap();
     let other_number = Order { number: 2, ..order.clone() };
@@ -355,9 +355,9 @@ fn an_end_of_a_halt_that_no_order_says_is_not_committed() {
         assert!(found.rule == Rule::LedgerFault && found.found.contains(says), "{name}: {found}");
     }
     append(EventType::Resume, good.to_cbor()).unwrap();
-    let found = append(EventType::Resume, resume(&two, &other_number).to_cbor()).err().expect("refused");
+    let found = append(EventType::Resume, resume(&two, &other_number).to_cbor()).expect_err("refused");
     assert!(found.found.ends_with("a halt event for it before expected"), "{found}");
-    let found = append(EventType::Halt, halted.halt.to_cbor()).err().expect("refused");
+    let found = append(EventType::Halt, halted.halt.to_cbor()).expect_err("refused");
     assert!(found.found.contains("has ended"), "{found}");
 }
 

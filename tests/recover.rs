@@ -28,7 +28,12 @@ const TWO: [&str; 2] = ["alice", "bob"];
 fn hashes(dir: &std::path::Path) -> Vec<[u8; 32]> {
     let ledger = tabellion::ledger::Ledger::open_read_only(dir).unwrap();
     let mut all = Vec::new();
-    ledger.for_each(1, |event| Ok(all.push(event.event_hash))).unwrap();
+    ledger
+        .for_each(1, |event| {
+            all.push(event.event_hash);
+            Ok(())
+        })
+        .unwrap();
     all
 }
 

@@ -120,7 +120,12 @@ pub fn resume_at(dir: &Path, orders: &[PathBuf], observe: &mut dyn FnMut(&'stati
 pub fn events(dir: &Path) -> Vec<EventType> {
     let ledger = tabellion::ledger::Ledger::open_read_only(dir).unwrap();
     let mut types = Vec::new();
-    ledger.for_each(1, |event| Ok(types.push(event.event_type))).unwrap();
+    ledger
+        .for_each(1, |event| {
+            types.push(event.event_type);
+            Ok(())
+        })
+        .unwrap();
     types
 }
 
