@@ -35,6 +35,7 @@ pub mod need;
 pub mod note;
 pub mod objects;
 pub mod order;
+pub mod order_subject;
 pub mod page;
 pub mod payload;
 pub mod pin;

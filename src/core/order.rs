@@ -1,7 +1,7 @@
 //! Orders: what the custodians, k of n governors of the policy in force, tell the desk to do (SPEC 3.11).
 //!
-//! The payload of all six kinds, who must have signed it, and whether it may be carried out at this ledger. What carrying out one kind asks for
-//! beyond that stands with its ceremony; [`Subject`] compares what an order is about.
+//! The payload of all six kinds, who must have signed it, and whether it may be carried out at this ledger. What an order is about
+//! is compared with what is at hand in [`super::order_subject`].
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -254,11 +254,6 @@ impl Order {
             _ => Ok(()),
         }
     }
-
-    /// What it is about, compared with what is at hand.
-    pub fn subject(&self) -> Subject<'_> {
-        Subject { order: self }
-    }
 }
 
 /// Which orders a ledger has carried out: each number and each order once.
@@ -422,48 +417,6 @@ fn unsigned(copies: &[Envelope], authority: &Authority<'_>, valid: &Valid, tally
 
 fn joined<'a>(parties: impl IntoIterator<Item = &'a Party>) -> String {
     parties.into_iter().map(|party| party.as_str()).collect::<Vec<_>>().join(", ")
-}
-
-/// What an order is about, compared with what is at hand.
-pub struct Subject<'a> {
-    order: &'a Order,
-}
-
-impl<'a> Subject<'a> {
-    fn kind_is(&self, expected: &str) -> Fault {
-        Fault::new(Rule::OrderKind, format!("an order to {} found; one to {expected} expected", self.order.what.word()))
-    }
-
-    /// The texts that a resume order settles, when it is about this halt and settles nothing but what is listed.
-    ///
-    /// # Errors
-    /// `order-kind`, `order-subject`, `order-settles`.
-    pub fn resume(&self, halt: &Hash, listed: &BTreeSet<Hash>) -> Checked<&'a [Hash]> {
-        let What::Resume { dossier, settled } = &self.order.what else { return Err(self.kind_is("resume")) };
-        if dossier != halt {
-            return Err(Fault::new(Rule::OrderSubject, format!("an order on dossier sha256:{dossier} found; sha256:{halt} expected")));
-        }
-        // Settling what nobody has found would make the desk blind to it.
-        match settled.iter().find(|text| !listed.contains(*text)) {
-            Some(text) => {
-                Err(Fault::new(Rule::OrderSettles, format!("text sha256:{text} found; one of {} listed ones expected", listed.len())))
-            }
-            None => Ok(settled),
-        }
-    }
-
-    /// Which of two branches a recover order lets stay: `true` for the first.
-    ///
-    /// # Errors
-    /// `order-kind`, `order-subject`.
-    pub fn recover(&self, ours: &Hash, theirs: &Hash) -> Checked<bool> {
-        let What::Recover { stays } = &self.order.what else { return Err(self.kind_is("recover")) };
-        if stays != ours && stays != theirs {
-            let found = format!("a branch that ends in event {stays} found; {ours} (ours) or {theirs} (the other) expected");
-            return Err(Fault::new(Rule::OrderSubject, found));
-        }
-        Ok(stays == ours)
-    }
 }
 
 impl fmt::Display for What {

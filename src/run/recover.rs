@@ -10,6 +10,7 @@ use crate::core::event::EventType;
 use crate::core::halt::{Halt, Recover};
 use crate::core::ids::{Hash, Pid, Text};
 use crate::core::order::{InForce, Order, What};
+use crate::core::order_subject;
 use crate::core::rules::{Checked, Fault, Rule};
 use crate::keys::Passphrase;
 use crate::keys::file::write_new;
@@ -124,7 +125,7 @@ pub fn recover(dir: &Path, other: &Path, orders: &[PathBuf], confirm: &mut Confi
 
     // The other copy, verified as a start verifies; and which of the two the order lets stay.
     let parted = Parted::of(desk.ledger(), other)?;
-    let is_ours = order.order().subject().recover(&parted.end(Which::Ours), &parted.end(Which::Theirs)).map_err(about)?;
+    let is_ours = order_subject::recover(order.order(), &parted.end(Which::Ours), &parted.end(Which::Theirs)).map_err(about)?;
     parted.is_a_fork()?;
     if !is_ours {
         let found = format!("the branch of {} stays by this order; that of {} expected", other.display(), dir.display());

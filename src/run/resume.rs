@@ -15,6 +15,7 @@ use crate::core::halt::{Halt, Resume};
 use crate::core::ids::{Hash, Head, Pid, Text};
 use crate::core::limits::ORDER_SETTLED_MAX;
 use crate::core::order::{InForce, Order, What};
+use crate::core::order_subject;
 use crate::core::rules::{Checked, Fault, Rule};
 use crate::keys::Passphrase;
 use crate::ledger::NewEvent;
@@ -134,7 +135,7 @@ pub fn resume(dir: &Path, orders: &[PathBuf], confirm: &mut Confirm<'_>, observe
     }
     let order = check(&copies, desk.books())?;
     let listed: BTreeSet<Hash> = halted.listed.iter().copied().collect();
-    let settled = order.order().subject().resume(&halted.halt.dossier, &listed).map_err(|fault| about(fault, &halted))?.to_vec();
+    let settled = order_subject::resume(order.order(), &halted.halt.dossier, &listed).map_err(|fault| about(fault, &halted))?.to_vec();
 
     // The key, for these events only.
     let keys = DeskKeys::unlock(&desk.dir().join(KEY_FILE), &confirm(&order, &halted)?, desk.books().charter()?)?;
@@ -210,7 +211,7 @@ fn done_before(desk: &Desk, copies: &[Envelope]) -> Outcomes<Resumed> {
     }
     let order = check(copies, desk.books())?;
     let What::Resume { dossier, .. } = &order.order().what else {
-        return Err(order.order().subject().resume(&Hash::ZERO, &BTreeSet::new()).err().unwrap_or_else(nothing_halted).into());
+        return Err(order_subject::resume(order.order(), &Hash::ZERO, &BTreeSet::new()).err().unwrap_or_else(nothing_halted).into());
     };
     let found = format!("an order on dossier sha256:{dossier} found; a desk that is halted expected, and this one is not");
     Err(Problem::from(Fault::new(Rule::OrderSubject, found)).advising("nothing to do here: find the desk that is halted over this dossier"))
