@@ -517,6 +517,74 @@ fn two_histories_are_told_from_one_and_the_proof_stands_alone() {
     case.finish();
 }
 
+/// Signs a bare payload with these members' keys, without writing it down.
+fn approve_by(case: &Case, payload: &str, names: &[&str]) {
+    names.iter().for_each(|name| drop(case.quiet(&format!("approve {payload} --key {name}/key --yes"), 0)));
+}
+
+#[test]
+fn a_halt_ends_by_an_order_of_the_governors() {
+    let mut case = Case::grown("ceremony-resume");
+    let pin = case.pin("alice");
+    copy_tree(&case.path("witness"), &case.path("old"));
+    case.write("a/tabellion/inbox/p.cose", Forge::put("alice", 9, &pin, "docs/x", b"x").bytes());
+    case.remember_head();
+    case.quiet("witness session --ledger witness --media a --expect-head $HEAD --yes --time none", 0);
+    case.write("news/checkpoint", case.read("a/tabellion/common/checkpoint"));
+    case.quiet("witness session --ledger old --media news --expect-head $HEAD --yes --time none", 5);
+    let head = case.quiet("witness status --ledger old --head", 0);
+    case.set("OLD", head.trim());
+    case.say("A desk is halted: it was shown its own signature on a head that it does not have.");
+    case.run("ceremony resume --ledger old", 0);
+    case.say("The order that the governors are asked to sign.");
+    case.run("ceremony resume --ledger old --write-order resume.payload --note 'the other disk was a test, and is wiped'", 0);
+    case.say("Not signed, and signed by one.");
+    case.run("ceremony resume --ledger old --order resume.payload", 4);
+    case.run("approve resume.payload --key alice/key --yes", 0);
+    case.run("ceremony resume --ledger old --order resume.cose", 4);
+    case.say("A stranger is stopped where the governors are known; james signs a copy of his own.");
+    case.run("approve resume.payload --key mallory/key --common stick --pin james/common.pin --yes", 4);
+    case.run("approve resume.payload --key james/key --common stick --pin james/common.pin --out james/resume.cose --yes", 0);
+    let before = differing(&tree(&case.path("old")), &tree(&case.path("witness")));
+    case.say("On a medium's inbox it does nothing.");
+    case.write("b/tabellion/inbox/resume.cose", case.read("resume.cose"));
+    case.session(&["b"], 0);
+    case.say("Both copies end the halt. Again: nothing is left to do.");
+    case.run("ceremony resume --ledger old --order resume.cose --order james/resume.cose", 0);
+    case.run("ceremony resume --ledger old --order resume.cose --order james/resume.cose", 0);
+    assert!(before.contains(&"halt".to_owned()) && !case.path("old/halt").exists());
+    case.say("What it settled is reported, and halts no more.");
+    case.run("witness session --ledger old --media news --expect-head $OLD --yes --time none", 0);
+    case.say("There is no halt to write another order for.");
+    case.run("ceremony resume --ledger old", 0);
+    case.run("ceremony resume --ledger old --write-order another.payload", 2);
+    assert!(!case.path("another.payload").exists());
+    case.finish();
+}
+
+#[test]
+fn of_two_copies_of_a_ledger_one_stays_by_an_order() {
+    let mut case = parted("ceremony-recover");
+    case.say("Two copies of a desk went different ways. Both are shown, and nothing is done.");
+    case.run("ceremony recover --ledger witness --against copy", 0);
+    case.say("The governors choose.");
+    case.run("ceremony recover --ledger witness --against copy --write-order recover.payload --stays ours", 0);
+    case.run("approve recover.payload --key alice/key --common other --pin consumer/common.pin --yes", 0);
+    approve_by(&case, "recover.payload", &["james"]);
+    case.say("At the copy that goes it is not carried out; at the desk that stays it is, once.");
+    case.run("ceremony recover --ledger copy --against witness --order recover.cose", 5);
+    case.run("ceremony recover --ledger witness --against copy --order recover.cose", 0);
+    case.run("ceremony recover --ledger witness --against copy --order recover.cose", 0);
+    case.say("Until an order to resume the desk is halted. That order settles what the copy signed.");
+    case.run("witness status --ledger witness", 5);
+    case.run("ceremony resume --ledger witness --write-order resume.payload", 0);
+    approve_by(&case, "resume.payload", &["alice", "james"]);
+    case.run("ceremony resume --ledger witness --order resume.cose", 0);
+    case.write("news/checkpoint", case.read("other/tabellion/common/checkpoint"));
+    case.session(&["news"], 0);
+    case.finish();
+}
+
 #[test]
 fn a_ledger_that_was_touched_is_not_used() {
     let mut case = Case::grown("operator-touched-ledger");
@@ -1276,6 +1344,43 @@ fn json_tells_what_proposing_approving_and_collecting_tell() {
     assert_eq!((&suite["receipt"]["number"], &suite["foreseen"]["came_true"]), (&4.into(), &true.into()));
     json(&mut case, "collect nowhere --pin alice/common.pin", 2);
     case.finish();
+}
+
+/// Every key in a document.
+fn keys_of(value: &Value, into: &mut std::collections::BTreeSet<String>) {
+    match value {
+        Value::Object(map) => map.iter().for_each(|(key, value)| {
+            into.insert(key.clone());
+            keys_of(value, into);
+        }),
+        Value::Array(items) => items.iter().for_each(|item| keys_of(item, into)),
+        _ => {}
+    }
+}
+
+#[test]
+fn json_tells_what_ceremonies_tell() {
+    let mut case = parted("json-ceremony");
+    case.remember_head();
+    let mut answers = vec![
+        json(&mut case, "ceremony recover --ledger witness --against copy --write-order r.payload --stays ours --note n", 0),
+        json(&mut case, "approve r.payload --key alice/key --common stick --pin alice/common.pin --yes", 0),
+    ];
+    approve_by(&case, "r.payload", &["james"]);
+    answers.push(json(&mut case, "ceremony recover --ledger witness --against copy --order r.cose", 0));
+    answers.push(json(&mut case, "ceremony resume --ledger witness --write-order s.payload", 0));
+    approve_by(&case, "s.payload", &["alice", "james"]);
+    answers.push(json(&mut case, "ceremony resume --ledger witness --order s.cose", 0));
+    answers.push(json(&mut case, "ceremony resume --ledger witness --order s.cose", 0));
+    case.finish();
+    let mut found = std::collections::BTreeSet::new();
+    answers.iter().for_each(|answer| keys_of(&answer["answer"], &mut found));
+    assert!(found.len() > 40, "{found:?}");
+    let document = include_str!("../docs/json.md");
+    let section = |name: &str| document.split(&format!("## `{name}`")).nth(1).unwrap().split("\n## ").next().unwrap().to_owned();
+    let told = [section("ceremony …"), section("approve"), "`number` `root` `words`".to_owned()].concat();
+    let untold: Vec<&String> = found.iter().filter(|key| !told.contains(&format!("`{key}`"))).collect();
+    assert!(untold.is_empty(), "docs/json.md does not name {untold:?}");
 }
 
 #[test]

@@ -13,11 +13,13 @@ use base64::engine::general_purpose::STANDARD;
 use ed25519_dalek::{Signer as _, SigningKey};
 use support::{Notary, ORIGIN, Paper, policy_toml, room, tree};
 use tabellion::core::cbor::{Canonical as _, Reader, item_len};
+use tabellion::core::cose::{Envelope, PaperKind};
 use tabellion::core::event::EventType;
 use tabellion::core::fork::ForkProof;
-use tabellion::core::halt::Resume;
+use tabellion::core::halt::{Halt, Resume};
 use tabellion::core::ids::Hash;
 use tabellion::core::note::{Note, VerifierKey, assemble, signature_line};
+use tabellion::core::order::{Order, What};
 use tabellion::core::proposal::Expect;
 use tabellion::core::rules::Rule;
 use tabellion::ledger::NewEvent;
@@ -241,9 +243,16 @@ fn settled(scene: &Scene, name: &str, texts: &[&str]) -> Desk {
     desk.unlock(&keys).unwrap();
     let mut settled: Vec<Hash> = texts.iter().map(|text| Hash::of(Note::parse(text.as_bytes()).unwrap().text.as_bytes())).collect();
     settled.sort();
-    let resume = Resume { order: Hash([5; 32]), env: Hash([6; 32]), dossier: Hash([7; 32]), settled };
-    let event_id = desk.books().next_event_id();
-    desk.commit(&[NewEvent { event_id, timestamp: 0, event_type: EventType::Resume, payload: resume.to_cbor() }], &mut |_, _| {}).unwrap();
+    let halt = Halt { rule: Rule::HeadElsewhere, dossier: Hash([7; 32]), found: "a test's".into() };
+    let what = What::Resume { dossier: halt.dossier, settled: settled.clone() };
+    let order = Order { origin: ORIGIN.parse().unwrap(), number: 1, head: desk.books().head(), what, note: None };
+    let envelope = support::envelope(PaperKind::Order, &order.to_cbor(), &["alice", "bob"]);
+    let envelope = Envelope::from_cbor(&envelope).unwrap();
+    let resume = Resume { order: envelope.pid(), env: envelope.env(), dossier: halt.dossier, settled, envelope };
+    for (event_type, payload) in [(EventType::Halt, halt.to_cbor()), (EventType::Resume, resume.to_cbor())] {
+        let event_id = desk.books().next_event_id();
+        desk.commit(&[NewEvent { event_id, timestamp: 0, event_type, payload }], &mut |_, _| {}).unwrap();
+    }
     drop(desk);
     Desk::open_to_look(&dir).unwrap_or_else(|problem| panic!("{problem}"))
 }
@@ -256,7 +265,7 @@ fn what_an_order_settled_is_reported_ever_after_and_halts_no_more() {
     for (kind, content) in kinds(&said, &as_it_is) {
         let gossip = scene.hears(&desk, "photos/holiday.jpg", &content);
         assert!(gossip.evidence.is_empty(), "{kind}");
-        let settled = |reported: &Reported| matches!(reported, Reported::Settled { order, .. } if *order == Hash([5; 32]));
+        let settled = |reported: &Reported| matches!(reported, Reported::Settled { order, .. } if desk.books().trouble().used().has(order));
         assert!(!gossip.reported.is_empty() && gossip.reported.iter().all(settled), "{kind}");
     }
     // Only that text: a newer one under the same key halts.

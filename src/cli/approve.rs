@@ -8,6 +8,8 @@ use serde::Serialize;
 
 use crate::core::charter::tally;
 use crate::core::ids::{Kid, Party};
+use crate::core::order;
+use crate::core::policy::show_key;
 use crate::core::proposal::Operation;
 use crate::core::quorum::Tally;
 use crate::core::rules::{Fault, Rule};
@@ -15,13 +17,13 @@ use crate::keys::derive::MemberKey;
 use crate::run::approve::{self as approving, Approvable, Pending, ToApprove, read_for_approval};
 use crate::run::files;
 use crate::run::folder::CheckedFolder;
-use crate::run::found::PAYLOAD_FILE;
 use crate::run::problem::{Exit, Outcomes, Problem, Unchanged};
 use crate::run::words;
 
 use super::charter::Charter;
 use super::desk_facts::{Failed, Tree};
 use super::facts::Paper;
+use super::order::Order;
 use super::output::{Answer, Output, Page, narrate};
 use super::passphrase::PassphraseArgs;
 use super::policy_paper::{self, PolicySeen, Standing};
@@ -29,20 +31,20 @@ use super::policy_paper::{self, PolicySeen, Standing};
 /// `tabellion approve`
 #[derive(Args)]
 pub struct ApproveArgs {
-    /// A bundle, a paper, or the payload of a charter
+    /// A bundle, a paper, an order, or the bare payload of an order or a charter
     file: PathBuf,
     /// Your key
     #[arg(long, value_name = "FILE")]
     key: PathBuf,
     #[command(flatten)]
     passphrase: PassphraseArgs,
-    /// The published folder to compare a policy with
+    /// The published folder to compare a policy with, or to know the governors of an order from
     #[arg(long, value_name = "DIR")]
     common: Option<PathBuf>,
     /// Your pin, to check that folder from
     #[arg(long, value_name = "FILE", default_value = "common.pin")]
     pin: PathBuf,
-    /// Where to write; without it the file itself, and for a charter's payload charter.cose beside it
+    /// Where to write; without it the file itself, and for a bare payload the same name with .cose beside it
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
     /// Sign without being asked
@@ -56,7 +58,8 @@ const UNSIGNED: &str = "nothing was signed, and no file was changed";
 /// Shows what would be signed, then signs.
 pub fn approve(args: &ApproveArgs, out: &mut Output) -> Outcomes<Exit> {
     let to_approve = read_for_approval(&args.file)?;
-    let beside = if args.file.ends_with(PAYLOAD_FILE) { args.file.with_file_name("charter.cose") } else { args.file.clone() };
+    let is_bare = to_approve.papers.iter().any(|pending| pending.envelope().signers.is_empty());
+    let beside = if is_bare { args.file.with_extension("cose") } else { args.file.clone() };
     let target = args.out.clone().unwrap_or(beside);
     let common = policy_paper::common_of(args.common.as_deref(), &args.pin)?;
     let mut seen = ToSign { papers: Vec::new() };
@@ -69,6 +72,7 @@ pub fn approve(args: &ApproveArgs, out: &mut Output) -> Outcomes<Exit> {
     }
     let key = args.passphrase.unlock(&args.key)?;
     policy_paper::check_key(&to_approve.papers, common.as_ref(), &key)?;
+    check_governor(&to_approve.papers, common.as_ref(), &key)?;
     approving::approve(&to_approve, &key, &target)?;
     out.give(&signed(seen.papers, &to_approve.papers, common.as_ref(), &key, &target)?);
     Ok(Exit::Done)
@@ -80,7 +84,7 @@ fn look(to_approve: &ToApprove, common: Option<&CheckedFolder>, target: &Path, s
         let mut paper = Seen::of(pending, to_approve);
         let rest = match &pending.what {
             Approvable::Proposal(proposal) => policy_paper::see(proposal, pending.envelope(), common),
-            Approvable::Charter(_) => Ok(None),
+            Approvable::Charter(_) | Approvable::Order(_) => Ok(None),
         };
         let rest = rest.and_then(|policy| {
             paper.policy = policy;
@@ -99,7 +103,7 @@ struct ToSign {
     papers: Vec<Seen>,
 }
 
-/// A paper as it was before signing: a proposal or a charter.
+/// A paper as it was before signing: a proposal, a charter or an order.
 #[derive(Serialize)]
 struct Seen {
     /// The Common it is for.
@@ -116,6 +120,9 @@ struct Seen {
     /// A charter.
     #[serde(skip_serializing_if = "Option::is_none")]
     charter: Option<Charter>,
+    /// An order.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    order: Option<Order>,
     /// Who had signed, by name where a policy names the key.
     #[serde(skip_serializing_if = "Option::is_none")]
     signed_by: Option<Vec<String>>,
@@ -156,14 +163,23 @@ impl PutTree {
 
 impl Seen {
     fn of(pending: &Pending, to_approve: &ToApprove) -> Seen {
-        let (paper, charter, origin, operations) = match &pending.what {
+        let (mut paper, mut charter, mut order, mut trees) = (None, None, None, Vec::new());
+        let origin = match &pending.what {
             Approvable::Proposal(proposal) => {
-                (Some(Paper::of(&pending.pid(), proposal)), None, proposal.origin.to_string(), proposal.operations.as_slice())
+                paper = Some(Paper::of(&pending.pid(), proposal));
+                trees = proposal.operations.iter().filter_map(|operation| PutTree::of(to_approve, operation)).collect();
+                &proposal.origin
             }
-            Approvable::Charter(charter) => (None, Some(Charter::from(&**charter)), charter.origin.to_string(), [].as_slice()),
+            Approvable::Charter(paper) => {
+                charter = Some(Charter::from(&**paper));
+                &paper.origin
+            }
+            Approvable::Order(paper) => {
+                order = Some(Order::of(&pending.pid(), paper));
+                &paper.origin
+            }
         };
-        let trees = operations.iter().filter_map(|operation| PutTree::of(to_approve, operation)).collect();
-        Seen { origin, paper, trees, policy: None, charter, signed_by: None }
+        Seen { origin: origin.to_string(), paper, trees, policy: None, charter, order, signed_by: None }
     }
 
     fn say(&self, page: &mut Page) {
@@ -182,6 +198,7 @@ impl Seen {
         }
         self.policy.iter().for_each(|policy| policy.say(page));
         self.charter.iter().for_each(|charter| charter.say(page));
+        self.order.iter().for_each(|order| order.say(page));
         if let Some(signed_by) = &self.signed_by {
             let names = if signed_by.is_empty() { "nobody".into() } else { signed_by.join(", ") };
             page.labelled("signed", format!("so far by {names}"));
@@ -204,7 +221,10 @@ struct Signed {
     signer: String,
     /// Under a charter: how many of its governors' signatures are there now.
     #[serde(skip_serializing_if = "Option::is_none")]
-    charter: Option<CharterStands>,
+    charter: Option<Stands>,
+    /// Under an order, when a Common was given to know the governors from: the same.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    order: Option<Stands>,
     /// Of papers that set the policy: whose approvals they have now.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     policies: Vec<Standing>,
@@ -212,16 +232,16 @@ struct Signed {
     file: String,
 }
 
-/// How a charter stands.
+/// How a charter or an order stands.
 #[derive(Serialize)]
-struct CharterStands {
+struct Stands {
     /// The governors.
     group: String,
     #[serde(flatten)]
     tally: Tally,
 }
 
-impl CharterStands {
+impl Stands {
     fn words(&self) -> String {
         let Tally { have, need, missing } = &self.tally;
         let missing: Vec<&str> = missing.iter().map(Party::as_str).collect();
@@ -233,19 +253,37 @@ impl CharterStands {
 impl Answer for Signed {
     fn say(&self, page: &mut Page) {
         let signer = &self.signer;
-        match &self.charter {
-            Some(charter) => page.labelled("added", format!("the signature of {signer}: {}", charter.words())),
+        match self.charter.as_ref().or(self.order.as_ref()) {
+            Some(stands) => page.labelled("added", format!("the signature of {signer}: {}", stands.words())),
             None => page.labelled("added", format!("the signature of {signer}")),
         }
         self.policies.iter().for_each(|policy| policy.say(page));
         page.labelled("wrote", &self.file);
-        match &self.charter {
-            Some(_) => {
+        let order = self.papers.iter().find_map(|paper| paper.order.as_ref());
+        match (&self.charter, order) {
+            (Some(_), _) => {
                 page.labelled("next", format!("when enough governors have signed: tabellion witness init DIR --charter {}", self.file));
             }
-            None => page.labelled("next", "put it into a medium's tabellion/inbox, and bring that to any later session"),
+            (None, Some(order)) => {
+                let command = if order.kind == "recover" { "recover --ledger DIR --against OTHER" } else { "resume --ledger DIR" };
+                page.labelled("next", format!("when enough governors have signed: tabellion ceremony {command} --order {}", self.file));
+            }
+            _ => page.labelled("next", "put it into a medium's tabellion/inbox, and bring that to any later session"),
         }
     }
+}
+
+/// Sees that a key is a governor's before it signs an order: the desk would count it for nothing.
+fn check_governor(papers: &[Pending], common: Option<&CheckedFolder>, key: &MemberKey) -> Outcomes<()> {
+    let Some(checked) = common.filter(|_| papers.iter().any(|pending| matches!(pending.what, Approvable::Order(_)))) else { return Ok(()) };
+    let policy = checked.common.policy()?;
+    let member = policy.keyring().active(&key.kid()).map(|key| key.member.clone());
+    if member.is_some_and(|member| policy.expand(&policy.governors).contains(&member)) {
+        return Ok(());
+    }
+    let people: Vec<String> = policy.expand(&policy.governors).iter().map(ToString::to_string).collect();
+    let found = format!("{} is no active key of a governor; one of {} expected", show_key(&key.public_bytes()), people.join(", "));
+    Err(Fault::new(Rule::KeyMismatch, found)).unchanged(|| UNSIGNED.into())
 }
 
 /// Whose signature was added; under a charter also how many of its governors' are there now, and whose are missing.
@@ -254,12 +292,24 @@ fn signed(seen: Vec<Seen>, papers: &[Pending], common: Option<&CheckedFolder>, k
     if !papers.iter().any(|pending| matches!(pending.what, Approvable::Charter(_))) {
         let signer = policy_paper::signer_name(papers, common, &key.kid());
         let policies = policy_paper::after_signing(papers, common, target)?;
-        return Ok(Signed { papers: seen, signer, charter: None, policies, file });
+        let order = common.map(|checked| order_stands(checked, papers, target)).transpose()?.flatten();
+        return Ok(Signed { papers: seen, signer, charter: None, order, policies, file });
     }
     let (charter, _, _, tally) = tally(&files::read(target)?)?;
     let signer = charter.policy.keyring().get(&key.kid()).map_or(key.kid().short(), |key| key.member.to_string());
-    let stands = CharterStands { group: charter.policy.governors.to_string(), tally };
-    Ok(Signed { papers: seen, signer, charter: Some(stands), policies: Vec::new(), file })
+    let stands = Stands { group: charter.policy.governors.to_string(), tally };
+    Ok(Signed { papers: seen, signer, charter: Some(stands), order: None, policies: Vec::new(), file })
+}
+
+/// How an order stands by the policy in force, read again from what was written.
+fn order_stands(checked: &CheckedFolder, papers: &[Pending], target: &Path) -> Outcomes<Option<Stands>> {
+    if !papers.iter().any(|pending| matches!(pending.what, Approvable::Order(_))) {
+        return Ok(None);
+    }
+    let (policy, written) = (checked.common.policy()?, read_for_approval(target)?);
+    let copies: Vec<_> = written.papers.iter().map(|pending| pending.envelope().clone()).collect();
+    let (_, tally) = order::tally(&copies, policy, checked.common.keyring());
+    Ok(Some(Stands { group: policy.governors.to_string(), tally }))
 }
 
 /// Who has signed, by name where a charter's policy names the key.
@@ -268,6 +318,7 @@ fn signed_so_far(pending: &Pending, common: Option<&CheckedFolder>, target: &Pat
     let keyring = match &pending.what {
         Approvable::Charter(charter) => charter.policy.keyring(),
         Approvable::Proposal(proposal) => policy_paper::keyring_of(proposal, common),
+        Approvable::Order(_) => common.map(|checked| checked.common.keyring().clone()).unwrap_or_default(),
     };
     let name = |kid: &Kid| keyring.get(kid).map_or(kid.short(), |key| key.member.to_string());
     Ok(signers.iter().map(|signer| name(&signer.kid)).collect())

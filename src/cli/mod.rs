@@ -6,6 +6,8 @@ mod argument;
 #[cfg(feature = "desk")]
 mod branches;
 #[cfg(feature = "desk")]
+mod ceremony;
+#[cfg(feature = "desk")]
 mod charter;
 #[cfg(feature = "desk")]
 mod code;
@@ -32,6 +34,8 @@ mod log;
 mod look;
 #[cfg(feature = "desk")]
 mod manual;
+#[cfg(feature = "desk")]
+mod order;
 mod output;
 #[cfg(feature = "desk")]
 mod passphrase;
@@ -49,6 +53,8 @@ mod proposer;
 mod prove;
 #[cfg(feature = "desk")]
 mod rebuild;
+#[cfg(feature = "desk")]
+mod recover;
 mod replay;
 #[cfg(feature = "desk")]
 mod session;
@@ -114,6 +120,10 @@ enum Command {
     #[cfg(feature = "desk")]
     #[command(subcommand)]
     Witness(witness::WitnessCommand),
+    /// Orders of the governors: end a halt, choose between two copies of a ledger
+    #[cfg(feature = "desk")]
+    #[command(subcommand)]
+    Ceremony(ceremony::CeremonyCommand),
     /// Policies in words: who may change what, and what a new policy would change
     #[command(subcommand)]
     Policy(policy::PolicyCommand),
@@ -218,6 +228,8 @@ fn dispatch(command: Command, out: &mut Output) -> Outcomes<Exit> {
         Command::Collect(args) => collect::collect(&args, out),
         #[cfg(feature = "desk")]
         Command::Witness(command) => witness::witness(command, out),
+        #[cfg(feature = "desk")]
+        Command::Ceremony(command) => ceremony::ceremony(command, out),
         Command::Policy(command) => policy::policy(command, out),
         Command::Pin(args) => pin::pin(&args, out),
         Command::Advance(args) => pin::advance(&args, out),

@@ -183,7 +183,8 @@ pub fn keyring_of(proposal: &Proposal, common: Option<&CheckedFolder>) -> Keyrin
 /// Whose key this is, by any of the papers or the Common given; else its short id.
 pub fn signer_name(papers: &[Pending], common: Option<&CheckedFolder>, kid: &Kid) -> String {
     let proposals = papers.iter().filter_map(proposal_of);
-    let mut keyrings = proposals.flat_map(|proposal| [Some(keyring_of(proposal, common)), proposal.sets_policy().map(Policy::keyring)]);
+    let keyrings = proposals.flat_map(|proposal| [Some(keyring_of(proposal, common)), proposal.sets_policy().map(Policy::keyring)]);
+    let mut keyrings = common.map(|checked| Some(checked.common.keyring().clone())).into_iter().chain(keyrings);
     let name = keyrings.find_map(|keyring| keyring?.get(kid).map(|key| key.member.to_string()));
     name.unwrap_or_else(|| kid.short())
 }
@@ -191,7 +192,7 @@ pub fn signer_name(papers: &[Pending], common: Option<&CheckedFolder>, kid: &Kid
 fn proposal_of(pending: &Pending) -> Option<&Proposal> {
     match &pending.what {
         Approvable::Proposal(proposal) => Some(proposal),
-        Approvable::Charter(_) => None,
+        Approvable::Charter(_) | Approvable::Order(_) => None,
     }
 }
 

@@ -9,11 +9,12 @@ use super::cbor::Canonical;
 use super::charter::Charter;
 use super::cose::PaperKind;
 use super::event::{Event, EventType};
-use super::halt::{Halt, Resume};
+use super::halt::{Halt, Recover, Resume};
 use super::ids::{Hash, Head, Origin, Party, Pid};
 use super::keyring::{Keyring, Roll};
 use super::note::VerifierKey;
 use super::objects::Rows;
+use super::order::Authority;
 use super::payload::{Closed, Opened, Ruling, Sealed};
 use super::policy::Policy;
 use super::proposal::{Operation, Proposal};
@@ -22,6 +23,7 @@ use super::record::Record;
 use super::rules::{Checked, Fault, Rule};
 use super::state::State;
 use super::tree::{Log, leaf_hash};
+use super::trouble::Trouble;
 use super::verdict::Verdict;
 
 /// One session as the ledger has it.
@@ -72,7 +74,7 @@ pub struct Books {
     held: BTreeMap<Pid, HeldPaper>,
     sequences: BTreeMap<(Party, u64), (usize, Pid)>,
     packed: BTreeMap<Hash, u64>,
-    settled: BTreeMap<Hash, Pid>,
+    trouble: Trouble,
     last_hash: [u8; 32],
     last_session: u64,
     next_index: u64,
@@ -93,8 +95,9 @@ impl Books {
             EventType::Verdict | EventType::Notice => self.rule(Ruling::from_cbor(&event.payload)?)?,
             EventType::Closed => self.close(Closed::from_cbor(&event.payload)?, event.event_hash)?,
             EventType::Sealed => self.seal(Sealed::from_cbor(&event.payload)?)?,
-            EventType::Halt => drop(Halt::from_cbor(&event.payload)?),
-            EventType::Resume => self.resume(&Resume::from_cbor(&event.payload)?),
+            EventType::Halt => self.trouble.halt(Halt::from_cbor(&event.payload)?)?,
+            EventType::Resume => self.resume(&Resume::from_cbor(&event.payload)?)?,
+            EventType::Recover => self.recover(&Recover::from_cbor(&event.payload)?)?,
             other => {
                 return Err(broken(format!("event {} is of type {}, which this tabellion does not write", event.seq_no, other.as_str())));
             }
@@ -109,6 +112,7 @@ impl Books {
     }
 
     fn open(&mut self, opened: Opened, event: &Event) -> Checked<()> {
+        self.trouble.check_not_halted(opened.session)?;
         if self.sessions.last().is_some_and(|session| session.sealed.is_none()) {
             return Err(broken(format!("session {} is opened before the one before it is sealed", opened.session)));
         }
@@ -248,6 +252,7 @@ impl Books {
     }
 
     fn seal(&mut self, sealed: Sealed) -> Checked<()> {
+        self.trouble.check_not_halted(sealed.session)?;
         let session = self.sessions.last_mut().filter(|session| session.closed.is_some() && session.sealed.is_none());
         let session = session.filter(|session| session.opened.session == sealed.session);
         let session = session.ok_or_else(|| broken(format!("session {} is sealed but was not closed", sealed.session)))?;
@@ -263,15 +268,29 @@ impl Books {
         Ok(())
     }
 
-    fn resume(&mut self, resume: &Resume) {
-        for text in &resume.settled {
-            self.settled.entry(*text).or_insert(resume.order);
-        }
+    fn resume(&mut self, resume: &Resume) -> Checked<()> {
+        let trouble = std::mem::take(&mut self.trouble);
+        self.trouble = trouble.resumed(resume, &self.authority()?)?;
+        Ok(())
     }
 
-    /// Texts that orders have settled, by SHA-256, each with its order (SPEC 3.11): they are reported and halt no more.
-    pub fn settled(&self) -> &BTreeMap<Hash, Pid> {
-        &self.settled
+    fn recover(&mut self, recover: &Recover) -> Checked<()> {
+        let trouble = std::mem::take(&mut self.trouble);
+        self.trouble = trouble.recovered(recover, &self.authority()?)?;
+        Ok(())
+    }
+
+    /// Halts, what ended them, and the orders that were carried out.
+    pub fn trouble(&self) -> &Trouble {
+        &self.trouble
+    }
+
+    /// What an order is checked against.
+    ///
+    /// # Errors
+    /// As [`Books::charter`].
+    pub fn authority(&self) -> Checked<Authority<'_>> {
+        Ok(Authority { origin: self.origin()?, policy: self.policy()?, keyring: &self.keyring, log: &self.log })
     }
 
     /// The charter.

@@ -126,7 +126,7 @@ impl<'a> Scale<'a> {
         if is_sealed {
             return Ok(Some(Standing::Sealed));
         }
-        if let Some(order) = self.books.settled().get(&text) {
+        if let Some(order) = self.books.trouble().settled().get(&text) {
             return Ok(Some(Standing::Settled(text, *order)));
         }
         let signed = format!("{}\n{line}", note.text);

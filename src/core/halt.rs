@@ -1,8 +1,9 @@
-//! What stops a desk and what lets it go on: the payloads of `halt` and `resume` (SPEC 7.4), and the halt file (SPEC 7.7).
+//! What stops a desk and what lets it go on: the payloads of `halt`, `resume` and `recover` (SPEC 7.4), and the halt file (SPEC 7.7).
 
 use super::cbor::{Canonical, Reader, Writer};
+use super::cose::Envelope;
 use super::ids::{Hash, Pid};
-use super::limits::SESSION_PAPERS_MAX;
+use super::limits::{SESSION_PAPERS_MAX, UINT_MAX};
 use super::lines::Lines;
 use super::rules::{Checked, Rule};
 
@@ -69,47 +70,110 @@ impl Canonical for Halt {
 pub struct Resume {
     /// The order.
     pub order: Pid,
-    /// Its envelope as counted.
+    /// Its envelope as counted, hashed.
     pub env: Hash,
     /// SHA-256 of the dossier.
     pub dossier: Hash,
     /// SHA-256 of the texts it settles, ascending.
     pub settled: Vec<Hash>,
+    /// The order's envelope as counted.
+    pub envelope: Envelope,
 }
 
 impl Canonical for Resume {
     fn write(&self, w: &mut Writer) {
-        w.map(4).uint(0).bytes(&self.order.0).uint(1).bytes(&self.env.0).uint(2).bytes(&self.dossier.0).uint(3).array(self.settled.len());
-        for text in &self.settled {
-            w.bytes(&text.0);
-        }
+        w.map(5).uint(0).bytes(&self.order.0).uint(1).bytes(&self.env.0).uint(2).bytes(&self.dossier.0).uint(3).list(&self.settled);
+        w.uint(4);
+        self.envelope.write(w);
     }
 
     fn read(r: &mut Reader<'_>) -> Checked<Resume> {
-        let (mut order, mut env, mut dossier, mut settled) = (None, None, None, None);
+        let (mut order, mut env, mut dossier, mut settled, mut envelope) = (None, None, None, None, None);
         r.reading("resume").map(|key, r| {
             match key {
                 0 => order = Some(r.hash()?),
                 1 => env = Some(r.hash()?),
                 2 => dossier = Some(r.hash()?),
-                3 => {
-                    let len = r.array(SESSION_PAPERS_MAX as usize)?;
-                    settled = Some((0..len).map(|_| r.hash()).collect::<Checked<Vec<_>>>()?);
-                }
+                3 => settled = Some(r.list(SESSION_PAPERS_MAX as usize)?),
+                4 => envelope = Some(Envelope::read(r)?),
                 _ => return Ok(false),
             }
             Ok(true)
         })?;
-        let settled: Vec<Hash> = r.need(settled, "3 (settled)")?;
-        if settled.windows(2).any(|pair| pair[0] >= pair[1]) {
-            return Err(r.fault("3 (settled) does not ascend"));
-        }
-        Ok(Resume { order: r.need(order, "0 (order)")?, env: r.need(env, "1 (env)")?, dossier: r.need(dossier, "2 (dossier)")?, settled })
+        Ok(Resume {
+            order: r.reading("resume").need(order, "0 (order)")?,
+            env: r.need(env, "1 (env)")?,
+            dossier: r.need(dossier, "2 (dossier)")?,
+            settled: ascending(settled, "3 (settled)", r)?,
+            envelope: r.need(envelope, "4 (envelope)")?,
+        })
+    }
+}
+
+/// `recover`: an order let one of two branches of the ledger stay; the events of the other are in a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Recover {
+    /// The order.
+    pub order: Pid,
+    /// Its envelope as counted, hashed.
+    pub env: Hash,
+    /// The last event that both branches have.
+    pub common: u64,
+    /// SHA-256 of the file that holds the branch that went.
+    pub quarantine: Hash,
+    /// The order's envelope as counted.
+    pub envelope: Envelope,
+    /// SHA-256 of the texts that the branch that went had signed, ascending.
+    pub texts: Vec<Hash>,
+}
+
+impl Canonical for Recover {
+    fn write(&self, w: &mut Writer) {
+        w.map(6).uint(0).bytes(&self.order.0).uint(1).bytes(&self.env.0).uint(2).uint(self.common).uint(3).bytes(&self.quarantine.0);
+        w.uint(4);
+        self.envelope.write(w);
+        w.uint(5).list(&self.texts);
+    }
+
+    fn read(r: &mut Reader<'_>) -> Checked<Recover> {
+        let (mut order, mut env, mut common, mut quarantine, mut envelope, mut texts) = (None, None, None, None, None, None);
+        r.reading("recover").map(|key, r| {
+            match key {
+                0 => order = Some(r.hash()?),
+                1 => env = Some(r.hash()?),
+                2 => common = Some(r.uint_in(1..=UINT_MAX)?),
+                3 => quarantine = Some(r.hash()?),
+                4 => envelope = Some(Envelope::read(r)?),
+                5 => texts = Some(r.list(TEXTS_MAX)?),
+                _ => return Ok(false),
+            }
+            Ok(true)
+        })?;
+        Ok(Recover {
+            order: r.reading("recover").need(order, "0 (order)")?,
+            env: r.need(env, "1 (env)")?,
+            common: r.need(common, "2 (last common event)")?,
+            quarantine: r.need(quarantine, "3 (quarantine)")?,
+            envelope: r.need(envelope, "4 (envelope)")?,
+            texts: ascending(texts, "5 (texts)", r)?,
+        })
+    }
+}
+
+/// Most texts of a branch that went.
+const TEXTS_MAX: usize = 10_000_000;
+
+fn ascending(texts: Option<Vec<Hash>>, field: &str, r: &Reader<'_>) -> Checked<Vec<Hash>> {
+    let texts = r.need(texts, field)?;
+    match texts.windows(2).any(|pair| pair[0] >= pair[1]) {
+        true => Err(r.fault(format!("{field} does not ascend"))),
+        false => Ok(texts),
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::cose::{PaperKind, Signer};
     use super::*;
 
     #[test]
@@ -124,6 +188,11 @@ mod tests {
         assert_eq!(Halt::from_cbor(&halt.to_cbor()), Ok(halt));
     }
 
+    fn envelope() -> Envelope {
+        let signers = vec![Signer { kid: Hash([8; 32]), signature: [9; 64] }];
+        Envelope { kind: PaperKind::Order, payload: vec![0xa0], signers }
+    }
+
     #[test]
     fn settled_texts_ascend() {
         let resume = |settled: &[u8]| Resume {
@@ -131,6 +200,7 @@ mod tests {
             env: Hash([2; 32]),
             dossier: Hash([3; 32]),
             settled: settled.iter().map(|byte| Hash([*byte; 32])).collect(),
+            envelope: envelope(),
         };
         for good in [&[][..], &[4], &[4, 5]] {
             assert_eq!(Resume::from_cbor(&resume(good).to_cbor()), Ok(resume(good)));

@@ -10,6 +10,8 @@ pub const SIGNATURES_UNITED_MAX: usize = 512;
 pub const OPERATIONS_MAX: usize = 256;
 /// Most papers one paper may wait for.
 pub const AFTER_MAX: usize = 16;
+/// Most texts that one order settles.
+pub const ORDER_SETTLED_MAX: usize = 1_024;
 /// Most papers judged in one session.
 pub const SESSION_PAPERS_MAX: u64 = 100_000;
 /// Largest policy, in bytes of canonical CBOR.

@@ -165,7 +165,15 @@ rules! {
     ChainBroken "chain-broken" Desk Stop "an event does not follow its predecessor" "event found expected" "leave the machine on, photograph this screen, and keep the disk as it is";
     HeadRolledBack "head-rolled-back" Desk Stop "the head file and the ledger tell different histories" "found expected" "this disk or its head file is an old or foreign copy; do not sign anything with it";
     HeadElsewhere "head-elsewhere" Desk Stop "a medium brings our own signature on a head this ledger does not have" "found expected" "this disk is an old or cloned copy; sign nothing with it, and keep the medium as evidence";
+    LedgerForked "ledger-forked" Desk Stop "two copies of the ledger went different ways" "common ours theirs" "tabellion ceremony recover shows what is in both; the governors choose which one stays";
     Halted "halted" Desk Stop "the desk is halted" "reason" "only a resume order of the custodians ends it; reading and export still work";
+    OrderInBag "order-in-bag" Desk Listed "an order is carried out by a ceremony, and by no session" "found expected" "copy it from the medium and run the ceremony that it names: tabellion ceremony --help";
+    OrderKind "order-kind" Desk Stop "the paper is no order, or one of another kind" "found expected" "name the order that was made for this ceremony";
+    OrderUnsigned "order-unsigned" Desk Stop "the order does not carry the quorum of the governors of the policy in force" "group have need missing" "have those named run: tabellion approve FILE, and give every signed copy";
+    OrderUsed "order-used" Desk Stop "an order of this number was carried out before" "number order" "write a new order, which takes the next number, and have it signed";
+    OrderHead "order-head" Desk Stop "the order was written for a head that is not ours" "found expected" "find out at which desk it was written: it or this one holds another history";
+    OrderSubject "order-subject" Desk Stop "the order is about something else" "found expected" "write an order for what is at hand, and have it signed";
+    OrderSettles "order-settles" Desk Stop "the order settles a text that was not found here" "found expected" "write the order again: it lists what may be settled";
     InternalFault "internal-fault" Desk Stop "tabellion contradicted itself: a bug of ours" "found expected" "keep the files as they are and report this text";
     Usage "usage" Desk Stop "the command line says something that cannot be done" "reason" "see the command's --help";
     TreeForm "tree-form" Desk Stop "the folder or tree is not of the form a tree must have" "reason" "rename or remove what is named; a tree holds plain files with plain paths";

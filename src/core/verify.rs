@@ -6,6 +6,7 @@ use super::cbor::Canonical;
 use super::cose::{Envelope, PaperKind, Signer, verify_signature};
 use super::ids::{Kid, Origin, Pid};
 use super::keyring::Keyring;
+use super::order::Order;
 use super::policy::Policy;
 use super::proposal::Proposal;
 use super::quorum::Valid;
@@ -38,7 +39,7 @@ impl Parsed {
 /// Parses a paper as brought.
 ///
 /// # Errors
-/// Every rule of stage parse; `kind-unknown` when it is no proposal.
+/// Every rule of stage parse; `order-in-bag` when it is an order, `kind-unknown` when it is another paper and no proposal.
 pub fn parse(bytes: &[u8]) -> Checked<Parsed> {
     parse_envelope(Envelope::from_brought(bytes)?)
 }
@@ -48,6 +49,11 @@ pub fn parse(bytes: &[u8]) -> Checked<Parsed> {
 /// # Errors
 /// As [`parse`], but for the bounds of what is brought.
 pub fn parse_envelope(envelope: Envelope) -> Checked<Parsed> {
+    if envelope.kind == PaperKind::Order {
+        let order = Order::from_cbor(&envelope.payload)?;
+        let found = format!("order number {} of {}, to {}; a proposal expected", order.number, order.origin, order.what);
+        return Err(Fault::new(Rule::OrderInBag, found));
+    }
     if envelope.kind != PaperKind::Proposal {
         return Err(Fault::new(
             Rule::KindUnknown,

@@ -10,6 +10,7 @@ use crate::core::charter::Charter;
 use crate::core::cose::{Envelope, PaperKind, Signer};
 use crate::core::ids::Pid;
 use crate::core::limits::{ENVELOPE_BYTES_MAX, TREE_BYTES_MAX};
+use crate::core::order::Order;
 use crate::core::proposal::{Entry, Proposal};
 use crate::core::rules::{Checked, Fault, Rule};
 use crate::keys::derive::MemberKey;
@@ -21,7 +22,8 @@ use super::problem::{Outcomes, Problem, Unchanged};
 use super::signing::{member_of, sign};
 
 /// What to do when a file is nothing that can be approved.
-const APPROVABLE: &str = "name a bundle or paper that tabellion propose made, or the charter.payload that tabellion witness init made";
+const APPROVABLE: &str =
+    "name a bundle or paper that tabellion propose made, the charter.payload of tabellion witness init, or an order of tabellion ceremony";
 
 /// Something that can be approved, with what would be signed.
 pub enum Approvable {
@@ -29,6 +31,8 @@ pub enum Approvable {
     Proposal(Box<Proposal>),
     /// A charter.
     Charter(Box<Charter>),
+    /// An order.
+    Order(Box<Order>),
 }
 
 /// One paper in a file that is to be approved.
@@ -76,7 +80,13 @@ impl ToApprove {
     }
 }
 
-/// Reads what could be approved in a file: a bundle, a paper, a charter, or a charter's bare payload.
+/// A bare payload that nobody has signed yet.
+fn read_bare(bytes: &[u8]) -> Option<(PaperKind, Approvable)> {
+    let charter = Charter::from_cbor(bytes).ok().map(|charter| (PaperKind::Charter, Approvable::Charter(Box::new(charter))));
+    charter.or_else(|| Some((PaperKind::Order, Approvable::Order(Box::new(Order::from_cbor(bytes).ok()?)))))
+}
+
+/// Reads what could be approved in a file: a bundle, a paper, a charter, an order, or a bare payload of these two.
 ///
 /// # Errors
 /// `file-unknown`, parse faults; a bundle that is cut is refused whole here.
@@ -86,10 +96,9 @@ pub fn read_for_approval(path: &Path) -> Outcomes<ToApprove> {
     let metadata = fs::metadata(path).map_err(|error| file_fault(path, &error))?;
     let small = metadata.is_file() && metadata.len() <= ENVELOPE_BYTES_MAX as u64;
     let bare = if small { files::read(path)? } else { Vec::new() };
-    if let Ok(charter) = Charter::from_cbor(&bare) {
-        let envelope = Envelope { kind: PaperKind::Charter, payload: bare, signers: Vec::new() };
-        let papers = vec![Pending { what: Approvable::Charter(Box::new(charter)), envelope }];
-        return Ok(ToApprove { papers, file: None, objects: Vec::new(), _staging: staging });
+    if let Some((kind, what)) = read_bare(&bare) {
+        let envelope = Envelope { kind, payload: bare, signers: Vec::new() };
+        return Ok(ToApprove { papers: vec![Pending { what, envelope }], file: None, objects: Vec::new(), _staging: staging });
     }
     drop(bare);
     let file = read_one(path, staging.path()).map_err(|fault| Problem::from(fault).advising(APPROVABLE))?;
@@ -116,12 +125,13 @@ fn read_pending(bytes: &[u8]) -> Checked<Pending> {
     let what = match envelope.kind {
         PaperKind::Proposal => Approvable::Proposal(Box::new(Proposal::from_cbor(&envelope.payload)?)),
         PaperKind::Charter => Approvable::Charter(Box::new(Charter::from_cbor(&envelope.payload)?)),
-        other => return Err(Fault::new(Rule::KindUnknown, other.media_type())),
+        PaperKind::Order => Approvable::Order(Box::new(Order::from_cbor(&envelope.payload)?)),
+        other @ PaperKind::Snapshot => return Err(Fault::new(Rule::KindUnknown, other.media_type())),
     };
     Ok(Pending { what, envelope })
 }
 
-/// Signs every paper of a file and writes the result: a charter as `charter.cose` beside its payload, a bundle to `out`.
+/// Signs every paper of a file and writes the result to `out`.
 ///
 /// # Errors
 /// `key-mismatch` when the key is no governor's of a charter; `file-fault`.
@@ -162,21 +172,22 @@ pub fn approve(to_approve: &ToApprove, key: &MemberKey, out: &Path) -> Outcomes<
     write_bundle(out, &papers, &objects).unchanged(|| "the file was not changed".into())
 }
 
-/// The signatures a paper has already; for a charter's bare payload those of the `charter.cose` that lies at `out`.
+/// The signatures a paper has already. Those of a charter's or an order's copy that lies at `out` are united with its own.
 ///
 /// # Errors
-/// `exists` when another charter lies there; parse faults of what lies there.
+/// `exists` when another paper lies there; parse faults of what lies there.
 pub fn existing_signers(pending: &Pending, out: &Path) -> Checked<Vec<Signer>> {
-    if pending.envelope.signers.is_empty() && out.exists() {
-        let bytes = files::read(out)?;
-        let existing = Envelope::from_brought(&bytes).map_err(|fault| fault.within(out.display()))?;
-        if existing.payload != pending.envelope.payload {
-            return Err(Fault::new(
-                Rule::Exists,
-                format!("{} carries charter {}; {} expected", out.display(), existing.pid(), pending.pid()),
-            ));
-        }
-        return Ok(existing.signers);
+    let (envelope, mut signers) = (&pending.envelope, pending.envelope.signers.clone());
+    if envelope.kind == PaperKind::Proposal || !out.exists() {
+        return Ok(signers);
     }
-    Ok(pending.envelope.signers.clone())
+    let bytes = files::read(out)?;
+    let existing = Envelope::from_brought(&bytes).map_err(|fault| fault.within(out.display()))?;
+    if (existing.kind, &existing.payload) != (envelope.kind, &envelope.payload) {
+        let found = format!("{} carries paper {}; {} expected", out.display(), existing.pid(), pending.pid());
+        return Err(Fault::new(Rule::Exists, found));
+    }
+    signers.extend(existing.signers.into_iter().filter(|other| envelope.signers.iter().all(|signer| signer.kid != other.kid)));
+    signers.sort();
+    Ok(signers)
 }

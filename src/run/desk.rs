@@ -23,7 +23,7 @@ use crate::keys::file::{KeyFile, WorkFactor};
 use crate::ledger::{Ledger, NewEvent, read_head, write_head_observed};
 use crate::media::publish::Observe;
 
-use super::halt::{Alarm, HALT_FILE, Halted, halt, read_halt, refuse_halted};
+use super::halt::{Alarm, HALT_FILE, Halted, halt, read_halt, refuse_halted, why_halted};
 use super::problem::{Outcomes, Unchanged};
 use super::startup::{Findings, closed_sessions, diagnose, examine};
 
@@ -130,7 +130,29 @@ impl Desk {
             Err(refused) => return Ok(Start::Wrong(None, Box::new(diagnose(dir, refused)?))),
         };
         let findings = examine(dir, &mut ledger, false)?;
-        Ok(Start::of(dir, ledger, findings))
+        match Start::of(dir, ledger, findings) {
+            Start::Ready(desk) => match desk.halted()? {
+                Some(reason) => Err(Fault::new(Rule::Halted, reason)).unchanged(|| "the log key signs nothing; nothing was written".into()),
+                None => Ok(Start::Ready(desk)),
+            },
+            wrong => Ok(wrong),
+        }
+    }
+
+    /// Opens the desk for an order: takes the lock and runs the start-up checks, whether or not the desk is halted. What is wrong is reported.
+    ///
+    /// # Errors
+    /// As [`Desk::open`], but for the halt.
+    pub fn open_halted(dir: &Path) -> Outcomes<Desk> {
+        let mut ledger = match Ledger::open(dir) {
+            Ok(ledger) => ledger,
+            Err(refused) => return Err(wrong(diagnose(dir, refused)?).into()),
+        };
+        let findings = examine(dir, &mut ledger, false)?;
+        match Start::of(dir, ledger, findings) {
+            Start::Ready(desk) => Ok(*desk),
+            Start::Wrong(_, findings) => Err(wrong(*findings).into()),
+        }
     }
 
     /// Opens the desk to look, also while another process writes or while it is halted. What is wrong is reported and halts nothing.
@@ -152,7 +174,7 @@ impl Desk {
         match looked {
             Start::Ready(desk) => Ok(*desk),
             Start::Wrong(_, findings) => {
-                let fault = findings.wrong.map_or_else(|| Fault::new(Rule::InternalFault, "nothing wrong found"), |wrong| wrong.fault);
+                let fault = wrong(*findings);
                 let halted = read_halt(dir)?.map_or(String::new(), |reason| format!("; the desk is halted: {reason}"));
                 Err(fault).unchanged(|| format!("nothing was written{halted}"))
             }
@@ -186,8 +208,8 @@ impl Desk {
         &self.books
     }
 
-    /// The ledger, for counting what is in it.
-    pub(super) fn ledger(&self) -> &Ledger {
+    /// The ledger, to read.
+    pub fn ledger(&self) -> &Ledger {
         &self.ledger
     }
 
@@ -216,7 +238,7 @@ impl Desk {
     /// # Errors
     /// `file-fault`.
     pub fn halted(&self) -> Checked<Option<String>> {
-        read_halt(&self.dir)
+        why_halted(&self.dir, &self.books)
     }
 
     /// Unlocks the ledger for writing.
@@ -350,4 +372,9 @@ impl Desk {
         self.books = findings.books;
         Ok(())
     }
+}
+
+/// What is wrong with a desk that does not start.
+fn wrong(findings: Findings) -> Fault {
+    findings.wrong.map_or_else(|| Fault::new(Rule::InternalFault, "nothing wrong found"), |wrong| wrong.fault)
 }

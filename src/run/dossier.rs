@@ -256,6 +256,18 @@ fn in_one_line(number: usize, found: &Found) -> String {
     format!("{number}. {}, in {}, text sha256:{}\n", found.evidence.what, found.path, found.evidence.text)
 }
 
+/// SHA-256 of every text that a dossier lists, in the order in which it lists them: what an order may settle (SPEC 7.8).
+///
+/// Signed texts are set in behind a bar and paths are escaped, so that no line of theirs passes for one of ours.
+pub fn texts_in(dossier: &str) -> Vec<Hash> {
+    let listed = |line: &str| {
+        let whole = line.strip_prefix("   text      sha256:");
+        let short = || line.starts_with(|c: char| c.is_ascii_digit()).then(|| line.rsplit_once(", text sha256:")).flatten();
+        Hash::from_hex(whole.or_else(|| short().map(|(_, hash)| hash))?)
+    };
+    dossier.lines().filter_map(listed).collect()
+}
+
 fn one_line(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }

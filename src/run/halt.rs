@@ -133,6 +133,18 @@ pub fn dossier_path(dir: &Path, halt: &Halt) -> PathBuf {
     dir.join(DOSSIERS).join(format!("{}.txt", halt.dossier))
 }
 
+/// Why a desk is halted, if it is, by its halt file or by its ledger; in words. Whoever removes the halt file ends no halt: only an order does.
+///
+/// # Errors
+/// `disk-fault`.
+pub fn why_halted(dir: &Path, books: &Books) -> Checked<Option<String>> {
+    let in_the_ledger = || books.trouble().halts().values().next();
+    let words = |halt: &Halt| {
+        format!("[{}] {}; dossier sha256:{}, as the ledger tells: the halt file is not there", halt.rule, halt.found, halt.dossier)
+    };
+    Ok(read_halt(dir)?.or_else(|| in_the_ledger().map(words)))
+}
+
 /// Refuses to go on with a halted desk. Every operation that writes asks this first, and nothing is tried a second time after it.
 ///
 /// # Errors

@@ -15,7 +15,7 @@ use crate::ledger::{Ledger, USER_VERSION, other_writer};
 use crate::media::publish::Observe;
 
 use super::desk::Desk;
-use super::halt::{Alarm, halt, read_halt};
+use super::halt::{Alarm, halt, read_halt, why_halted};
 use super::objects::{Store, Stored};
 use super::problem::{Outcomes, Problem};
 use super::startup::{Findings, diagnose, examine};
@@ -134,14 +134,14 @@ pub fn integrity(
         false => None,
     };
     let known = request.known.as_ref().filter(|_| findings.chain_is_whole).map(|known| Known::of(known, &findings.books));
-    let (mut halted, mut done) = (read_halt(dir)?, Vec::new());
+    let (mut halted, mut done) = (why_halted(dir, &findings.books)?, Vec::new());
     if let (None, Some(alarm)) = (&halted, alarm(request, &findings, known)?) {
         let mut now = halt(dir, alarm, &[], observe);
         if let Some(mut desk) = ledger.and_then(|ledger| Desk::of_findings(dir, ledger, &findings)) {
             desk.enter_halt(&mut now, passphrase(), observe);
         }
         done = now.done;
-        halted = read_halt(dir)?;
+        halted = why_halted(dir, &findings.books)?;
     }
     let (checked, last) = (amount(&findings, request.deep), findings.last.clone());
     Ok(Integrity { findings: Some(findings), last, checked, stored, writer: None, known, halted, done })

@@ -44,6 +44,8 @@ pub mod integrity;
 pub mod log;
 #[cfg(feature = "desk")]
 pub mod objects;
+#[cfg(feature = "desk")]
+pub mod order;
 pub mod packs;
 pub mod policy_file;
 #[cfg(feature = "desk")]
@@ -60,9 +62,13 @@ pub mod qr;
 pub mod quarantine;
 #[cfg(feature = "desk")]
 pub mod rebuild;
+#[cfg(feature = "desk")]
+pub mod recover;
 pub mod replay;
 #[cfg(feature = "desk")]
 pub mod report;
+#[cfg(feature = "desk")]
+pub mod resume;
 #[cfg(feature = "desk")]
 pub mod session;
 #[cfg(feature = "desk")]

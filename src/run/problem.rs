@@ -82,6 +82,8 @@ impl Exit {
             Rule::HeadUnexpected | Rule::DiskFault | Rule::LedgerFault | Rule::ChainBroken | Rule::HeadRolledBack | Rule::HeadElsewhere => {
                 Exit::Halted
             }
+            Rule::OrderUnsigned => Exit::Key,
+            Rule::OrderHead | Rule::LedgerForked => Exit::Halted,
             Rule::Halted | Rule::ProofFails | Rule::RecordForm | Rule::ReplayDiffers => Exit::Halted,
             Rule::InternalFault => Exit::Bug,
             Rule::NotComparable => Exit::Usage,

@@ -331,6 +331,7 @@ fn with_passphrase(arguments: &str) -> String {
         || arguments.starts_with("witness session")
         || arguments.starts_with("propose")
         || arguments.starts_with("approve")
+        || (arguments.starts_with("ceremony") && arguments.contains("--order"))
         || arguments.starts_with("domain init")
         || arguments.starts_with("domain snapshot");
     match needs && !arguments.contains("--passphrase") && !arguments.contains("--help") {

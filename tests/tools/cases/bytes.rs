@@ -5,6 +5,7 @@ use tabellion::core::artifact::Tree;
 use tabellion::core::cbor::{self, Canonical as _, Writer};
 use tabellion::core::cose::Envelope;
 use tabellion::core::ids::{Hash, MediaType, Name, Origin, Party, Prefix, Text, parse_decimal};
+use tabellion::core::order::Order;
 use tabellion::core::proposal::Proposal;
 use tabellion::core::rules::{Checked, Fault, Rule};
 use tabellion::core::state::StateProof;
@@ -29,6 +30,10 @@ pub fn run(input: &Value) -> Run {
         "envelope" => envelope(&bytes, input),
         "proposal" => Proposal::from_cbor(&bytes).map(|proposal| {
             json!({ "accepted": true, "author": proposal.author.as_str(), "sequence": proposal.sequence, "operations": proposal.operations.len() })
+        }),
+        "order-payload" => Order::from_cbor(&bytes).map(|order| {
+            assert_eq!(order.to_cbor(), bytes, "written and read again");
+            json!({ "accepted": true, "order": order.what.word(), "number": order.number })
         }),
         _ => state_proof(&bytes, input),
     };

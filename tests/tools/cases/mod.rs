@@ -50,7 +50,7 @@ fn read(path: &Path) -> Case {
 pub fn run(case: &Case) -> Run {
     let input = &case.json["case"];
     match text(input, "kind") {
-        "cbor" | "envelope" | "proposal" | "state-proof" => bytes::run(input),
+        "cbor" | "envelope" | "proposal" | "order-payload" | "state-proof" => bytes::run(input),
         "text" => bytes::texts(input),
         "artifact" => bytes::artifact(input),
         "policy" => desk::policy(input),
