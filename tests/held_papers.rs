@@ -121,7 +121,7 @@ fn damaged_content_of_a_held_paper_is_refused_and_mended_by_bringing_it_again() 
     let stick = room.path().join("two");
     support::write(&stick.join("first"), &support::bundle(&[first.envelope()], &[b"first".to_vec()]));
     let problem = notary.try_session(std::slice::from_ref(&stick), None).err().expect("the content is damaged");
-    assert_eq!(problem.fault.rule, tabellion::core::rules::Rule::FileFault, "{problem}");
+    assert_eq!(problem.fault.rule, tabellion::core::rules::Rule::DiskFault, "{problem}");
     assert_eq!(notary.head(), base);
 
     support::write(&stick.join("again"), &support::bundle(&[paper.envelope()], &[content.to_vec()]));
