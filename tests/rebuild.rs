@@ -16,7 +16,7 @@ use tabellion::core::ids::Hash;
 use tabellion::core::proposal::Expect;
 use tabellion::core::rules::Rule;
 use tabellion::ledger::Ledger;
-use tabellion::run::branches::{Branches, Relation, Which};
+
 use tabellion::run::problem::Exit;
 use tabellion::run::rebuild::{Rebuilt, rebuild};
 use tabellion::run::session::export;
@@ -251,51 +251,6 @@ fn a_ledger_built_from_events_alone_publishes_the_same_bytes() {
     assert_eq!(one, other, "and goes on in the same way");
 }
 
-/// The desk and a copy, each with a session of its own.
-fn forked() -> (TempDir, Notary, Notary) {
-    let (room, ours) = desk();
-    let theirs = ours.copied_to(&room.path().join("other"));
-    let put = |notary: &Notary, name: &str| Paper::new("carol", 1, notary.head()).put(name, b"1", Expect::Absent);
-    ours.judge(&room.path().join("m3"), &[put(&ours, "open/ours")]);
-    theirs.judge(&room.path().join("m4"), &[put(&theirs, "open/theirs")]);
-    (room, ours, theirs)
-}
-
-/// What `recover` does with these: our branch into quarantine, theirs in its place.
-fn recover(dir: &Path, other: &Path, observe: &mut dyn FnMut(&'static str, &str)) {
-    let ours = Ledger::open(dir).unwrap();
-    let branches = Branches::compare(&ours, other).unwrap_or_else(|problem| panic!("{problem}"));
-    branches.quarantine(&ours, dir, Which::Ours, observe).unwrap();
-    branches.replace_ours(ours, observe).unwrap_or_else(|problem| panic!("{problem}"));
-    observe("end", "");
-}
-
-#[test]
-fn the_other_ledger_takes_the_place_of_ours_and_goes_on() {
-    let (room, ours, theirs) = forked();
-    let (was, key) = (files(&ours.dir), files(&ours.dir)["key"].clone());
-    recover(&ours.dir, &theirs.dir, &mut no_effects);
-    assert_eq!(hashes(&ours.dir), hashes(&theirs.dir));
-    assert_eq!((files(&ours.dir)["head"].clone(), files(&ours.dir)["key"].clone()), (files(&theirs.dir)["head"].clone(), key));
-    let kept = quarantined(&ours.dir);
-    assert_eq!(
-        kept.keys().map(|name| name.rsplit('.').next().unwrap()).collect::<std::collections::BTreeSet<_>>(),
-        ["db", "events", "txt"].into()
-    );
-    assert!(kept.values().any(|bytes| *bytes == was["ledger.db"]), "our database is kept");
-    assert_eq!(ours.head(), theirs.head());
-    // The pack of their session is theirs alone; with it, the desk goes on.
-    support::copy_folder(&theirs.dir.join("objects"), &ours.dir.join("objects"));
-    let paper = Paper::new("erin", 1, ours.head()).put("open/next", b"n", Expect::Absent);
-    ours.judge(&room.path().join("m5"), &[paper]);
-    let found = Branches::compare(&Ledger::open_read_only(&ours.dir).unwrap(), &theirs.dir).unwrap();
-    assert_eq!(found.comparison().relation, Relation::TheirsIsOlder);
-    // An older copy never takes our place.
-    let older = Branches::compare(&Ledger::open_read_only(&ours.dir).unwrap(), &theirs.dir).unwrap();
-    let refused = older.replace_ours(Ledger::open(&ours.dir).unwrap(), &mut no_effects).expect_err("an older copy");
-    assert_eq!(refused.fault.rule, Rule::HeadUnexpected);
-}
-
 fn quarantined(dir: &Path) -> BTreeMap<String, Vec<u8>> {
     tree(&dir.join("quarantine"))
 }
@@ -304,8 +259,8 @@ fn quarantined(dir: &Path) -> BTreeMap<String, Vec<u8>> {
 #[test]
 fn child() {
     let Ok(line) = std::env::var(CHILD) else { return };
-    let words: Vec<&str> = line.splitn(4, ' ').collect();
-    let (kill_at, dir, other) = (words[1].parse::<usize>().unwrap(), PathBuf::from(words[2]), PathBuf::from(words[3]));
+    let words: Vec<&str> = line.splitn(3, ' ').collect();
+    let (kill_at, dir, told) = (words[0].parse::<usize>().unwrap(), PathBuf::from(words[1]), PathBuf::from(words[2]));
     let mut effects = Vec::new();
     let mut observe = |effect: &'static str, what: &str| {
         effects.push(format!("{effect} {what}"));
@@ -314,69 +269,53 @@ fn child() {
             std::thread::park();
         }
     };
-    match words[0] {
-        "rebuild" => {
-            rebuild(&dir, true, &mut observe).unwrap_or_else(|problem| panic!("{problem}"));
-            observe("end", "");
-        }
-        _ => recover(&dir, &other, &mut observe),
-    }
-    fs::write(other.join("effects"), effects.join("\n")).unwrap();
+    rebuild(&dir, true, &mut observe).unwrap_or_else(|problem| panic!("{problem}"));
+    observe("end", "");
+    fs::write(told, effects.join("\n")).unwrap();
 }
 
-/// Runs the task in a process of its own; whether it was killed.
-fn run(task: &str, kill_at: usize, dir: &Path, other: &Path) -> bool {
+/// Rebuilds in a process of its own, which tells its effects in a file; whether it was killed.
+fn run(kill_at: usize, dir: &Path, told: &Path) -> bool {
     let mut command = Command::new(std::env::current_exe().unwrap());
     command.args(["child", "--exact", "--nocapture", "--test-threads=1"]);
-    command.env(CHILD, format!("{task} {kill_at} {} {}", dir.display(), other.display())).stdin(Stdio::null());
+    command.env(CHILD, format!("{kill_at} {} {}", dir.display(), told.display())).stdin(Stdio::null());
     let output = command.output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success() || output.status.signal() == Some(9), "{task} killed at {kill_at}: {said}");
+    assert!(output.status.success() || output.status.signal() == Some(9), "killed at {kill_at}: {said}");
     !output.status.success()
 }
 
-/// Kills the task at each of its effects: what is there is the old or the new ledger, whole, and running it again ends as if never disturbed.
-fn killed_everywhere(task: &str, old: &Notary, other: &Notary) {
-    let undisturbed = room();
-    let wanted = old.copied_to(&undisturbed.path().join("desk"));
-    assert!(!run(task, 0, &wanted.dir, &other.dir));
-    let effects = fs::read_to_string(other.dir.join("effects")).unwrap();
-    fs::remove_file(other.dir.join("effects")).unwrap();
+/// Killed at each of its effects: what is there is the old or the new ledger, whole, and running it again ends as if never disturbed.
+#[test]
+fn rebuilding_killed_at_every_step_leaves_the_old_or_the_new_ledger_and_is_finished_by_the_next_run() {
+    let (room, old) = desk();
+    tampered(&old.dir, "verdicts", "DELETE FROM verdicts");
+    let (wanted, told) = (old.copied_to(&room.path().join("wanted")), room.path().join("effects"));
+    assert!(!run(0, &wanted.dir, &told));
+    let effects = fs::read_to_string(&told).unwrap();
     let count = effects.lines().count();
     assert!(count >= 5, "{effects}");
     let (before, after) = (hashes(&old.dir), hashes(&wanted.dir));
     for kill_at in 1..=count {
-        let room = room();
-        let desk = old.copied_to(&room.path().join("desk"));
-        assert!(run(task, kill_at, &desk.dir, &other.dir), "effect {kill_at} of {effects}");
+        let room = room_of(&old);
+        let desk = Notary { dir: room.path().join("desk") };
+        assert!(run(kill_at, &desk.dir, &told), "effect {kill_at} of {effects}");
         let found = hashes(&desk.dir);
         assert!(found == before || found == after, "killed at {kill_at} of {effects}");
-        if task == "rebuild" {
-            rebuilt(&desk, true);
-        } else {
-            assert!(!run(task, 0, &desk.dir, &other.dir));
-            fs::remove_file(other.dir.join("effects")).unwrap();
-        }
+        rebuilt(&desk, true);
         assert!(hashes(&desk.dir) == after, "killed at {kill_at}, run again");
         assert_eq!(files(&desk.dir)["head"], files(&wanted.dir)["head"], "killed at {kill_at}, run again");
         assert!(!rebuilt(&desk, false).differs() && !desk.dir.join("quarantine/next").exists());
-        // Whatever was there is kept: our events and our database.
+        // Whatever was there is kept: our database.
         let (kept, all) = (quarantined(&desk.dir), quarantined(&wanted.dir));
         assert!(all.iter().all(|(name, bytes)| kept.get(name) == Some(bytes)), "killed at {kill_at}: {:?}", kept.keys());
         desk.desk();
     }
 }
 
-#[test]
-fn rebuilding_killed_at_every_step_leaves_the_old_or_the_new_ledger_and_is_finished_by_the_next_run() {
-    let (room, notary) = desk();
-    tampered(&notary.dir, "verdicts", "DELETE FROM verdicts");
-    let other = DESK.1.copied_to(&room.path().join("other"));
-    killed_everywhere("rebuild", &notary, &other);
-}
-
-#[test]
-fn replacing_killed_at_every_step_leaves_our_ledger_or_theirs_and_is_finished_by_the_next_run() {
-    let (_room, ours, theirs) = forked();
-    killed_everywhere("recover", &ours, &theirs);
+/// A room with a copy of that desk.
+fn room_of(notary: &Notary) -> TempDir {
+    let room = room();
+    notary.copied_to(&room.path().join("desk"));
+    room
 }

@@ -4,7 +4,7 @@
 //! as a start does, and says where they part. It decides nothing and writes nothing: which branch stays is for an order of the governors.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use crate::core::books::Books;
 use crate::core::cbor::Canonical as _;
@@ -14,14 +14,12 @@ use crate::core::ids::{Hash, Head, Kid, Origin, Pid};
 use crate::core::payload::{Opened, Ruling, Sealed};
 use crate::core::publish;
 use crate::core::rules::{Checked, Fault, Rule};
-use crate::ledger::{CheckInput, DATABASE_FILE, HEAD_FILE, LOCK_FILE, Ledger, write_head_observed};
+use crate::ledger::{CheckInput, DATABASE_FILE, LOCK_FILE, Ledger};
 use crate::media::ledger_copy::copy_database;
-use crate::media::publish::Observe;
 
 use super::files::staging;
 use super::problem::{Outcomes, Problem};
-use super::rebuild::{build, put_in_place};
-use super::startup::{closed_sessions, founding_charter, read_head_file};
+use super::startup::founding_charter;
 
 /// One of the two.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -208,43 +206,6 @@ impl Branches {
         };
         let kept: BTreeSet<Hash> = stays.texts.iter().map(|text| text.sha256).collect();
         goes.texts.iter().filter(|text| !kept.contains(&text.sha256)).collect()
-    }
-}
-
-impl Branches {
-    /// Puts the other ledger in the place of ours: the branch that stays is theirs. It is built anew from its events, so that nothing of the
-    /// other file but its events comes in; our database is copied to `quarantine/<SHA-256>.db` first; the head file follows. Answers with the
-    /// ledger, under the same lock, and where our database is kept; `None` when it was in its place already.
-    ///
-    /// A break at any of the steps that `observe` is told of leaves our ledger or theirs, whole; comparing and calling this again finishes. The
-    /// caller has put our branch into quarantine, and the desk is halted: between the ledger and the head file a start finds that they differ.
-    /// Objects are not copied: [`super::rebuild::objects_of`] says which are missing.
-    ///
-    /// # Errors
-    /// `head-unexpected` when the other is an older copy or another Common; `another-writer` while a process reads ours; `chain-broken`,
-    /// `ledger-fault`, `file-fault`.
-    pub fn replace_ours(&self, ours: Ledger, observe: &mut Observe<'_>) -> Outcomes<(Ledger, Option<PathBuf>)> {
-        let (relation, dir) = (self.comparison.relation, ours.dir().to_owned());
-        if matches!(relation, Relation::TheirsIsOlder | Relation::OtherCommon) {
-            let found = format!("a ledger that {} found; one that goes on where ours parts from it expected", relation.word());
-            return Err(Fault::new(Rule::HeadUnexpected, found).into());
-        }
-        let (ledger, kept) = match relation {
-            Relation::Equal => (ours, None),
-            _ => {
-                let key = self.theirs.charter()?.ledger_public;
-                let fresh = build(&self.other, &[key], &dir, observe)?;
-                let (ledger, kept) = put_in_place(ours, fresh, observe)?;
-                (ledger, Some(kept))
-            }
-        };
-        let head = closed_sessions(&self.theirs)
-            .pop()
-            .ok_or_else(|| Fault::new(Rule::LedgerFault, "no closed session found; the founding expected"))?;
-        if read_head_file(&dir).ok().flatten().as_ref() != Some(&head) {
-            write_head_observed(&dir, &head.text(), &mut |step| observe(step, HEAD_FILE))?;
-        }
-        Ok((ledger, kept))
     }
 }
 

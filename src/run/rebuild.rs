@@ -117,7 +117,7 @@ fn start_finds(ledger: &Ledger, key: &[u8; 32]) -> Checked<Option<Difference>> {
 }
 
 /// Builds a ledger of the events of `events` in the quarantine of the desk in `dir`, and checks it as a start does.
-pub(super) fn build(events: &Ledger, ledger_keys: &[[u8; 32]], dir: &Path, observe: &mut Observe<'_>) -> Checked<Ledger> {
+fn build(events: &Ledger, ledger_keys: &[[u8; 32]], dir: &Path, observe: &mut Observe<'_>) -> Checked<Ledger> {
     remove_next(dir)?;
     observe("build the ledger", NEXT);
     let built = events.build_again(ledger_keys, &dir.join(QUARANTINE).join(NEXT))?;
@@ -129,7 +129,7 @@ pub(super) fn build(events: &Ledger, ledger_keys: &[[u8; 32]], dir: &Path, obser
 }
 
 /// Puts what [`build`] made in the place of the desk's ledger. Answers with it, and where the old database is kept.
-pub(super) fn put_in_place(ours: Ledger, built: Ledger, observe: &mut Observe<'_>) -> Outcomes<(Ledger, PathBuf)> {
+fn put_in_place(ours: Ledger, built: Ledger, observe: &mut Observe<'_>) -> Outcomes<(Ledger, PathBuf)> {
     let dir = ours.dir().to_owned();
     let placed = ours.take_place(built, &dir.join(QUARANTINE), &mut |step| observe(step, DATABASE_FILE));
     let (ledger, kept) = placed.map_err(|fault| {
