@@ -139,7 +139,11 @@ const ROWS: &[Row] = &[
         "ledger-fault: DIR/ledger.db: a folder found; a plain file expected",
     ),
     refused("ledger.db is gone", |dir, _| fs::remove_file(dir.join("ledger.db")).unwrap(), "not-found: DIR/ledger.db: no file found"),
-    refused("ledger.db is empty", |dir, _| fs::write(dir.join("ledger.db"), b"").unwrap(), "ledger-fault: 0 schema entries found"),
+    refused(
+        "ledger.db is empty",
+        |dir, _| fs::write(dir.join("ledger.db"), b"").unwrap(),
+        "ledger-fault: the schema of the file: 0 schema entries found",
+    ),
     // The write-ahead log.
     refused(
         "ledger.db-wal is a symbolic link",
@@ -263,7 +267,7 @@ const ROWS: &[Row] = &[
     refused(
         "statistics",
         |dir, _| Connection::open(dir.join("ledger.db")).unwrap().execute_batch("ANALYZE").unwrap(),
-        "ledger-fault: schema entry",
+        "ledger-fault: the schema of the file: table sqlite_stat1 on sqlite_stat1 found; no such entry expected",
     ),
 ];
 

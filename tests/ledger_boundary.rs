@@ -741,7 +741,7 @@ fn another_schema_is_refused_before_any_function_exists() {
             "DROP TRIGGER verdicts_guard_once; CREATE TRIGGER verdicts_guard_once BEFORE INSERT ON verdicts WHEN 0 BEGIN SELECT 1; END",
             "WHEN 0",
         ),
-        ("DROP TRIGGER verdicts_no_update", "schema entries found"),
+        ("DROP TRIGGER verdicts_no_update", "no trigger verdicts_no_update found"),
         ("PRAGMA user_version = 2", "user_version"),
         ("PRAGMA application_id = 7", "application_id"),
         ("PRAGMA journal_mode = DELETE", "journal_mode"),

@@ -464,7 +464,7 @@ const ROWS: &[Row] = &[
     row(
         "writable_schema: a trigger that does nothing",
         |dir| schema(dir, "UPDATE sqlite_schema SET sql = replace(sql, 'append-only', 'append only') WHERE name = 'events_no_delete'"),
-        Refused("append only"),
+        Refused("trigger events_no_delete found with"),
     ),
     row(
         "writable_schema: a trigger removed",
@@ -499,7 +499,7 @@ const ROWS: &[Row] = &[
     row(
         "a trigger added whose name comes last",
         |dir| open(dir).execute_batch("CREATE TRIGGER zzz AFTER INSERT ON events BEGIN SELECT 1; END").unwrap(),
-        Refused("schema entries found"),
+        Refused("trigger zzz on events found; no such entry expected"),
     ),
     // The log beside the database.
     row("session 3 in the log, as power failed behind it", |dir| with_log(dir, |_| {}), Well),

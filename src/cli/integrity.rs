@@ -302,7 +302,13 @@ impl Health {
         page.labelled("health", format!("CORRUPTED [{rule}] {kind}"));
         page.below("found", found);
         let (last_good, first_bad) = (self.last_good_seq_no.unwrap_or_default(), self.first_bad_seq_no.unwrap_or_default());
-        page.below("events", format!("good up to {last_good}; {first_bad} is the first that is bad or missing"));
+        page.below(
+            "events",
+            match kind {
+                "schema" => format!("each of the {last_good} is good; what is wrong is what the file says of its own tables"),
+                _ => format!("good up to {last_good}; {first_bad} is the first that is bad or missing"),
+            },
+        );
     }
 }
 

@@ -70,6 +70,7 @@ mod ranges;
 mod read;
 mod rebuild;
 mod refusal;
+mod schema;
 mod tally;
 mod verify;
 mod walk;

@@ -14,12 +14,12 @@ use rusqlite::{Connection, OpenFlags};
 
 use super::head_file::{read_small, sync_dir, write_small};
 use super::place::{Place, must_be_free, must_be_whole, take_lock};
+use super::schema::{SCHEMA, compare_schema};
 use super::watch::Watch;
 use super::{DATABASE_FILE, INSTANCE_FILE, Trouble, disk_fault, functions};
 use crate::core::event::EventSigner;
 use crate::core::rules::{Checked, Fault, Rule};
 
-const SCHEMA: &str = include_str!("schema.sql");
 const APPLICATION_ID: i64 = 1_415_668_332;
 /// Version of the schema, as `user_version` of the database holds it.
 pub const USER_VERSION: i64 = 1;
@@ -245,7 +245,7 @@ impl Ledger {
     }
 }
 
-fn fault(doing: &str) -> impl Fn(rusqlite::Error) -> Fault + '_ {
+pub(super) fn fault(doing: &str) -> impl Fn(rusqlite::Error) -> Fault + '_ {
     move |error| Trouble::of_sqlite(doing, &error).fault
 }
 
@@ -406,35 +406,4 @@ fn settle(db: &Connection, read_only: bool) -> Checked<()> {
         }
     }
     Ok(())
-}
-
-/// One row of `sqlite_schema`: type, name, table, text.
-type SchemaRow = (String, String, String, Option<String>);
-
-fn schema_rows(db: &Connection) -> rusqlite::Result<Vec<SchemaRow>> {
-    let mut statement = db.prepare("SELECT type, name, tbl_name, sql FROM sqlite_schema ORDER BY name")?;
-    let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))?;
-    rows.collect()
-}
-
-/// The file's schema is the compiled-in one, byte for byte, and the connection has nothing temporary.
-pub(super) fn compare_schema(db: &Connection) -> Checked<()> {
-    let model = Connection::open_in_memory().map_err(fault("building the schema"))?;
-    functions::register_pure(&model).map_err(fault("building the schema"))?;
-    model.execute_batch(SCHEMA).map_err(fault("building the schema"))?;
-    let expected = schema_rows(&model).map_err(fault("building the schema"))?;
-    let found = schema_rows(db).map_err(fault("reading the schema"))?;
-    if let Some((found, expected)) = found.iter().zip(&expected).find(|(found, expected)| found != expected) {
-        return Err(Fault::new(Rule::LedgerFault, format!("schema entry {found:?} found; {expected:?} expected")));
-    }
-    if found.len() != expected.len() {
-        return Err(Fault::new(Rule::LedgerFault, format!("{} schema entries found; {} expected", found.len(), expected.len())));
-    }
-    let temporary: i64 =
-        db.query_row("SELECT count(*) FROM sqlite_temp_schema", [], |row| row.get(0)).map_err(fault("reading the temporary schema"))?;
-    if temporary == 0 {
-        Ok(())
-    } else {
-        Err(Fault::new(Rule::LedgerFault, format!("{temporary} temporary schema entries found; 0 expected")))
-    }
 }

@@ -422,7 +422,7 @@ impl World {
     fn refuses_everything(&mut self) {
         let (events, head) = (new_events(&self.offers()), self.model.head());
         let ledger = self.ledger.as_mut().unwrap();
-        let earlier = refusal(Rule::LedgerFault, "an earlier I/O error found");
+        let earlier = refusal(Rule::DiskFault, "an earlier I/O error found");
         assert_refused(ledger.commit(head, &events).map_err(|error| error.fault), &earlier);
         assert_refused(ledger.unlock(hand(FIRST_KEY)), &earlier);
         assert_refused(ledger.head(), &earlier);
