@@ -12,6 +12,7 @@ use rusqlite::limits::Limit;
 use rusqlite::types::Value;
 use rusqlite::{Connection, OpenFlags};
 
+use super::audit::Keys;
 use super::head_file::{read_small, sync_dir, write_small};
 use super::place::{Place, must_be_free, must_be_whole, take_lock};
 use super::watch::Watch;
@@ -20,6 +21,10 @@ use crate::core::event::EventSigner;
 use crate::core::rules::{Checked, Fault, Rule};
 
 const SCHEMA: &str = include_str!("schema.sql");
+/// Pages that the writer keeps in memory: verdicts stand under the papers' ids, in no order, and with less every one is read from the disk.
+const WRITER_CACHE_KIB: i64 = 32_768;
+/// Pages that a reader keeps: it goes from event to event, and there may be one for each processor.
+const READER_CACHE_KIB: i64 = 2_048;
 const APPLICATION_ID: i64 = 1_415_668_332;
 /// Version of the schema, as `user_version` of the database holds it.
 pub const USER_VERSION: i64 = 1;
@@ -31,7 +36,8 @@ pub struct Ledger {
     pub(super) db: Connection,
     pub(super) dir: PathBuf,
     pub(super) poisoned: AtomicBool,
-    pub(super) signing_key: Option<[u8; 32]>,
+    /// The unlocked key, against which every signature of a commit is verified.
+    pub(super) signing_key: Option<Arc<Keys>>,
     /// What happened to it in this process.
     pub(super) watch: RefCell<Watch>,
     /// Held, never read: the operating system frees it when the process ends, however it ends.
@@ -171,7 +177,7 @@ impl Ledger {
         // Nothing may have come between opening and now: an INNOCUOUS signer must not meet a foreign schema.
         compare_schema(&self.db)?;
         functions::register_all(&self.db, signer).map_err(|error| self.sqlite_fault("registering functions", &error))?;
-        self.signing_key = Some(public_key);
+        self.signing_key = Some(Arc::new(Keys::new(&[public_key])));
         Ok(())
     }
 
@@ -361,6 +367,8 @@ fn harden(db: &Connection) -> Checked<()> {
 
 /// Sets the connection's PRAGMAs, then reads them and the file's back.
 fn settle(db: &Connection, read_only: bool) -> Checked<()> {
+    let kib = if read_only { READER_CACHE_KIB } else { WRITER_CACHE_KIB };
+    let cache = format!("-{kib}");
     let set = [
         ("recursive_triggers", "ON"),
         ("foreign_keys", "ON"),
@@ -373,6 +381,7 @@ fn settle(db: &Connection, read_only: bool) -> Checked<()> {
         // Checkpoints are made by `commit`, which sees their errors; an automatic one would keep them to itself.
         ("wal_autocheckpoint", "0"),
         ("busy_timeout", "5000"),
+        ("cache_size", &cache),
         ("query_only", if read_only { "ON" } else { "OFF" }),
     ];
     for (name, value) in set {
@@ -397,6 +406,7 @@ fn settle(db: &Connection, read_only: bool) -> Checked<()> {
         ("temp_store", integer(2)),
         ("wal_autocheckpoint", integer(0)),
         ("busy_timeout", integer(5000)),
+        ("cache_size", integer(-kib)),
         ("query_only", integer(i64::from(read_only))),
     ];
     for (name, expected) in expected {
