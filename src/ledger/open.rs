@@ -21,10 +21,6 @@ use crate::core::event::EventSigner;
 use crate::core::rules::{Checked, Fault, Rule};
 
 const SCHEMA: &str = include_str!("schema.sql");
-/// Pages that the writer keeps in memory: verdicts stand under the papers' ids, in no order, and with less every one is read from the disk.
-const WRITER_CACHE_KIB: i64 = 32_768;
-/// Pages that a reader keeps: it goes from event to event, and there may be one for each processor.
-const READER_CACHE_KIB: i64 = 2_048;
 const APPLICATION_ID: i64 = 1_415_668_332;
 /// Version of the schema, as `user_version` of the database holds it.
 pub const USER_VERSION: i64 = 1;
@@ -367,8 +363,6 @@ fn harden(db: &Connection) -> Checked<()> {
 
 /// Sets the connection's PRAGMAs, then reads them and the file's back.
 fn settle(db: &Connection, read_only: bool) -> Checked<()> {
-    let kib = if read_only { READER_CACHE_KIB } else { WRITER_CACHE_KIB };
-    let cache = format!("-{kib}");
     let set = [
         ("recursive_triggers", "ON"),
         ("foreign_keys", "ON"),
@@ -381,7 +375,6 @@ fn settle(db: &Connection, read_only: bool) -> Checked<()> {
         // Checkpoints are made by `commit`, which sees their errors; an automatic one would keep them to itself.
         ("wal_autocheckpoint", "0"),
         ("busy_timeout", "5000"),
-        ("cache_size", &cache),
         ("query_only", if read_only { "ON" } else { "OFF" }),
     ];
     for (name, value) in set {
@@ -406,7 +399,6 @@ fn settle(db: &Connection, read_only: bool) -> Checked<()> {
         ("temp_store", integer(2)),
         ("wal_autocheckpoint", integer(0)),
         ("busy_timeout", integer(5000)),
-        ("cache_size", integer(-kib)),
         ("query_only", integer(i64::from(read_only))),
     ];
     for (name, expected) in expected {
