@@ -356,7 +356,8 @@ fn signature_by_another_key_is_refused_before_the_commit() {
     drop(ledger);
     let mut ledger = Ledger::open(dir.path()).unwrap();
     ledger.unlock(Arc::new(LyingSigner)).unwrap();
-    refusal(ledger.commit(Some(head), &session(2, head)), Rule::LedgerFault, "does not verify");
+    // Every one of its signatures is bad; the first is named.
+    refusal(ledger.commit(Some(head), &session(2, head)), Rule::LedgerFault, "event 9: signature ");
     assert_eq!(ledger.head().unwrap(), Some(head));
 }
 
@@ -558,7 +559,7 @@ fn lying_functions_let_an_event_in_and_start_up_finds_it() {
         for (name, arity) in [("follows", 2), ("verify", 3), ("is_cbor", 1), ("is_record", 6), ("is_decided", 3)] {
             db.create_scalar_function(format!("tabellion_{name}").as_str(), arity, flags, |_| Ok(1)).unwrap();
         }
-        for (name, arity) in [("records", 3), ("decided", 2)] {
+        for (name, arity) in [("decides", 1), ("record", 3), ("adopted", 2)] {
             db.create_scalar_function(format!("tabellion_{name}").as_str(), arity, flags, |_| Ok("[]")).unwrap();
         }
         db.execute_batch("INSERT INTO append (event_id, timestamp, event_type, payload) VALUES ('1/4', 0, 'halt', x'a0')").unwrap();

@@ -79,7 +79,7 @@ fn child() {
             Ok(head) => writeln!(out, "\nacknowledged {} {}", last + events.len() as u64, hex::encode(head)).unwrap(),
             Err(error) => {
                 let fault = error.fault;
-                assert_eq!(fault.rule, Rule::LedgerFault, "{fault}");
+                assert_eq!(fault.rule, Rule::DiskFault, "{fault}");
                 assert!(ledger.is_poisoned(), "an I/O error without latch: {fault}");
                 for _ in 0..2 {
                     let again = ledger.commit(head, &events).expect_err("nothing is tried again");

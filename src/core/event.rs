@@ -199,18 +199,7 @@ static EVENT_CONTEXT: LazyLock<ContextKey> = LazyLock::new(|| hash_derive_key_co
 /// # Source
 /// SPEC 7.2.
 pub fn event_hash(parts: &EventParts<'_>) -> [u8; 32] {
-    hash_of_input(&hash_input(parts))
-}
-
-/// Bytes of everything in [`hash_input`] but payload and event id, rounded up.
-const INPUT_BYTES_BESIDE: usize = 160;
-
-/// What [`event_hash`] hashes: the deterministic CBOR of the eight fields.
-pub fn hash_input(parts: &EventParts<'_>) -> Vec<u8> {
-    let payload_length = if let PayloadForm::Bytes(bytes) = parts.payload { bytes.len() } else { 0 };
-    let mut w = Writer::with_room(INPUT_BYTES_BESIDE + parts.event_id.len() + payload_length);
-    write_parts(&mut w, parts);
-    w.finish()
+    EventHasher::new().hash(parts)
 }
 
 fn write_parts(w: &mut Writer, parts: &EventParts<'_>) {
@@ -222,14 +211,11 @@ fn write_parts(w: &mut Writer, parts: &EventParts<'_>) {
     w.bytes(parts.prev_event_hash).bytes(&parts.public_key_id.0).uint(parts.writer_epoch);
 }
 
-/// [`event_hash`] from [`hash_input`].
-pub fn hash_of_input(input: &[u8]) -> [u8; 32] {
-    *blake3::Hasher::new_from_context_key(&EVENT_CONTEXT).update(input).finalize().as_bytes()
-}
-
-/// Hashes one event after another as [`event_hash`] does, with one buffer and one keyed state for all of them.
+/// Hashes one event after another, with one keyed state and memory for two: an event that comes again at once is not hashed again.
 pub struct EventHasher {
     encoding: Writer,
+    before: Writer,
+    hash: [u8; 32],
     keyed: blake3::Hasher,
 }
 
@@ -242,14 +228,24 @@ impl Default for EventHasher {
 impl EventHasher {
     /// A hasher for any number of events.
     pub fn new() -> EventHasher {
-        EventHasher { encoding: Writer::new(), keyed: blake3::Hasher::new_from_context_key(&EVENT_CONTEXT) }
+        EventHasher {
+            encoding: Writer::new(),
+            before: Writer::new(),
+            hash: [0; 32],
+            keyed: blake3::Hasher::new_from_context_key(&EVENT_CONTEXT),
+        }
     }
 
     /// [`event_hash`] of these parts.
     pub fn hash(&mut self, parts: &EventParts<'_>) -> [u8; 32] {
+        std::mem::swap(&mut self.encoding, &mut self.before);
         self.encoding.clear();
         write_parts(&mut self.encoding, parts);
-        *self.keyed.reset().update(self.encoding.as_bytes()).finalize().as_bytes()
+        // Nothing has no encoding: the first event is never taken for one that was hashed.
+        if self.encoding.as_bytes() != self.before.as_bytes() {
+            self.hash = *self.keyed.reset().update(self.encoding.as_bytes()).finalize().as_bytes();
+        }
+        self.hash
     }
 
     /// The bytes of the event hashed last, in the encoding of SPEC 7.2.
@@ -330,7 +326,7 @@ pub fn split_event_id(event_id: &str) -> Option<(u64, u64)> {
 }
 
 /// The fields of a record that the ledger keeps in its table of records.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RecordHead {
     /// N (record key 1).
     pub number: u64,
@@ -342,8 +338,6 @@ pub struct RecordHead {
     pub session: u64,
     /// Writer epoch from here on (record key 13; kind 5 only).
     pub writer_epoch: Option<u64>,
-    /// The whole record.
-    pub bytes: Vec<u8>,
 }
 
 impl RecordHead {
@@ -372,13 +366,12 @@ impl RecordHead {
             ledger_head: r.need(ledger_head, "7 (ledger head)")?,
             session: r.need(session, "8 (session)")?,
             writer_epoch,
-            bytes: bytes.to_vec(),
         })
     }
 }
 
 /// What a `verdict` event adds to the tables of the ledger.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct VerdictRows {
     /// The paper that it decides.
     pub pid: Pid,
@@ -426,24 +419,26 @@ pub fn records_of_adopted(payload: &[u8]) -> Checked<Vec<RecordHead>> {
     Ok(records)
 }
 
+/// What the ledger derives from one event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Derived {
+    /// Nothing.
+    Nothing,
+    /// From a verdict.
+    Verdict(VerdictRows),
+    /// Records of which each decides its own paper. The refusals of an adopted session stand in its papers, which the ledger does not read.
+    Adopted(Vec<RecordHead>),
+}
+
 /// What the ledger derives from one event: the records it adds, and the papers it decides.
-///
-/// An adopted record decides its paper. The refusals of an adopted session stand in its papers, which the ledger does not read.
 ///
 /// # Errors
 /// As [`verdict_rows`], [`records_of_adopted`].
-pub fn derived(event_type: EventType, payload: &[u8]) -> Checked<(Vec<RecordHead>, Vec<Pid>)> {
+pub fn derived(event_type: EventType, payload: &[u8]) -> Checked<Derived> {
     match event_type {
-        EventType::Verdict => {
-            let rows = verdict_rows(payload)?;
-            Ok((rows.record.into_iter().collect(), vec![rows.pid]))
-        }
-        EventType::Adopted => {
-            let records = records_of_adopted(payload)?;
-            let pids = records.iter().map(|record| record.pid).collect();
-            Ok((records, pids))
-        }
-        _ => Ok((Vec::new(), Vec::new())),
+        EventType::Verdict => verdict_rows(payload).map(Derived::Verdict),
+        EventType::Adopted => records_of_adopted(payload).map(Derived::Adopted),
+        _ => Ok(Derived::Nothing),
     }
 }
 

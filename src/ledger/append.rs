@@ -1,15 +1,20 @@
 //! Appending: one transaction, one synced commit, and the first I/O error ends it all.
 
-use rusqlite::{Connection, Transaction, TransactionBehavior, params};
+use rusqlite::{Connection, Row, Transaction, TransactionBehavior, params};
 
+use super::audit::{Keys, Signed, strictly, together};
 use super::read::head_hash;
-use super::{Ledger, LedgerError, Trouble, Uint};
-use crate::core::event::{Event, EventType, signature_holds};
-use crate::core::ids::{Hash, kid_of};
+use super::walk::Stop;
+use super::{Ledger, LedgerError, Trouble, Uint, Why};
+use crate::core::event::{Event, EventType};
+use crate::core::ids::Hash;
 use crate::core::rules::{Fault, Rule};
 
 /// Pages in the write-ahead log and not yet in the database, from which on a commit is followed by a checkpoint: 4 MiB.
 const WAL_PAGES_CHECKPOINT: i64 = 1024;
+
+/// Signatures read before they are verified: a batch for each of two threads.
+const SIGNATURES_AT_ONCE: usize = 2_048;
 
 /// An event as the writer may name it; number, predecessor, hash, epoch and signature are the database's.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,8 +69,8 @@ impl Ledger {
     ) -> Result<[u8; 32], LedgerError> {
         let began = self.begin();
         // Before, so that nothing is written to a file that no name leads to any more; after, so that nothing in one is acknowledged.
-        let may = self.may_append(events).and_then(|public_key| self.must_stand().map(|()| public_key));
-        let outcome = may.and_then(|public_key| append(&mut self.db, expected_head, events, &public_key, observe));
+        let may = self.may_append(events).and_then(|key| self.must_stand().map(|()| key));
+        let outcome = may.and_then(|key| append(&mut self.db, expected_head, events, &key, observe));
         let outcome = outcome.and_then(|head| self.must_stand().map(|()| head));
         let head = outcome.map_err(|trouble| self.refused(events, trouble))?;
         self.accepted(events, began);
@@ -101,13 +106,13 @@ fn append(
     db: &mut Connection,
     expected_head: Option<[u8; 32]>,
     events: &[NewEvent],
-    public_key: &[u8; 32],
+    key: &Keys,
     observe: &mut dyn FnMut(&'static str),
 ) -> Result<[u8; 32], Trouble> {
     observe("append events");
     let begin = db.transaction_with_behavior(TransactionBehavior::Immediate);
     let transaction = begin.map_err(|error| Trouble::of_sqlite("beginning", &error))?;
-    let head = match insert_all(&transaction, expected_head, events, public_key) {
+    let head = match insert_all(&transaction, expected_head, events, key) {
         Ok(head) => head,
         Err(trouble) => {
             // A rollback that fails leaves us not knowing what the connection holds.
@@ -134,7 +139,7 @@ fn insert_all(
     transaction: &Transaction<'_>,
     expected_head: Option<[u8; 32]>,
     events: &[NewEvent],
-    public_key: &[u8; 32],
+    key: &Keys,
 ) -> Result<[u8; 32], Trouble> {
     let sqlite = |doing: &'static str| move |error: rusqlite::Error| Trouble::of_sqlite(doing, &error);
     let found = head_hash(transaction).map_err(sqlite("reading the head"))?;
@@ -151,33 +156,49 @@ fn insert_all(
         insert.execute(row).map_err(|error| Trouble::of_event(event, &error))?;
     }
     drop(insert);
-    let expected = before + events.len() as u64;
-    let after = last_seq_no(transaction).map_err(sqlite("reading the last number"))?;
-    if after != expected {
-        return Err(Trouble::kept(Fault::new(Rule::LedgerFault, format!("last number {after} found; {expected} expected"))));
-    }
-    verify_last(transaction, public_key)
+    verify_all(transaction, before, events, key)
 }
 
 fn last_seq_no(db: &Connection) -> rusqlite::Result<u64> {
     db.prepare_cached("SELECT coalesce(max(seq_no), 0) FROM events")?.query_row([], |row| row.get(0)).map(|Uint(number)| number)
 }
 
-/// The last event's signature, as stored and strictly: it commits to every event before it.
-fn verify_last(db: &Connection, public_key: &[u8; 32]) -> Result<[u8; 32], Trouble> {
-    let text = "SELECT event_hash, signature, public_key_id FROM events ORDER BY seq_no DESC LIMIT 1";
-    let read = |row: &rusqlite::Row<'_>| Ok((row.get::<_, [u8; 32]>(0)?, row.get::<_, [u8; 64]>(1)?, row.get::<_, [u8; 32]>(2)?));
-    let row = db.prepare_cached(text).and_then(|mut statement| statement.query_row([], read));
-    let (hash, signature, kid) = row.map_err(|error| Trouble::of_sqlite("reading the last event", &error))?;
-    if kid == kid_of(public_key).0 && signature_holds(public_key, &hash, &signature) {
-        return Ok(hash);
+/// Every signature behind event `before`, as stored, and that there are as many as events: answers with the hash of the last.
+///
+/// The last strictly, for it commits to all of them; those before it in batches, which refuse whatever the holder of the key did not sign.
+fn verify_all(db: &Connection, before: u64, events: &[NewEvent], key: &Keys) -> Result<[u8; 32], Trouble> {
+    let sqlite = |error: rusqlite::Error| Trouble::of_sqlite("reading signatures", &error);
+    let signature = |stop| match stop {
+        Stop::Sqlite(error) => sqlite(error),
+        Stop::Bad { seq_no, found, .. } => {
+            let event = seq_no.checked_sub(before + 1).and_then(|at| events.get(usize::try_from(at).ok()?));
+            let event = event.map(|event| (event.event_id.clone(), event.event_type));
+            let fault = Fault::new(Rule::LedgerFault, format!("event {seq_no}: {found}"));
+            Trouble { why: Why::Signature, event, ..Trouble::kept(fault) }
+        }
+    };
+    let text = "SELECT seq_no, event_hash, signature, public_key_id FROM events WHERE seq_no > ?1 ORDER BY seq_no";
+    let mut statement = db.prepare_cached(text).map_err(sqlite)?;
+    let mut rows = statement.query([Uint(before)]).map_err(sqlite)?;
+    let (mut last, mut waiting) = (None, Vec::with_capacity(events.len().min(SIGNATURES_AT_ONCE)));
+    while let Some(row) = rows.next().map_err(sqlite)? {
+        waiting.extend(last.replace(signed(row, key).map_err(sqlite)?));
+        if waiting.len() == SIGNATURES_AT_ONCE {
+            together(key, &waiting).map_err(signature)?;
+            waiting.clear();
+        }
     }
-    let found = format!(
-        "signature {} of key {} over event {} does not verify; one of key {} expected",
-        hex::encode(&signature[..8]),
-        Hash(kid),
-        hex::encode(hash),
-        kid_of(public_key)
-    );
-    Err(Trouble::kept(Fault::new(Rule::LedgerFault, found)))
+    together(key, &waiting).map_err(signature)?;
+    let (after, expected) = (last.map_or(before, |last| last.seq_no), before + events.len() as u64);
+    match last {
+        Some(last) if after == expected => strictly(key, &last).map(|()| last.hash).map_err(signature),
+        _ => Err(Trouble::kept(Fault::new(Rule::LedgerFault, format!("last number {after} found; {expected} expected")))),
+    }
+}
+
+fn signed(row: &Row<'_>, key: &Keys) -> rusqlite::Result<Signed> {
+    let Uint(seq_no) = row.get(0)?;
+    let kid = Hash(row.get(3)?);
+    // A key that is not the unlocked one has no place, and its signature is bad.
+    Ok(Signed { seq_no, hash: row.get(1)?, signature: row.get(2)?, place: key.place(&kid, 0).unwrap_or(usize::MAX) })
 }

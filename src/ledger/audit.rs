@@ -4,8 +4,9 @@
 //! order. A signature whose R carries a component of order 2, 4 or 8 passes alone in one batch of eight or so, and two of them may cancel
 //! each other. Keys of small order never come here. This is no hole in the history: whoever does not hold the ledger key cannot make such a
 //! signature, for R is hashed together with the message, and with another R the scalar fits no more; who holds it can sign any event
-//! whatever. An event's hash does not cover its signature, so nothing else changes by it. Admission is strict, one by one
-//! (`append`), and so is the last signature of every check.
+//! whatever. An event's hash does not cover its signature, so nothing else changes by it. What others signed is admitted
+//! strictly, one by one (`functions`). What the unlocked key of this process signed is verified before COMMIT, in batches; the last signature of
+//! every commit, and of every check, strictly.
 //!
 //! What a batch refuses is never taken for bad, and never for good: each of its signatures is then verified strictly, in order.
 
@@ -18,6 +19,9 @@ use crate::core::ids::{Hash, Kid, kid_of};
 
 /// Signatures of one batch: more gain little, and each takes about 500 bytes.
 const BATCH_SIGNATURES: usize = 1_024;
+
+/// Fewest signatures that are worth a thread.
+const THREAD_SIGNATURES_LEAST: usize = 128;
 
 /// The ledger's public keys in the order in which they became valid.
 pub(super) struct Keys {
@@ -91,18 +95,40 @@ impl<'a> Batch<'a> {
 
     /// Verifies those that wait; names the first that is bad.
     pub(super) fn verify(&mut self) -> Result<(), Stop> {
-        let outcome = if self.together() { Ok(()) } else { self.waiting.iter().try_for_each(|signed| strictly(self.keys, signed)) };
+        let outcome = batch(self.keys, &self.waiting);
         self.waiting.clear();
         outcome
     }
+}
 
-    fn together(&self) -> bool {
-        let messages: Vec<[u8; 51]> = self.waiting.iter().map(|signed| signed_bytes(&signed.hash)).collect();
-        let messages: Vec<&[u8]> = messages.iter().map(<[u8; 51]>::as_slice).collect();
-        let signatures: Vec<Signature> = self.waiting.iter().map(|signed| Signature::from_bytes(&signed.signature)).collect();
-        let keys: Option<Vec<VerifyingKey>> = self.waiting.iter().map(|signed| self.keys.key(signed.place).copied()).collect();
-        keys.is_some_and(|keys| verify_batch(&messages, &signatures, &keys).is_ok())
+/// Verifies all of them, by two threads when there are enough for both; names the first that is bad.
+pub(super) fn together(keys: &Keys, signed: &[Signed]) -> Result<(), Stop> {
+    if signed.len() < 2 * THREAD_SIGNATURES_LEAST {
+        return batch(keys, signed);
     }
+    let (first, second) = signed.split_at(signed.len() / 2);
+    std::thread::scope(|scope| {
+        let other = std::thread::Builder::new().spawn_scoped(scope, || batch(keys, second));
+        let first = batch(keys, first);
+        let second = match other {
+            Ok(other) => other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
+            // No thread to be had.
+            Err(_) => batch(keys, second),
+        };
+        first.and(second)
+    })
+}
+
+fn batch(keys: &Keys, signed: &[Signed]) -> Result<(), Stop> {
+    if holds(keys, signed) { Ok(()) } else { signed.iter().try_for_each(|signed| strictly(keys, signed)) }
+}
+
+fn holds(keys: &Keys, signed: &[Signed]) -> bool {
+    let messages: Vec<[u8; 51]> = signed.iter().map(|signed| signed_bytes(&signed.hash)).collect();
+    let messages: Vec<&[u8]> = messages.iter().map(<[u8; 51]>::as_slice).collect();
+    let signatures: Vec<Signature> = signed.iter().map(|signed| Signature::from_bytes(&signed.signature)).collect();
+    let keys: Option<Vec<VerifyingKey>> = signed.iter().map(|signed| keys.key(signed.place).copied()).collect();
+    keys.is_some_and(|keys| verify_batch(&messages, &signatures, &keys).is_ok())
 }
 
 impl std::fmt::Debug for Keys {

@@ -8,7 +8,7 @@ use rusqlite::functions::{Context, FunctionFlags};
 use rusqlite::types::{Value, ValueRef};
 
 use crate::core::event::{
-    EventParts, EventSigner, EventType, EventVerifier, PayloadForm, event_id_follows, hash_input, hash_of_input, payload_ref,
+    EventHasher, EventParts, EventSigner, EventType, EventVerifier, PayloadForm, event_hash, event_id_follows, payload_ref,
     read_payload_ref,
 };
 use crate::core::ids::{Hash, kid_of};
@@ -108,16 +108,12 @@ impl LastVerdict {
 /// Registers what needs no key: enough to build the schema, not to insert.
 pub(super) fn register_pure(db: &Connection) -> Answer<()> {
     let [hash, follows, sha256, reference, is_cbor, ..] = PURE;
-    // SQLite asks for the hash of a row three times: for the signature, for the guards and for the column. Equal input, equal hash.
-    let last = Mutex::new((Vec::new(), [0; 32]));
+    // SQLite asks for the hash of a row three times: for the signature, for the guards and for the column. It is computed once.
+    let hasher = Mutex::new(EventHasher::new());
     db.create_scalar_function(hash.0, hash.1, FLAGS, move |context| {
-        let input = hash_input_of_row(&Args { name: hash.0, context })?;
-        let Ok(mut last) = last.lock() else { return Ok(hash_of_input(&input)) };
-        if last.0 != input {
-            let hash = hash_of_input(&input);
-            *last = (input, hash);
-        }
-        Ok(last.1)
+        hash_of_row(&Args { name: hash.0, context }, |parts| {
+            hasher.lock().map_or_else(|_| event_hash(parts), |mut hasher| hasher.hash(parts))
+        })
     })?;
     db.create_scalar_function(follows.0, follows.1, FLAGS, move |context| {
         let args = Args { name: follows.0, context };
@@ -200,7 +196,7 @@ fn record_json(record: &event::RecordHead, epoch: u64) -> String {
     format!("[{},\"{}\",\"{}\",{},{epoch}]", record.number, record.pid, hex::encode(record.ledger_head), record.session)
 }
 
-fn hash_input_of_row(args: &Args<'_, '_>) -> Answer<Vec<u8>> {
+fn hash_of_row(args: &Args<'_, '_>, hash: impl FnOnce(&EventParts<'_>) -> [u8; 32]) -> Answer<[u8; 32]> {
     let payload = match (args.is_null(4), args.is_null(5)) {
         (false, true) => PayloadForm::Bytes(args.blob(4)?),
         (true, false) => {
@@ -209,7 +205,7 @@ fn hash_input_of_row(args: &Args<'_, '_>) -> Answer<Vec<u8>> {
         }
         _ => return Err(args.wrong(4, "exactly one of payload and payload_ref")),
     };
-    Ok(hash_input(&EventParts {
+    Ok(hash(&EventParts {
         seq_no: args.uint(0, 1)?,
         event_id: args.text(1)?,
         timestamp: args.uint(2, 0)?,
@@ -242,8 +238,8 @@ pub(super) fn register_all(db: &Connection, signer: Arc<dyn EventSigner>) -> Ans
     let public_key = signer.public_key();
     let kid = kid_of(&public_key);
     let verifier = EventVerifier::new(&public_key);
-    // The signature made last by this connection: verifying it once more would cost three times what making it did. The last event of
-    // each commit is verified strictly outside, before COMMIT, and commits to all before it.
+    // The signature made last by this connection: verifying it once more here would cost three times what making it did. Every signature of
+    // a commit is verified before COMMIT, as stored.
     let made = Arc::new(Mutex::new(None::<([u8; 32], [u8; 64])>));
     let [sign, key_id, verify] = SIGNING;
     let remember = Arc::clone(&made);

@@ -12,6 +12,7 @@ use rusqlite::limits::Limit;
 use rusqlite::types::Value;
 use rusqlite::{Connection, OpenFlags};
 
+use super::audit::Keys;
 use super::head_file::{read_small, sync_dir, write_small};
 use super::place::{Place, must_be_free, must_be_whole, take_lock};
 use super::schema::{SCHEMA, compare_schema};
@@ -31,7 +32,8 @@ pub struct Ledger {
     pub(super) db: Connection,
     pub(super) dir: PathBuf,
     pub(super) poisoned: AtomicBool,
-    pub(super) signing_key: Option<[u8; 32]>,
+    /// The unlocked key, against which every signature of a commit is verified.
+    pub(super) signing_key: Option<Arc<Keys>>,
     /// What happened to it in this process.
     pub(super) watch: RefCell<Watch>,
     /// Held, never read: the operating system frees it when the process ends, however it ends.
@@ -171,7 +173,7 @@ impl Ledger {
         // Nothing may have come between opening and now: an INNOCUOUS signer must not meet a foreign schema.
         compare_schema(&self.db)?;
         functions::register_all(&self.db, signer).map_err(|error| self.sqlite_fault("registering functions", &error))?;
-        self.signing_key = Some(public_key);
+        self.signing_key = Some(Arc::new(Keys::new(&[public_key])));
         Ok(())
     }
 

@@ -4,11 +4,12 @@ mod model;
 mod sequences;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use ed25519_dalek::{Signer as _, SigningKey};
 use rusqlite::config::DbConfig;
 
-use super::{Ledger, NewEvent};
+use super::{Ledger, NewEvent, Why};
 use crate::core::cbor::Writer;
 use crate::core::event::{EventParts, EventSigner, EventType, PayloadForm, event_hash, signed_message};
 use crate::core::ids::kid_of;
@@ -222,6 +223,44 @@ fn our_own_connection_has_no_way_around_sql() {
         assert!(ledger.db.blob_open("main", table, column, 1, false).is_err(), "{table}.{column}");
     }
     assert!(contents(&ledger.db, "main.") == before);
+}
+
+/// A ledger key that spoils its signature number `at`, counted from 0.
+struct Careless {
+    at: u64,
+    made: AtomicU64,
+}
+
+impl EventSigner for Careless {
+    fn public_key(&self) -> [u8; 32] {
+        signer().public_key()
+    }
+    fn sign_event(&self, event_hash: &[u8; 32]) -> [u8; 64] {
+        let mut signature = signer().sign_event(event_hash);
+        signature[40] ^= u8::from(self.made.fetch_add(1, Ordering::Relaxed) == self.at);
+        signature
+    }
+}
+
+fn notices(first: u64, count: u64) -> Vec<NewEvent> {
+    let event = |index| NewEvent { event_id: format!("0/{index}"), timestamp: 0, event_type: EventType::Notice, payload: vec![0xa0] };
+    (first..first + count).map(event).collect()
+}
+
+/// Places in the first batch, in that of the second thread, in a later one, and at the seams.
+#[test]
+fn bad_signature_at_any_place_of_a_commit_refuses_all_of_it_and_is_named() {
+    let (_dir, mut ledger, head) = three_events();
+    for (count, at) in [(1, 0), (2, 0), (2, 1), (3, 1), (300, 0), (300, 200), (300, 299), (2_100, 2_047), (2_100, 2_048), (2_100, 2_060)] {
+        ledger.unlock(Arc::new(Careless { at, made: AtomicU64::new(0) })).unwrap();
+        let error = ledger.commit(Some(head), &notices(3, count)).expect_err("a bad signature");
+        assert_eq!((error.why, error.rule), (Why::Signature, Rule::LedgerFault), "{count} events, signature {at}: {error}");
+        assert!(error.found.starts_with(&format!("event {}: signature ", at + 4)), "{count} events, signature {at}: {error}");
+        assert_eq!((ledger.head().unwrap(), ledger.is_poisoned()), (Some(head), false));
+    }
+    ledger.unlock(Arc::new(signer())).unwrap();
+    let head = ledger.commit(Some(head), &notices(3, 2_100)).expect("the same with good signatures");
+    assert_eq!(ledger.latest().unwrap().map(|event| (event.seq_no, event.event_hash)), Some((2_103, head)));
 }
 
 #[test]

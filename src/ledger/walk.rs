@@ -13,7 +13,7 @@ use super::audit::{Batch, Keys, Signed, strictly};
 use super::decided::Sum;
 use super::read::{EventRow, SELECT_EVENTS};
 use super::verify::{CheckInput, CorruptionKind};
-use crate::core::event::{EventHasher, EventType, RecordHead, derived, place_follows, split_event_id};
+use crate::core::event::{Derived, EventHasher, EventType, RecordHead, derived, place_follows, split_event_id};
 use crate::core::ids::{Hash, Pid};
 
 /// Why a walk ends early.
@@ -225,12 +225,18 @@ impl<'a> Walk<'a> {
             self.standing.opened = Some(*event.prev_event_hash);
         }
         self.large.extend(event.large());
-        let (records, pids) = match derived(event.event_type, event.payload) {
-            Ok(derived) => derived,
-            Err(fault) => return bad(event.seq_no, CorruptionKind::Unreadable, fault.found),
-        };
-        pids.iter().try_for_each(|pid| self.verdict(event.seq_no, pid))?;
-        records.iter().try_for_each(|record| self.record(event, record, rows))
+        match derived(event.event_type, event.payload) {
+            Ok(Derived::Nothing) => Ok(()),
+            Ok(Derived::Verdict(found)) => {
+                self.verdict(event.seq_no, &found.pid)?;
+                found.record.iter().try_for_each(|record| self.record(event, record, rows))
+            }
+            Ok(Derived::Adopted(records)) => {
+                records.iter().try_for_each(|record| self.verdict(event.seq_no, &record.pid))?;
+                records.iter().try_for_each(|record| self.record(event, record, rows))
+            }
+            Err(fault) => bad(event.seq_no, CorruptionKind::Unreadable, fault.found),
+        }
     }
 
     fn verdict(&mut self, seq_no: u64, pid: &Pid) -> Result<(), Stop> {

@@ -1,7 +1,10 @@
 //! Every acceptance, refusal, check and latch: counted, and told to whoever listens (`docs/logs.md`). Nothing here decides anything.
 
+use std::sync::Arc;
+
 use tracing::{Level, enabled, error, info, warn};
 
+use super::audit::Keys;
 use super::{CheckInput, Effort, Health, Ledger, LedgerError, Metrics, NewEvent, Trouble, Uint, Why};
 use crate::core::rules::{Checked, Fault, Rule};
 
@@ -88,7 +91,7 @@ impl Ledger {
     }
 
     /// Whether anything may be appended at all: the public key when it may.
-    pub(super) fn may_append(&self, events: &[NewEvent]) -> Result<[u8; 32], Trouble> {
+    pub(super) fn may_append(&self, events: &[NewEvent]) -> Result<Arc<Keys>, Trouble> {
         let refuse = |why, fault| Err(Trouble { why, ..Trouble::kept(fault) });
         if let Err(fault) = self.usable() {
             return refuse(Why::Latched, fault);
@@ -96,13 +99,13 @@ impl Ledger {
         if let Some(Err(fault)) = self.watch.borrow().checked.clone().map(Health::into_checked) {
             return refuse(Why::Corrupted, fault);
         }
-        let Some(public_key) = self.signing_key else {
+        let Some(key) = &self.signing_key else {
             return refuse(Why::Locked, Fault::new(Rule::InternalFault, "a locked ledger found; an unlocked one expected"));
         };
         if events.is_empty() {
             return refuse(Why::NothingToAppend, Fault::new(Rule::InternalFault, "0 events to append found; at least 1 expected"));
         }
-        Ok(public_key)
+        Ok(Arc::clone(key))
     }
 
     /// The events are committed and synced.

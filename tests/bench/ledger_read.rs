@@ -194,6 +194,11 @@ fn reading(ledger: &Ledger, dir: &Path, events: u64, rounds: usize) {
             touch(rows.next().unwrap().unwrap());
         }
     };
+    let pick_in_one = || {
+        let state = db.unchecked_transaction().unwrap();
+        pick();
+        drop(state);
+    };
     let measured = alternate(
         rounds,
         vec![
@@ -216,9 +221,17 @@ fn reading(ledger: &Ledger, dir: &Path, events: u64, rounds: usize) {
             Contender::new("by_seq_no, at random", numbers.len() as u64, || {
                 numbers.iter().for_each(|&number| drop(black_box(ledger.by_seq_no(number).unwrap().unwrap())));
             }),
+            Contender::new("SQLite alone, by number, one state", numbers.len() as u64, pick_in_one),
+            Contender::new("for_each_of, at random, one state", numbers.len() as u64, || {
+                let seen = ledger.for_each_of(numbers.iter().copied(), |row| {
+                    black_box(row.unwrap());
+                    Ok(())
+                });
+                seen.unwrap();
+            }),
         ],
     );
-    let [columns, borrowed, owned, picked, random] = &measured[..] else { unreachable!() };
+    let [columns, borrowed, owned, picked, random, picked_in_one, in_one] = &measured[..] else { unreachable!() };
     let mut table = Table::new(format!("G8 reading, {events} events"));
     table.row(columns, By::Cpu, None, "the bound");
     table.row(borrowed, By::Cpu, Some(columns), "");
@@ -228,6 +241,9 @@ fn reading(ledger: &Ledger, dir: &Path, events: u64, rounds: usize) {
     table.row(picked, By::Cpu, None, "the bound");
     table.row(random, By::Cpu, Some(picked), "");
     table.row_published(random, By::Cpu, 100_000.0, "at least 4");
+    table.row(picked_in_one, By::Cpu, None, "the bound");
+    table.row(in_one, By::Cpu, Some(picked_in_one), "");
+    table.row_published(in_one, By::Cpu, 100_000.0, "at least 4");
     table.print();
 }
 

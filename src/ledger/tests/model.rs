@@ -382,9 +382,10 @@ impl Model {
         let before = self.events.len();
         let spoilt_at = |index: usize| spoilt.filter(|(at, _)| *at == index).map(|(_, how)| how);
         let outcome = offers.iter().enumerate().try_for_each(|(index, offer)| self.accept(offer, seed, spoilt_at(index)));
-        let outcome = outcome.and_then(|()| match self.events.last() {
-            Some(last) if !last.spoilt => Ok(last.hash),
-            _ => Err(refused(Rule::LedgerFault, &["does not verify"])),
+        // One bad signature, wherever it stands, and nothing of the commit is there. The first is named.
+        let outcome = outcome.and_then(|()| match self.events.iter().skip(before).position(|event| event.spoilt) {
+            None => Ok(self.events.last().map_or([0; 32], |last| last.hash)),
+            Some(at) => Err(refused(Rule::LedgerFault, &[&format!("event {}: signature ", before + at + 1)])),
         });
         if outcome.is_err() {
             self.back_to(before);
@@ -392,21 +393,13 @@ impl Model {
         outcome
     }
 
-    /// What the start-up check must say: kind and first bad number, or nothing. Whatever is wrong, it then looks through the signatures.
-    pub fn trouble(&self, seeds: &[u8], deep: bool, must_hold: &[[u8; 32]]) -> Option<(&'static str, u64)> {
-        let is_wrong = self.first_trouble(seeds, false, must_hold).is_some();
-        (deep || is_wrong).then(|| self.first_trouble(seeds, true, must_hold)).flatten()
-    }
-
-    fn first_trouble(&self, seeds: &[u8], deep: bool, must_hold: &[[u8; 32]]) -> Option<(&'static str, u64)> {
+    /// What the start-up check must say, deep or not, for no bad signature was ever taken: kind and first bad number, or nothing.
+    pub fn trouble(&self, seeds: &[u8], must_hold: &[[u8; 32]]) -> Option<(&'static str, u64)> {
         let mut keys = seeds.iter().map(|seed| kid(*seed)).collect::<Vec<_>>();
         for (event, seq_no) in self.events.iter().zip(1..) {
             // Keys that an event has left behind are out of use.
             let Some(at) = keys.iter().position(|key| *key == event.kid) else { return Some(("key", seq_no)) };
             keys.drain(..at);
-            if deep && event.spoilt {
-                return Some(("signature", seq_no));
-            }
         }
         let there = |hash: &[u8; 32]| self.events.iter().any(|event| event.hash == *hash);
         (!must_hold.iter().all(there)).then_some(("missing", self.events.len() as u64 + 1))
