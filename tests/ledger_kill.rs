@@ -64,6 +64,8 @@ fn child() {
     let mut words = line.splitn(3, ' ');
     let (seed, most): (u64, u64) = (words.next().unwrap().parse().unwrap(), words.next().unwrap().parse().unwrap());
     let mut ledger = Ledger::open(Path::new(words.next().unwrap())).unwrap();
+    let input = CheckInput { ledger_keys: &[key().public_key()], deep: false, must_hold: &[] };
+    assert_eq!(ledger.start_up_check(&input).unwrap(), Health::Ok);
     ledger.unlock(key()).unwrap();
     if most > 0 {
         let limit = |most| Rlimit { current: Some(most), maximum: Some(most) };
@@ -79,7 +81,7 @@ fn child() {
             Ok(head) => writeln!(out, "\nacknowledged {} {}", last + events.len() as u64, hex::encode(head)).unwrap(),
             Err(error) => {
                 let fault = error.fault;
-                assert_eq!(fault.rule, Rule::LedgerFault, "{fault}");
+                assert_eq!(fault.rule, Rule::DiskFault, "{fault}");
                 assert!(ledger.is_poisoned(), "an I/O error without latch: {fault}");
                 for _ in 0..2 {
                     let again = ledger.commit(head, &events).expect_err("nothing is tried again");
