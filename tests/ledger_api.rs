@@ -148,6 +148,28 @@ fn iterate_walks_in_order_within_its_bound_and_names_a_gap() {
 }
 
 #[test]
+fn what_was_not_checked_by_this_process_takes_nothing() {
+    let (dir, mut ledger) = new_ledger();
+    // Just made, and empty then: there was nothing to check.
+    ledger.append(opened(1)).unwrap();
+    drop(ledger);
+    let mut ledger = Ledger::open(dir.path()).unwrap();
+    ledger.unlock(key()).unwrap();
+    let head = ledger.head().unwrap();
+    for refusal in [ledger.append(opened(2)).unwrap_err(), ledger.commit(head, &[opened(2)]).unwrap_err()] {
+        assert_eq!((refusal.why, refusal.rule), (Why::Unchecked, Rule::InternalFault));
+        assert_eq!(refusal.found, "an unchecked ledger found; one that passed its start-up check in this process expected");
+    }
+    assert_eq!(ledger.latest().unwrap().unwrap().seq_no, 1);
+    assert_eq!((ledger.health().word(), ledger.metrics().appends_refused_total[&Why::Unchecked]), ("unchecked", 2));
+    // Not even a head that is wrong is looked at, and a check of another process is none of this one's.
+    assert_eq!(check(&Ledger::open_read_only(dir.path()).unwrap()), Health::Ok);
+    assert_eq!(ledger.commit(Some([9; 32]), &[opened(2)]).unwrap_err().why, Why::Unchecked);
+    assert_eq!(check(&ledger), Health::Ok);
+    assert_eq!(ledger.append(opened(2)).unwrap().seq_no, 2);
+}
+
+#[test]
 fn after_corruption_was_found_nothing_is_appended_by_this_process() {
     let (dir, mut ledger) = new_ledger();
     ledger.append(opened(1)).unwrap();

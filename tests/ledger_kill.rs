@@ -64,6 +64,8 @@ fn child() {
     let mut words = line.splitn(3, ' ');
     let (seed, most): (u64, u64) = (words.next().unwrap().parse().unwrap(), words.next().unwrap().parse().unwrap());
     let mut ledger = Ledger::open(Path::new(words.next().unwrap())).unwrap();
+    let input = CheckInput { ledger_keys: &[key().public_key()], deep: false, must_hold: &[] };
+    assert_eq!(ledger.start_up_check(&input).unwrap(), Health::Ok);
     ledger.unlock(key()).unwrap();
     if most > 0 {
         let limit = |most| Rlimit { current: Some(most), maximum: Some(most) };

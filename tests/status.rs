@@ -123,9 +123,14 @@ fn a_desk_that_is_well_tells_counters_of_its_whole_life() {
     let (health, mut metrics) = (told["health"].clone(), told["metrics"].clone());
     assert_eq!(health, json!({"state": "ok"}));
     let files = metrics.as_object_mut().unwrap().remove("files").unwrap();
+    let objects: usize = stage::tree(&case.path("witness/objects")).values().map(Vec::len).sum();
+    assert!(objects > 0);
     let took_us = metrics.as_object_mut().unwrap().remove("check_us").unwrap();
     assert!(
-        took_us.as_u64().unwrap() > 0 && files[0]["file"] == "head" && files[0]["size_bytes"].as_u64().unwrap() > 100,
+        took_us.as_u64().unwrap() > 0
+            && files.as_array().unwrap().iter().any(|file| file["file"] == "objects" && file["size_bytes"] == objects)
+            && files[0]["file"] == "head"
+            && files[0]["size_bytes"].as_u64().unwrap() > 100,
         "{files} {took_us}"
     );
     let count = |event_type: &str, count: u64| json!({"event_type": event_type, "count": count});
@@ -210,11 +215,12 @@ fn a_corrupted_ledger_answers_with_what_is_wrong_and_with_nothing_that_follows_f
 #[test]
 fn a_desk_that_cannot_be_used_for_another_reason_still_answers() {
     let case = Case::grown("status-unusable");
-    for (folder, rule, counted) in [
-        ("schema", "ledger-fault", false),
-        ("headless", "head-rolled-back", true),
-        ("copied", "ledger-fault", true),
-        ("bytes", "ledger-fault", false),
+    for (folder, rule, counted, checked) in [
+        ("schema", "ledger-fault", false, false),
+        ("headless", "head-rolled-back", true, true),
+        // Whose ledger it is is asked before it is checked.
+        ("copied", "ledger-fault", true, false),
+        ("bytes", "ledger-fault", false, false),
     ] {
         copy_tree(&case.path("witness"), &case.path(folder));
         match folder {
@@ -237,7 +243,7 @@ fn a_desk_that_cannot_be_used_for_another_reason_still_answers() {
         assert_eq!(samples["tabellion_ledger_health{state=unusable}"], "1", "{folder}");
         assert_eq!(samples[&format!("tabellion_desk_stopped{{rule={rule}}}")], "1", "{folder}");
         assert_eq!(samples.contains_key("tabellion_records_total{}"), counted, "{folder}: {samples:#?}");
-        assert_eq!(samples.contains_key("tabellion_startup_check_events{}"), counted, "{folder}: {samples:#?}");
+        assert_eq!(samples.contains_key("tabellion_startup_check_events{}"), checked, "{folder}: {samples:#?}");
     }
     assert_eq!(case.quiet("witness status --ledger nowhere --prometheus", 2), "", "no desk is no desk of health 0");
 }
@@ -291,4 +297,36 @@ fn every_documented_family_is_printed_by_some_desk() {
     tamper(&case, "witness", "DELETE FROM events WHERE seq_no = 6");
     seen.extend(family(look(&case, "witness", 5)));
     assert_eq!(seen, documented().into_keys().collect());
+}
+
+/// Sessions of other processes, one after the other, while this one looks without a pause.
+#[test]
+fn a_look_beside_running_sessions_is_never_kept_waiting_and_never_alarmed() {
+    const SESSIONS: u64 = 8;
+    let case = Case::grown("status-beside");
+    let pin = case.pin("alice");
+    let numbers = std::thread::scope(|scope| {
+        let writer = scope.spawn(|| {
+            for session in 0..SESSIONS {
+                let name = format!("docs/{session}");
+                case.write(&format!("stick/{session}.tabellion"), Forge::put("alice", 11 + session, &pin, &name, b"a").bytes());
+                let head = case.quiet("witness status --ledger witness --head", 0);
+                let expected = format!("--expect-head {} --yes --time none", head.trim());
+                case.quiet(&format!("witness session --ledger witness --media stick {expected}"), 0);
+            }
+        });
+        let mut numbers = Vec::new();
+        while !writer.is_finished() {
+            // A medium is no part of what a look reads; whatever moment it meets, the desk is well.
+            let told = answer(&case, "witness", 0);
+            assert_eq!((&told["health"], told.get("halted")), (&json!({"state": "ok"}), None), "{told}");
+            assert_eq!(told["metrics"]["corruptions_detected"], 0, "{told}");
+            numbers.push(told["head"]["number"].as_u64().unwrap());
+        }
+        writer.join().unwrap();
+        numbers
+    });
+    assert!(numbers.is_sorted() && numbers.iter().collect::<BTreeSet<_>>().len() > 2, "it was not looked at in between: {numbers:?}");
+    let told = answer(&case, "witness", 0);
+    assert_eq!((&told["head"]["number"], &told["sessions"]), (&json!(3 + SESSIONS), &json!(2 + SESSIONS)));
 }

@@ -162,11 +162,11 @@ mod tests {
 
     #[test]
     fn a_value_ends_neither_its_quotes_nor_its_line() {
-        let hostile = "a\\b\"} 1\n# TYPE x counter\r\u{1b}[2J\u{9b}é";
-        assert_eq!(escaped(hostile), "a\\\\b\\\"} 1\\n# TYPE x counter\\\\u{d}\\\\u{1b}[2J\\\\u{9b}é");
+        let hostile = "a\\b\"} 1\n# TYPE x counter\r\u{1b}[2J\u{9b}\u{202e}\u{2066}é";
+        assert_eq!(escaped(hostile), "a\\\\b\\\"} 1\\n# TYPE x counter\\\\u{d}\\\\u{1b}[2J\\\\u{9b}\\\\u{202e}\\\\u{2066}é");
         let mut families = Families::default();
         families.family("x", "gauge", "Help.", [(vec![("a", hostile.to_owned()), ("b", String::new())], "1".into())]);
-        let last = "x{a=\"a\\\\b\\\"} 1\\n# TYPE x counter\\\\u{d}\\\\u{1b}[2J\\\\u{9b}é\",b=\"\"} 1";
+        let last = "x{a=\"a\\\\b\\\"} 1\\n# TYPE x counter\\\\u{d}\\\\u{1b}[2J\\\\u{9b}\\\\u{202e}\\\\u{2066}é\",b=\"\"} 1";
         assert_eq!(families.text, format!("# HELP x Help.\n# TYPE x gauge\n{last}\n"));
     }
 

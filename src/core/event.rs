@@ -84,28 +84,34 @@ fn shown(text: &str) -> String {
     text.chars().take(40).collect()
 }
 
-/// One event as the ledger holds it.
+/// One event as the ledger holds it, with the fields of SPEC 7.1.
+///
+/// Numbers are at most 2^53 - 1 (SPEC 2.7). All but `event_hash` and `signature` are hashed; the payload above 65 536 bytes by its reference.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Event {
-    /// Its place in the ledger, from 1, without gaps.
+    /// Its place in the ledger, counted from 1 in steps of 1, without gaps. Taken by the database. SPEC 7.1.
     pub seq_no: u64,
-    /// `<session>/<index>`, the index from 0.
+    /// `<session>/<index>`, both in decimal without leading zeros, the index from 0 in each session: `"12/0"`. From the writer; the database
+    /// takes only the next index or index 0 of a later session. SPEC 7.1.
     pub event_id: String,
-    /// The session's time claim in Unix seconds; 0 for none.
+    /// The session's time claim in whole seconds since 1970-01-01T00:00:00Z; 0 for none. From the writer, who has it from a person: nothing
+    /// is ordered or judged by it. SPEC 7.1.
     pub timestamp: u64,
-    /// What happened.
+    /// What happened: one of nine words. From the writer. SPEC 7.4.
     pub event_type: EventType,
-    /// Deterministic CBOR, whole, wherever the ledger keeps it.
+    /// Deterministic CBOR in the shape of its type, whole, wherever the ledger keeps it: up to 65 536 bytes in the column `payload`; above,
+    /// the column `payload_ref` holds `[SHA-256, length in bytes]` and the bytes stand in the table `payloads`. From the writer. SPEC 7.4, 7.2.
     pub payload: Vec<u8>,
-    /// `event_hash` of the event before; 32 zero bytes in event 1.
+    /// `event_hash` of the event before, 32 bytes; 32 zero bytes in event 1. Read by the database inside the transaction. SPEC 7.2.
     pub prev_event_hash: [u8; 32],
-    /// SPEC 7.2.
+    /// BLAKE3 in key derivation mode over the other fields, 32 bytes. Computed by the database. SPEC 7.2.
     pub event_hash: [u8; 32],
-    /// SPEC 7.3.
+    /// Ed25519, 64 bytes `R ‖ S`, over [`signed_message`]. Obtained by the database from the unlocked ledger key, and verified. SPEC 7.3.
     pub signature: [u8; 64],
-    /// Key id (SPEC 3.3) of the ledger key that signed.
+    /// Key id of the ledger key that signed: a SHA-256, 32 bytes. From the unlocked key. SPEC 3.3.
     pub public_key_id: Hash,
-    /// Which writer of this Common made it, from 1.
+    /// Which writer of this Common made it, counted from 1; a record of a hand-over raises it. Taken by the database from the last record.
+    /// SPEC 7.1.
     pub writer_epoch: u64,
 }
 

@@ -16,16 +16,17 @@ const WAL_PAGES_CHECKPOINT: i64 = 1024;
 /// Signatures read before they are verified: a batch for each of two threads.
 const SIGNATURES_AT_ONCE: usize = 2_048;
 
-/// An event as the writer may name it; number, predecessor, hash, epoch and signature are the database's.
+/// An event as the writer may name it; number, predecessor, hash, epoch, key id and signature are the database's (see [`Event`]).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewEvent {
-    /// `<session>/<index>`: the next index of the last session, or index 0 of a later one.
+    /// `<session>/<index>` in decimal without leading zeros: the next index of the last session, or index 0 of a later one. SPEC 7.1.
     pub event_id: String,
-    /// The session's time claim in Unix seconds; 0 for none.
+    /// The session's time claim in whole seconds since 1970-01-01T00:00:00Z, at most 2^53 - 1; 0 for none. SPEC 7.1.
     pub timestamp: u64,
-    /// What happened.
+    /// What happened. SPEC 7.4.
     pub event_type: EventType,
-    /// Deterministic CBOR.
+    /// Deterministic CBOR in the shape of its type (SPEC 7.4), of any length that SQLite stores in one value; of a `verdict` and an `adopted`
+    /// event the database reads paper and record.
     pub payload: Vec<u8>,
 }
 
@@ -50,9 +51,10 @@ impl Ledger {
     /// `expected_head` is the `event_hash` of the last event, `None` for an empty ledger; it is compared inside the transaction.
     ///
     /// # Errors
-    /// `head-unexpected`; `another-writer`; `ledger-fault` with the database's own words when a guard refuses, and for every I/O error,
-    /// after which the ledger [is poisoned](Ledger::is_poisoned); `internal-fault` when it is not unlocked or there is nothing to append. With an
-    /// error from a poisoned ledger the commit may or may not have happened: the start-up checks of the next process tell.
+    /// `head-unexpected`; `another-writer`; `chain-broken` when a check of this process found corruption; `ledger-fault` with the database's
+    /// own words when a guard refuses, and for every I/O error, after which the ledger [is poisoned](Ledger::is_poisoned); `internal-fault`
+    /// when it is not unlocked, no [check](Ledger::start_up_check) has passed in this process, or there is nothing to append. With an error
+    /// from a poisoned ledger the commit may or may not have happened: the start-up checks of the next process tell.
     pub fn commit(&mut self, expected_head: Option<[u8; 32]>, events: &[NewEvent]) -> Result<[u8; 32], LedgerError> {
         self.commit_observed(expected_head, events, &mut |_| {})
     }

@@ -27,7 +27,7 @@ pub const USER_VERSION: i64 = 1;
 
 /// The ledger of one Common, held by one process.
 ///
-/// Opened locked: it reads and checks, and cannot append before [`Ledger::unlock`].
+/// Opened locked and unchecked: it reads and checks, and cannot append before [`Ledger::start_up_check`] passed and [`Ledger::unlock`].
 pub struct Ledger {
     pub(super) db: Connection,
     pub(super) dir: PathBuf,
@@ -92,11 +92,12 @@ impl Ledger {
         build(dir, &path, observe)?;
         observe("open database");
         let mut ledger = Ledger::finish_open(dir, Some(lock))?;
+        ledger.watch.borrow_mut().made_here = true;
         ledger.unlock(signer)?;
         Ok(ledger)
     }
 
-    /// Opens the ledger in `dir` to check and, once unlocked, to append.
+    /// Opens the ledger in `dir` to check, and once it is [checked](Ledger::start_up_check) and unlocked, to append.
     ///
     /// # Errors
     /// `not-found`; `another-writer`; `file-fault`; `ledger-fault` when the schema or a setting is not as compiled in, both values shown.

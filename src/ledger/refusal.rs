@@ -56,6 +56,8 @@ pub enum Why {
     NothingToAppend,
     /// The ledger is not unlocked, or was opened to read.
     Locked,
+    /// No start-up check has passed in this process.
+    Unchecked,
     /// A check in this process found the ledger corrupted.
     Corrupted,
     /// An earlier I/O error in this process.
@@ -72,7 +74,7 @@ pub enum Why {
 
 impl Why {
     /// Every one, in the order above.
-    pub const ALL: [Why; 25] = [
+    pub const ALL: [Why; 26] = [
         Why::HeadUnexpected,
         Why::Number,
         Why::Predecessor,
@@ -92,6 +94,7 @@ impl Why {
         Why::InvalidEvent,
         Why::NothingToAppend,
         Why::Locked,
+        Why::Unchecked,
         Why::Corrupted,
         Why::Latched,
         Why::AnotherWriter,
@@ -122,6 +125,7 @@ impl Why {
             Why::InvalidEvent => "invalid-event",
             Why::NothingToAppend => "nothing-to-append",
             Why::Locked => "locked",
+            Why::Unchecked => "unchecked",
             Why::Corrupted => "corrupted",
             Why::Latched => "latched",
             Why::AnotherWriter => "another-writer",

@@ -16,6 +16,8 @@ pub type MonotonicUs = fn() -> u64;
 pub(super) struct Watch {
     pub(super) metrics: Metrics,
     pub(super) checked: Option<Health>,
+    /// Made by this process, and empty then: there was nothing to check.
+    pub(super) made_here: bool,
     clock: Option<MonotonicUs>,
 }
 
@@ -90,6 +92,12 @@ impl Ledger {
         self.now_us()
     }
 
+    /// Whether what is there was checked before anything follows it: an event behind a broken one would vouch for it.
+    fn is_checked(&self) -> bool {
+        let watch = self.watch.borrow();
+        watch.made_here || watch.checked == Some(Health::Ok)
+    }
+
     /// Whether anything may be appended at all: the public key when it may.
     pub(super) fn may_append(&self, events: &[NewEvent]) -> Result<Arc<Keys>, Trouble> {
         let refuse = |why, fault| Err(Trouble { why, ..Trouble::kept(fault) });
@@ -102,6 +110,10 @@ impl Ledger {
         let Some(key) = &self.signing_key else {
             return refuse(Why::Locked, Fault::new(Rule::InternalFault, "a locked ledger found; an unlocked one expected"));
         };
+        if !self.is_checked() {
+            let found = "an unchecked ledger found; one that passed its start-up check in this process expected";
+            return refuse(Why::Unchecked, Fault::new(Rule::InternalFault, found));
+        }
         if events.is_empty() {
             return refuse(Why::NothingToAppend, Fault::new(Rule::InternalFault, "0 events to append found; at least 1 expected"));
         }

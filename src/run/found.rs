@@ -14,7 +14,7 @@ use crate::core::policy_text;
 use crate::core::rules::{Checked, Fault, Rule, Stage};
 use crate::keys::file::{KeyFile, WorkFactor, seal, write_new};
 use crate::keys::{Passphrase, Seed};
-use crate::ledger::{Ledger, read_head};
+use crate::ledger::{CheckInput, Ledger, read_head};
 use crate::media::publish::Observe;
 
 use super::desk::{Desk, DeskKeys, KEY_FILE};
@@ -170,10 +170,18 @@ fn continue_founding(dir: &Path, charter: &charter::VerifiedCharter) -> Outcomes
     Ok(desk)
 }
 
+/// The empty ledger of a founding that was broken off, checked as every ledger is before anything is appended.
+fn made_before(dir: &Path, charter: &Charter) -> Checked<Ledger> {
+    let ledger = Ledger::open(dir)?;
+    let input = CheckInput { ledger_keys: &[charter.ledger_public], deep: false, must_hold: &[] };
+    ledger.start_up_check(&input)?.into_checked()?;
+    Ok(ledger)
+}
+
 fn create(dir: &Path, charter: &charter::VerifiedCharter, time: Option<u64>, keys: &DeskKeys, observe: &mut Observe<'_>) -> Outcomes<Desk> {
     observe("create the ledger", crate::ledger::DATABASE_FILE);
     let ledger = match dir.join(crate::ledger::DATABASE_FILE).exists() {
-        true => Ledger::open(dir)?,
+        true => made_before(dir, charter.charter())?,
         false => {
             let steps = &mut |step| observe(step, crate::ledger::DATABASE_FILE);
             Ledger::create_observed(dir, &charter.charter().instance, keys.signer(), steps)?

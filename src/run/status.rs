@@ -5,15 +5,14 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use crate::clock;
 use crate::core::books::Books;
 use crate::core::rules::{Checked, Rule};
-use crate::ledger::{CheckInput, Health as Checkup, Ledger, Metrics, Tally};
+use crate::ledger::{Ledger, Metrics, Tally};
 
 use super::desk::Desk;
-use super::halt::read_halt;
-use super::problem::{Outcomes, Problem};
-use super::startup::founding_charter;
+use super::halt::{read_halt, why_halted};
+use super::problem::{Outcomes, Problem, Unchanged as _};
+use super::startup::{Wrong, examine};
 
 /// Whether the desk passed its start-up checks just now.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,21 +55,14 @@ pub struct Stored {
     pub records: u64,
     /// Rows of final verdicts.
     pub verdicts: u64,
-    /// Sizes of files, by name.
+    /// Sizes of files, by name; all of `objects/` together.
     pub file_bytes: BTreeMap<String, u64>,
-}
-
-impl From<Tally> for Stored {
-    fn from(tally: Tally) -> Stored {
-        let Tally { events_by_type, records, verdicts, file_bytes, .. } = tally;
-        Stored { events_by_type, records, verdicts, file_bytes }
-    }
 }
 
 /// The check of this process.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Check {
-    /// How many checks were made: 0 when the ledger could not be opened.
+    /// How many checks were made: 0 when the folder is no desk that could be examined, one more each time a session ended meanwhile.
     pub count: u64,
     /// How many found corruption.
     pub corruptions: u64,
@@ -107,40 +99,63 @@ pub struct Status {
     pub problem: Option<Problem>,
 }
 
-/// Looks at the desk in this folder.
+/// Looks at the desk in this folder: one check, whatever it finds.
 ///
 /// # Errors
-/// `not-found` when there is none; `file-fault` for the halt file. Whatever else is wrong is in the status.
+/// `not-found` when there is none; `disk-fault` for the halt file. Whatever else is wrong is in the status.
 pub fn status(dir: &Path) -> Outcomes<Status> {
-    match Desk::open_to_look(dir) {
-        Ok(desk) => {
-            let (stored, check) = (desk.ledger().tally()?.into(), desk.ledger().metrics().into());
-            let halted = desk.halted()?;
-            Ok(Status { desk: Some(desk), health: Health::Ok, stored: Some(stored), check, halted, problem: None })
+    let mut ledger = match Ledger::open_read_only(dir) {
+        Ok(ledger) => ledger,
+        Err(fault) if fault.rule == Rule::NotFound => return Err(fault.into()),
+        Err(fault) => return stopped(dir, fault.into()),
+    };
+    let found = examine(dir, &mut ledger, false);
+    let (stored, check) = (stored(dir, &ledger), Check::from(ledger.metrics()));
+    let mut findings = match found {
+        Ok(findings) => findings,
+        Err(problem) => return Ok(Status { stored: stored.ok(), check, ..stopped(dir, problem)? }),
+    };
+    let halted = why_halted(dir, &findings.books)?;
+    let Some(wrong) = findings.wrong.take() else {
+        let desk = Desk::of_findings(dir, ledger, &findings);
+        return Ok(Status { desk, health: Health::Ok, stored: Some(stored?), check, halted, problem: None });
+    };
+    let also = halted.as_ref().map_or(String::new(), |reason| format!("; the desk is halted: {reason}"));
+    let health = match wrong {
+        _ if findings.chain_is_whole => Health::Unusable,
+        Wrong { last_good_seq_no, first_bad_seq_no, kind, .. } => {
+            Health::Corrupted { last_good: last_good_seq_no, first_bad: first_bad_seq_no, kind }
         }
-        Err(problem) if problem.fault.rule == Rule::NotFound => Err(problem),
-        Err(problem) => Ok(broken(dir, problem, read_halt(dir)?)),
-    }
+    };
+    let problem = Err::<(), _>(wrong.fault).unchanged(|| format!("nothing was written{also}")).err();
+    Ok(Status { desk: None, health, stored: stored.ok(), check, halted, problem })
 }
 
-/// What can be told of a desk that fails its checks.
-fn broken(dir: &Path, problem: Problem, halted: Option<String>) -> Status {
-    let mut out = Status { desk: None, health: Health::Unusable, stored: None, check: Check::default(), halted, problem: Some(problem) };
-    let Ok(mut ledger) = Ledger::open_read_only(dir) else { return out };
-    ledger.measure_with(clock::monotonic_us);
-    // The problem is a sentence; the numbers in it are found again.
-    if let Ok(Checkup::Corrupted { last_good_seq_no, first_bad_seq_no, kind, .. }) = check_again(&ledger) {
-        out.health = Health::Corrupted { last_good: last_good_seq_no, first_bad: first_bad_seq_no, kind: kind.word() };
-    }
-    out.check = ledger.metrics().into();
-    out.stored = ledger.tally().ok().map(Stored::from);
-    out
+/// What can be told of a folder that cannot be examined as a desk.
+fn stopped(dir: &Path, problem: Problem) -> Outcomes<Status> {
+    let halted = read_halt(dir)?;
+    Ok(Status { desk: None, health: Health::Unusable, stored: None, check: Check::default(), halted, problem: Some(problem) })
 }
 
-fn check_again(ledger: &Ledger) -> Checked<Checkup> {
-    // Without a charter there is no key: the chain alone is checked, and no key in it is known.
-    let key = founding_charter(ledger).ok().and_then(Result::ok).map(|charter| charter.ledger_public);
-    ledger.start_up_check(&CheckInput { ledger_keys: key.as_slice(), deep: false, must_hold: &[] })
+/// Name under which the content of accepted and waiting papers is counted, all files together.
+const OBJECTS: &str = "objects";
+
+fn stored(dir: &Path, ledger: &Ledger) -> Checked<Stored> {
+    let Tally { events_by_type, records, verdicts, mut file_bytes, .. } = ledger.tally()?;
+    if dir.join(OBJECTS).is_dir() {
+        file_bytes.insert(OBJECTS.to_owned(), bytes_below(&dir.join(OBJECTS)));
+    }
+    Ok(Stored { events_by_type, records, verdicts, file_bytes })
+}
+
+/// Bytes of the plain files in a folder and those below it. What a session that runs meanwhile takes away is not there any more.
+fn bytes_below(folder: &Path) -> u64 {
+    let Ok(entries) = std::fs::read_dir(folder) else { return 0 };
+    let sizes = entries.flatten().filter_map(|entry| {
+        let metadata = entry.metadata().ok()?;
+        Some(if metadata.is_dir() { bytes_below(&entry.path()) } else { u64::from(metadata.is_file()) * metadata.len() })
+    });
+    sizes.sum()
 }
 
 /// How often each answer was given, by verdict and rule; the rule is empty for accepted papers.

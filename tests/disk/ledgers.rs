@@ -108,6 +108,7 @@ pub fn run(work: Work, dir: &Path) {
         return run_plain(work, synchronous, dir);
     }
     let mut ledger = Ledger::open(dir).unwrap();
+    ledger.start_up_check(&CheckInput { ledger_keys: &[signer().public_key()], deep: false, must_hold: &[] }).unwrap();
     ledger.unlock(signer()).unwrap();
     let mut head = ledger.head().unwrap();
     for (session, lens) in (1..).zip(sessions(work)) {

@@ -99,6 +99,8 @@ struct World {
     hand: Arc<Hand>,
     model: Model,
     unlocked: bool,
+    /// Whether a check has passed since the ledger was opened, or it was made here.
+    checked: bool,
     latched: bool,
     reader: Option<(Connection, usize)>,
     told: Vec<String>,
@@ -119,7 +121,8 @@ struct Tally {
 impl World {
     fn new(seed: u64) -> World {
         let (mut rng, dir, hand) = (Rng::with_seed(seed), folder(), hand(FIRST_KEY));
-        let ledger = if rng.u32(..40) == 0 {
+        let checked = rng.u32(..40) == 0;
+        let ledger = if checked {
             Ledger::create(dir.path(), &[7; 16], hand.clone()).unwrap()
         } else {
             std::fs::write(dir.path().join(DATABASE_FILE), template()).unwrap();
@@ -129,7 +132,7 @@ impl World {
         };
         ledger.db.busy_timeout(std::time::Duration::ZERO).unwrap();
         let model = Model { seeds: vec![FIRST_KEY], ..Model::default() };
-        World { rng, dir, ledger: Some(ledger), hand, model, unlocked: true, latched: false, reader: None, told: Vec::new() }
+        World { rng, dir, ledger: Some(ledger), hand, model, unlocked: true, checked, latched: false, reader: None, told: Vec::new() }
     }
 
     fn ledger(&self) -> &Ledger {
@@ -165,6 +168,8 @@ impl World {
             self.reopen();
         } else if !self.unlocked && !self.one_in(4) {
             self.unlock();
+        } else if !self.checked && !self.one_in(8) {
+            self.start();
         }
         if !self.latched {
             assert_eq!(self.ledger().head().unwrap(), self.model.head(), "head");
@@ -342,6 +347,9 @@ impl World {
         if !self.unlocked {
             return Err(refusal(Rule::InternalFault, "a locked ledger"));
         }
+        if !self.checked {
+            return Err(refusal(Rule::InternalFault, "an unchecked ledger"));
+        }
         if offers.is_empty() {
             return Err(refusal(Rule::InternalFault, "0 events to append"));
         }
@@ -478,7 +486,7 @@ impl World {
     fn blocked(&mut self, tally: &Tally) {
         let (offers, head) = (self.offers(), self.model.head());
         self.tell(format!("another writer holds the database: {}", short(&offers)));
-        if !self.unlocked {
+        if !self.unlocked || !self.checked {
             return;
         }
         let other = foreign(self.dir.path());
@@ -672,7 +680,7 @@ impl World {
         let ledger = Ledger::open(self.dir.path()).unwrap();
         ledger.db.busy_timeout(std::time::Duration::ZERO).unwrap();
         self.ledger = Some(ledger);
-        (self.unlocked, self.latched) = (false, false);
+        (self.unlocked, self.checked, self.latched) = (false, false, false);
         self.whole();
         let (events, head) = (new_events(&self.offers()), self.model.head());
         assert_refused(
@@ -748,6 +756,18 @@ impl World {
         assert_eq!(self.ledger().head().unwrap(), self.model.head());
     }
 
+    /// The check that a process begins with: its keys in the order in which they signed, so that nothing is wrong with them.
+    fn start(&mut self) {
+        self.tell("start-up check".into());
+        let mut kids = self.model.events.iter().map(|event| event.kid).collect::<Vec<_>>();
+        kids.dedup();
+        let seed_of = |kid_found: &[u8; 32]| *self.model.seeds.iter().find(|seed| kid(**seed) == *kid_found).unwrap();
+        let keys = kids.iter().map(|kid| secret(seed_of(kid)).verifying_key().to_bytes()).collect::<Vec<_>>();
+        let health = self.ledger().start_up_check(&CheckInput { ledger_keys: &keys, deep: false, must_hold: &[] }).unwrap();
+        assert_eq!(health, Health::Ok);
+        self.checked = true;
+    }
+
     fn check(&mut self) {
         let deep = self.rng.bool();
         let mut seeds = self.model.seeds.clone();
@@ -778,8 +798,9 @@ impl World {
             self.ledger().start_up_check(&CheckInput { ledger_keys: &keys, deep, must_hold: &[] }).unwrap();
             let outcome = self.ledger.as_mut().unwrap().commit(head, &events).map_err(|error| error.fault);
             assert_refused(outcome, &refusal(Rule::ChainBroken, "the last good event is"));
-            self.reopen();
+            return self.reopen();
         }
+        self.checked = true;
     }
 }
 
