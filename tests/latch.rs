@@ -37,19 +37,17 @@ struct Broken<'a> {
     stage: &'a Stage,
     case: tempfile::TempDir,
     at: u64,
-    /// The first effect of closing.
-    closing: u64,
     watch: Watch,
 }
 
 impl<'a> Broken<'a> {
-    fn new(stage: &'a Stage, under: &str, closing: u64, at: u64, (errno, failing): (i32, Failing)) -> Broken<'a> {
+    fn new(stage: &'a Stage, under: &str, at: u64, (errno, failing): (i32, Failing)) -> Broken<'a> {
         let case = memory();
         judge::copy(&stage.dir, case.path());
         let fail_under = Some(std::fs::canonicalize(case.path()).unwrap().join(under));
         let watched = Watched { fail: Some((at, errno, failing)), fail_under, ..Watched::below(case.path()) };
         let watch = watched.run(stage.command(case.path()));
-        Broken { stage, case, at, closing, watch }
+        Broken { stage, case, at, watch }
     }
 
     fn code(&self) -> i32 {
@@ -60,10 +58,10 @@ impl<'a> Broken<'a> {
         String::from_utf8_lossy(&self.watch.output.stderr).into_owned()
     }
 
-    /// The first effect that failed, and those after it. What SQLite keeps to itself is passed over: see [`Broken::kept`].
+    /// The first effect that failed, and those after it. What SQLite keeps to itself is passed over: see [`Broken::kept`] and [`is_leaving`].
     fn fault(&self) -> Option<(&Effect, &[Effect])> {
         let effects = &self.watch.effects;
-        let at = (0..effects.len()).find(|at| effects[*at].is_fault && !self.is_kept(*at))?;
+        let at = (0..effects.len()).find(|at| effects[*at].is_fault && !self.is_kept(*at) && !is_leaving(&effects[*at]))?;
         Some((&effects[at], &effects[at + 1..]))
     }
 
@@ -74,18 +72,24 @@ impl<'a> Broken<'a> {
         effect.kind == Kind::Sync && effect.path == "desk" && before.is_some_and(|before| before.kind == Kind::Sync && is_log(before))
     }
 
-    /// What is wrong when nothing but a sync of the folder failed that SQLite keeps to itself: it must be one that we made or make as well.
+    /// What is wrong when nothing failed but what SQLite keeps to itself. A sync of the folder must be one that we made as well, or make before
+    /// anything relies on it.
     fn kept(&self) -> Vec<String> {
         let Some(at) = self.watch.effects.iter().position(|effect| effect.is_fault) else { return Vec::new() };
         let (before, after) = (&self.watch.effects[..at], &self.watch.effects[at + 1..]);
+        let is_folder = self.watch.effects[at].kind == Kind::Sync;
         let is_synced = |effect: &Effect| effect.kind == Kind::Sync && effect.path == "desk" && effect.answer == 0;
         let since = &before[before.iter().rposition(is_synced).map_or(0, |at| at + 1)..];
         let names = |effect: &&Effect| {
             let in_folder = effect.path.strip_prefix("desk/").is_some_and(|name| !name.contains('/') && !name.ends_with("-shm"));
             in_folder && matches!(effect.kind, Kind::Create | Kind::Rename(_) | Kind::Unlink)
         };
+        let relies = |effect: &Effect| {
+            effect.path.starts_with("stick") || effect.path.starts_with("desk/head") || matches!(effect.kind, Kind::Rename(_))
+        };
+        let in_time = &after[..after.iter().position(relies).unwrap_or(after.len())];
         let mut out = Vec::new();
-        if let Some(name) = since.iter().find(names).filter(|_| !after.iter().any(is_synced)) {
+        if let Some(name) = since.iter().find(names).filter(|_| is_folder && !in_time.iter().any(is_synced)) {
             out.push(format!("nobody synced {}", shown(name)));
         }
         out.extend((self.code() != self.stage.code).then(|| format!("exit {}: {}", self.code(), self.stop())));
@@ -97,13 +101,6 @@ impl<'a> Broken<'a> {
         let mut out = Vec::new();
         let Some((fault, after)) = self.fault() else { return self.kept() };
         let on_desk = after.iter().filter(|effect| effect.path.starts_with("desk"));
-        // Closing tidies up behind a run that was done: everything is on the disk and on the stick by then.
-        if self.is_closing() {
-            let again = on_desk.filter(|effect| effect.kind == Kind::Sync && effect.inode == fault.inode);
-            out.extend(again.map(|effect| format!("{} is synced again", effect.path)));
-            out.extend((self.code() != self.stage.code).then(|| format!("exit {}: {}", self.code(), self.stop())));
-            return out;
-        }
         let said = self.said();
         for words in ["[disk-fault]", "found  ", "state  ", "next   "] {
             out.extend((!said.contains(words)).then(|| format!("does not say {words:?}: {}", self.stop())));
@@ -111,7 +108,10 @@ impl<'a> Broken<'a> {
         let error = ["os error", "disk I/O error", "database or disk is full", "unable to open database file", "read back otherwise"];
         out.extend((!error.iter().any(|words| said.contains(words))).then(|| format!("does not say which error: {}", self.stop())));
         out.extend((self.code() != 5).then(|| format!("exit {}: {}", self.code(), self.stop())));
-        let more: Vec<String> = on_desk.filter(|effect| !is_tidying(fault, effect)).map(shown).collect();
+        let (undone, more): (Vec<&Effect>, Vec<&Effect>) =
+            on_desk.filter(|effect| !self.is_tidying(effect)).partition(|effect| is_undoing(fault, effect));
+        out.extend((undone.len() > UNDOING_MAX).then(|| format!("{} effects to undo what was not finished", undone.len())));
+        let more: Vec<String> = more.into_iter().map(shown).collect();
         out.extend((!more.is_empty()).then(|| format!("{} more effects on that disk, first {}", more.len(), more[0])));
         let on_stick = after.iter().filter(|effect| effect.path.starts_with("stick"));
         out.extend(on_stick.map(|effect| format!("after the fault, on the stick: {}", shown(effect))).take(1));
@@ -125,7 +125,7 @@ impl<'a> Broken<'a> {
         let (said, path) = (self.said() + &String::from_utf8_lossy(&self.watch.output.stdout), &fault.path);
         out.extend((self.code() != 3).then(|| format!("exit {}: {}", self.code(), self.stop())));
         out.extend((!said.contains("[medium-fault]") || !said.contains("os error")).then(|| format!("does not say so: {said}")));
-        let more = after.iter().filter(|effect| effect.path.starts_with("stick") && !is_tidying(fault, effect));
+        let more = after.iter().filter(|effect| effect.path.starts_with("stick") && !self.is_tidying(effect));
         out.extend(more.map(|effect| format!("given up, and yet {}", shown(effect))).take(1));
         // Whatever the stick does, the session is on the desk, and the desk is left as always.
         let is_left = |effect: &Effect| effect.kind == Kind::Unlink && effect.path == "desk/ledger.db-wal";
@@ -133,9 +133,12 @@ impl<'a> Broken<'a> {
         out
     }
 
-    /// Whether everything that was to be done was done before the fault: what is left is what SQLite does on closing.
-    fn is_closing(&self) -> bool {
-        self.fault().is_some_and(|(fault, _)| fault.number >= self.closing)
+    /// What may still be done to a disk that failed: a file that this run made under a name of its own is taken away, once.
+    fn is_tidying(&self, effect: &Effect) -> bool {
+        let of_file = |kind: &Kind| self.watch.effects.iter().filter(|other| other.kind == *kind && other.path == effect.path).count();
+        let name = Path::new(&effect.path).file_name().unwrap().to_string_lossy().into_owned();
+        let is_temporary = name.starts_with(".tmp") || name.ends_with(".new") || name.ends_with(".part");
+        effect.kind == Kind::Unlink && is_temporary && of_file(&Kind::Create) == 1 && of_file(&Kind::Unlink) == 1
     }
 
     /// The message without what was narrated before it.
@@ -158,19 +161,11 @@ fn shown(effect: &Effect) -> String {
     format!("{what} {}", effect.path)
 }
 
-/// How many effects there are below a folder when nothing fails, and with which closing begins: behind the last commit and the last result.
-fn effects(stage: &Stage, under: &str) -> (u64, u64) {
-    let never = u64::MAX >> 1;
-    let whole = Broken::new(stage, under, never, never, WAYS[0]);
+/// How many effects there are below a folder when nothing fails.
+fn effects(stage: &Stage, under: &str) -> u64 {
+    let whole = Broken::new(stage, under, u64::MAX >> 1, WAYS[0]);
     assert_eq!(whole.code(), stage.code, "{}", whole.said());
-    let effects = &whole.watch.effects;
-    let is_work = |effect: &Effect| {
-        matches!(effect.kind, Kind::Write(..)) && effect.path.ends_with("-wal") || !effect.path.starts_with("desk/ledger.db")
-    };
-    let last = effects.iter().rposition(is_work).unwrap();
-    let of_commit = usize::from(effects[last].path.ends_with("-wal"));
-    let closing = effects[last + 1 + of_commit..].iter().find(|effect| effect.number > 0).map_or(never, |effect| effect.number);
-    (effects.iter().map(|effect| effect.number).max().unwrap(), closing)
+    whole.watch.effects.iter().map(|effect| effect.number).max().unwrap()
 }
 
 /// Every way at every effect when all is to be tried; else, at every fourth effect from one that a printed seed gives, one way.
@@ -202,32 +197,35 @@ fn on_two_threads(cases: Vec<(u64, (i32, Failing))>, each: impl Fn(u64, (i32, Fa
     out
 }
 
-/// What may still be done to a disk that failed: taking away a file that has no name of its own yet; and when the fault was met in a database
-/// that is not finished, which the next run removes, what SQLite tries to come to an end with it.
-fn is_tidying(fault: &Effect, effect: &Effect) -> bool {
-    let name = Path::new(&effect.path).file_name().unwrap().to_string_lossy().into_owned();
-    let is_temporary = name.starts_with(".tmp") || name.ends_with(".new") || name.ends_with(".part");
-    let is_unfinished = fault.path.contains("ledger.db.new");
-    match effect.kind {
-        Kind::Rename(_) => false,
-        Kind::Unlink if is_temporary => true,
-        Kind::Sync if effect.path == "desk" => is_unfinished,
-        _ => is_unfinished && name.starts_with("ledger.db.new"),
-    }
+/// Effects with which SQLite undoes the beginning of a new database, at most.
+const UNDOING_MAX: usize = 5;
+
+/// When the fault was met in a database that has no name of a ledger yet, SQLite undoes what it had begun there: it writes no byte, empties the
+/// new file, syncs and takes its journal away. The next run begins it anew, whatever is left.
+fn is_undoing(fault: &Effect, effect: &Effect) -> bool {
+    let is_new = |effect: &Effect| effect.path.starts_with("desk/ledger.db.new");
+    let is_folder = effect.path == "desk" && effect.kind == Kind::Sync;
+    is_new(fault) && (is_new(effect) || is_folder) && matches!(effect.kind, Kind::Truncate(0) | Kind::Sync | Kind::Unlink)
+}
+
+/// Leaving a desk whose log is in the database: SQLite takes the names of the log and of its index away, and does not look whether it could. A
+/// name that stays leads to an empty log.
+fn is_leaving(effect: &Effect) -> bool {
+    effect.kind == Kind::Unlink && ["desk/ledger.db-wal", "desk/ledger.db-shm"].contains(&effect.path.as_str())
 }
 
 /// Breaks a stage everywhere below a folder, in the ways of [`cases`], and lets the next run finish.
 fn break_everywhere(what: &str, stage: &Stage, under: &str, check: impl Fn(&Broken<'_>) -> Vec<String> + Sync) {
-    let (count, closing) = effects(stage, under);
+    let count = effects(stage, under);
     let cases = cases(count);
-    println!("{what}: {count} effects below {under}, {} runs with a fault", cases.len());
+    let tried = cases.len();
     let wrong = on_two_threads(cases, |at, way| {
-        let broken = Broken::new(stage, under, closing, at, way);
+        let broken = Broken::new(stage, under, at, way);
         let mut wrong = check(&broken);
         wrong.extend(stage.finished(broken.case.path()));
         broken.told(way, wrong)
     });
-    println!("{what}: {} wrong", wrong.len());
+    println!("| run | effects | faults tried | wrong |\n| {what}, faults below `{under}` | {count} | {tried} | {} |", wrong.len());
     assert!(wrong.is_empty(), "{} wrong:\n{}", wrong.len(), wrong.join("\n"));
 }
 

@@ -79,6 +79,25 @@ fn append_takes_the_next_number_and_answers_with_the_event_as_stored() {
     assert_eq!(ledger.head().unwrap(), Some(second.event_hash));
 }
 
+/// Dropping keeps an error of the disk to itself: only what tells it may write.
+#[test]
+fn a_log_that_was_found_is_copied_by_write_back_and_never_by_dropping() {
+    let (dir, mut ledger) = new_ledger();
+    ledger.append(opened(1)).unwrap();
+    ledger.keep_log_on_close(true).unwrap();
+    drop(ledger);
+    let of = |name: &str| std::fs::read(dir.path().join(name)).ok();
+    let (database, log) = (of("ledger.db"), of("ledger.db-wal"));
+    assert!(log.as_ref().is_some_and(|log| !log.is_empty()));
+    drop(Ledger::open(dir.path()).unwrap());
+    assert!((of("ledger.db"), of("ledger.db-wal")) == (database.clone(), log));
+    let ledger = Ledger::open(dir.path()).unwrap();
+    ledger.write_back().unwrap();
+    drop(ledger);
+    assert!(of("ledger.db") != database && of("ledger.db-wal").is_none());
+    assert_eq!(Ledger::open_read_only(dir.path()).unwrap().latest().unwrap().map(|event| event.seq_no), Some(1));
+}
+
 #[test]
 fn each_refusal_has_its_own_reason_and_the_words_of_the_guard() {
     let (_dir, mut ledger) = new_ledger();

@@ -15,13 +15,18 @@ mod disk;
 mod judge;
 #[path = "disk/ledgers.rs"]
 mod ledgers;
+#[path = "orders/scene.rs"]
+mod orders;
 #[path = "disk/recorder.rs"]
 mod recorder;
+#[path = "disk/resumption.rs"]
+mod resumption;
 #[allow(dead_code)]
 #[path = "crash/scene.rs"]
 mod scene;
 #[path = "disk/search.rs"]
 mod search;
+mod support;
 
 use std::path::Path;
 use std::process::Command;
@@ -36,18 +41,24 @@ use search::{Extent, Found, in_full, search};
 /// `<work> <folder>`
 const CHILD: &str = "TABELLION_DISK_CHILD";
 
+/// The work of a child that ends a halt.
+const RESUME: &str = "Resume";
+
 /// The child's whole life. Without its variable this is not a child, and there is nothing to do.
 #[test]
 fn child() {
     let Ok(line) = std::env::var(CHILD) else { return };
     let (work, dir) = line.rsplit_once(' ').unwrap();
+    if work == RESUME {
+        return resumption::run(Path::new(dir));
+    }
     let work = Work::ALL.into_iter().find(|known| format!("{known:?}") == work).unwrap();
     ledgers::run(work, Path::new(dir));
 }
 
-fn child_of(work: Work, dir: &Path) -> Command {
+fn child_of(work: &str, dir: &Path) -> Command {
     let mut command = Command::new(std::env::current_exe().unwrap());
-    command.args(["child", "--exact", "--nocapture", "--test-threads=1"]).env(CHILD, format!("{work:?} {}", dir.display()));
+    command.args(["child", "--exact", "--nocapture", "--test-threads=1"]).env(CHILD, format!("{work} {}", dir.display()));
     command
 }
 
@@ -57,30 +68,34 @@ fn try_all(work: Work, lie: &'static str, extent: Extent) -> Found {
     prepare(case.path(), work);
     let before = Disk::of(case.path());
     let watched = Watched { lie, ..Watched::below(case.path()) };
-    let watch: Watch = watched.run(child_of(work, case.path()));
+    let watch: Watch = watched.run(child_of(&format!("{work:?}"), case.path()));
     assert!(watch.output.status.success(), "{}", String::from_utf8_lossy(&watch.output.stderr));
     let look: fn(&Path) -> ledgers::Seen = if matches!(work, Work::Plain(..)) { look_plain } else { look };
     let whole = look(case.path());
     let commits = commits(work);
     assert_eq!((whole.hashes.len(), &whole.fault), (*commits.last().unwrap(), &None));
     let found = search(&before, &watch, extent, |slot, _| look(slot), |seen, marks, _| ledgers::judge(seen, marks, &whole, &commits));
-    found.tell(&format!("{work:?}{}", if lie.is_empty() { String::new() } else { format!(", with syncs of {lie} that do nothing") }));
+    let lying = if lie.is_empty() { String::new() } else { format!("; syncs of `{lie}` do nothing") };
+    found.tell(&format!("{}{lying}", ledgers::said(work)), 0);
     found
 }
 
 fn extent(sample: (usize, usize), full: (usize, usize)) -> Extent {
     let (boundaries, images) = if in_full() { full } else { sample };
-    Extent { boundaries, images }
+    Extent { boundaries, images, only_near: false }
 }
+
+const ALL: (usize, usize) = (usize::MAX, usize::MAX);
 
 #[test]
 fn acknowledged_events_are_on_every_disk_that_may_be_left_of_commits_of_all_sizes() {
-    try_all(Work::Small, "", extent((60, 12), (usize::MAX, 120))).none();
+    try_all(Work::Small, "", extent((60, 12), ALL)).none();
 }
 
 #[test]
 fn acknowledged_events_are_on_every_disk_that_may_be_left_of_a_log_that_is_copied_and_begun_anew() {
-    try_all(Work::Long, "", extent((40, 3), (usize::MAX, 3))).none();
+    // Of a commit of a thousand pages most boundaries are like their neighbours.
+    try_all(Work::Long, "", Extent { only_near: true, ..extent((40, 3), (usize::MAX, 24)) }).none();
 }
 
 /// What a control finds must be the loss of what was acknowledged.
@@ -91,24 +106,24 @@ fn loses(found: &Found) {
 /// The same ledger without our functions loses nothing with the settings that ours has: what the controls show comes from theirs.
 #[test]
 fn control_with_our_settings_loses_nothing() {
-    try_all(Work::Plain("WAL", "FULL"), "", extent((30, 8), (usize::MAX, 60))).none();
-    try_all(Work::Plain("DELETE", "EXTRA"), "", extent((30, 8), (usize::MAX, 60))).none();
+    try_all(Work::Plain("WAL", "FULL"), "", extent((30, 8), (usize::MAX, 24))).none();
+    try_all(Work::Plain("DELETE", "EXTRA"), "", extent((30, 8), (usize::MAX, 24))).none();
 }
 
 #[test]
 fn control_with_synchronous_normal_loses_what_it_acknowledged() {
-    loses(&try_all(Work::Plain("WAL", "NORMAL"), "", extent((60, 8), (usize::MAX, 60))));
+    loses(&try_all(Work::Plain("WAL", "NORMAL"), "", extent((60, 8), (usize::MAX, 24))));
 }
 
 /// FULL does not sync the folder behind the journal's removal: the journal may come back, and takes the last commit with it.
 #[test]
 fn control_with_a_deleted_journal_loses_what_it_acknowledged() {
-    loses(&try_all(Work::Plain("DELETE", "FULL"), "", extent((60, 8), (usize::MAX, 60))));
+    loses(&try_all(Work::Plain("DELETE", "FULL"), "", extent((60, 8), (usize::MAX, 24))));
 }
 
 #[test]
 fn control_with_syncs_that_do_nothing_loses_what_it_acknowledged() {
-    loses(&try_all(Work::Small, "/ledger.db-wal", extent((60, 8), (usize::MAX, 60))));
+    loses(&try_all(Work::Small, "/ledger.db-wal", extent((60, 8), (usize::MAX, 24))));
 }
 
 /// Records the program on a stage, and looks at every disk and stick that may be left of it.
@@ -119,7 +134,7 @@ fn try_stage(what: &str, stage: &Stage, codes: &[i32], extent: Extent) -> Found 
     let watch = Watched::below(case.path()).run(stage.command(case.path()));
     assert!(watch.output.status.code().is_some_and(|code| codes.contains(&code)), "{}", String::from_utf8_lossy(&watch.output.stderr));
     let found = search(&before, &watch, extent, |slot, image| stage.look(slot, image), |seen, _, _| seen.clone());
-    found.tell(&format!("{what}, the program run again on {} of them", stage.runs.load(Ordering::SeqCst)));
+    found.tell(what, stage.runs.load(Ordering::SeqCst));
     safe_at_the_end(before, &watch, case.path());
     found
 }
@@ -139,15 +154,15 @@ fn safe_at_the_end(mut disk: Disk, watch: &Watch, case: &Path) {
 #[test]
 fn a_session_is_on_every_disk_and_stick_that_may_be_left_or_is_finished_by_the_next_run() {
     let stage = Stage::new(scene::busy, 1, if in_full() { 8 } else { 16 });
-    let found = try_stage("a session", &stage, &[1], extent((50, 3), (usize::MAX, 16)));
+    let found = try_stage("a session", &stage, &[1], extent((50, 3), ALL));
     found.none();
     assert!(stage.runs.load(Ordering::SeqCst) > 0);
 }
 
 #[test]
 fn a_founding_is_on_every_disk_that_may_be_left_or_is_finished_by_the_next_run() {
-    let stage = Stage::new(scene::before_founding, 0, if in_full() { 4 } else { 8 });
-    let found = try_stage("a founding", &stage, &[0], extent((50, 4), (usize::MAX, 32)));
+    let stage = Stage::new(scene::before_founding, 0, 8);
+    let found = try_stage("a founding", &stage, &[0], extent((50, 4), ALL));
     found.none();
     assert!(stage.runs.load(Ordering::SeqCst) > 0);
 }
@@ -169,7 +184,29 @@ fn a_halt_is_on_every_disk_that_may_be_left_from_its_sync_on() {
         let lost = (done >= synced && !is_halted).then(|| "the halt file is lost behind its sync".to_owned());
         wrong.iter().cloned().chain(lost).collect()
     };
-    let found = search(&before, &watch, extent((50, 4), (usize::MAX, 32)), |slot, image| halting.look(slot, image), judge);
-    found.tell(&format!("a halt, the program run again on {} of them", halting.runs.load(Ordering::SeqCst)));
+    let found = search(&before, &watch, extent((50, 4), ALL), |slot, image| halting.look(slot, image), judge);
+    found.tell("a halt", halting.runs.load(Ordering::SeqCst));
     found.none();
+}
+
+/// An order of the governors ends a halt. The halt file goes when the event of it is safe: no disk has a desk that is neither halted nor resumed.
+#[test]
+fn a_resume_is_on_every_disk_that_may_be_left_or_the_desk_is_halted_as_before() {
+    let stage = resumption::Stage::new(if in_full() { 4 } else { 8 });
+    let case = memory();
+    judge::copy(stage.dir(), case.path());
+    let before = Disk::of(case.path());
+    let watch = Watched::below(case.path()).run(child_of(RESUME, case.path()));
+    assert!(watch.output.status.success(), "{}", String::from_utf8_lossy(&watch.output.stderr));
+    let judge = |seen: &resumption::Seen, marks: &[String], _: usize| {
+        let mut wrong = seen.wrong.clone();
+        wrong.extend((!seen.is_halted && !seen.is_resumed).then(|| "neither halted nor resumed".to_owned()));
+        let is_lost = !marks.is_empty() && (seen.is_halted || !seen.is_resumed);
+        wrong.extend(is_lost.then(|| "the resume is lost behind its end".to_owned()));
+        wrong
+    };
+    let found = search(&before, &watch, extent((50, 4), ALL), |slot, image| stage.look(slot, image), judge);
+    found.tell("an order to resume", stage.runs.load(Ordering::SeqCst));
+    found.none();
+    assert!(stage.runs.load(Ordering::SeqCst) > 0);
 }

@@ -8,7 +8,7 @@ use super::walk::Stop;
 use super::{Ledger, LedgerError, Trouble, Uint, Why};
 use crate::core::event::{Event, EventType};
 use crate::core::ids::Hash;
-use crate::core::rules::{Fault, Rule};
+use crate::core::rules::{Checked, Fault, Rule};
 
 /// Pages in the write-ahead log and not yet in the database, from which on a commit is followed by a checkpoint: 4 MiB.
 const WAL_PAGES_CHECKPOINT: i64 = 1024;
@@ -90,18 +90,32 @@ impl Ledger {
     /// The log's file keeps its length: once all of it is copied, the next commit writes over it from its start, which syncs in half the time
     /// of a file that grows. So its length says nothing, and SQLite is asked how much of it is to be copied.
     fn checkpoint_if_long(&self) -> Result<(), Trouble> {
-        let checkpoint = |mode: &str| {
-            let mut statement = self.db.prepare_cached(&format!("PRAGMA wal_checkpoint({mode})"))?;
-            statement.query_row([], |row| Ok((row.get::<_, i64>(1)?, row.get::<_, i64>(2)?)))
-        };
         let fault = |error: rusqlite::Error| Trouble::of_sqlite("checkpoint", &error);
-        let (pages, copied) = checkpoint("NOOP").map_err(fault)?;
+        let (pages, copied) = checkpoint(&self.db, "NOOP").map_err(fault)?;
         if pages - copied < WAL_PAGES_CHECKPOINT {
             return Ok(());
         }
         // PASSIVE waits for nobody; what readers keep it from copying is copied after a later commit.
-        checkpoint("PASSIVE").map(drop).map_err(fault)
+        checkpoint(&self.db, "PASSIVE").map(drop).map_err(fault)
     }
+
+    /// Copies SQLite's log into the database and syncs both, so that dropping this ledger only removes the log's name. What readers keep from
+    /// being copied stays in the log, and the log stays.
+    ///
+    /// # Errors
+    /// `disk-fault`: everything committed is in the log all the same, which the next start reads; this ledger is poisoned.
+    pub fn write_back(&self) -> Checked<()> {
+        self.usable()?;
+        let (pages, copied) =
+            checkpoint(&self.db, "PASSIVE").map_err(|error| self.sqlite_fault("copying the log into the database", &error))?;
+        self.keep_log_on_close(copied < pages)
+    }
+}
+
+/// Pages in SQLite's log, and how many of them are in the database afterwards. It answers -1 for both when there is no log.
+pub(super) fn checkpoint(db: &Connection, mode: &str) -> rusqlite::Result<(i64, i64)> {
+    let mut statement = db.prepare_cached(&format!("PRAGMA wal_checkpoint({mode})"))?;
+    statement.query_row([], |row| Ok((row.get(1)?, row.get(2)?)))
 }
 
 fn append(

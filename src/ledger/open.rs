@@ -12,6 +12,7 @@ use rusqlite::limits::Limit;
 use rusqlite::types::Value;
 use rusqlite::{Connection, OpenFlags};
 
+use super::append::checkpoint;
 use super::audit::Keys;
 use super::head_file::{read_small, sync_dir, write_small};
 use super::place::{Place, must_be_free, must_be_whole, take_lock};
@@ -142,7 +143,9 @@ impl Ledger {
             no_other_writer(&db)?;
         }
         settle(&db, lock.is_none())?;
-        keep_log_on_close(&db, false)?;
+        // What an earlier process left in the log is copied when somebody asks for it and hears whether it succeeded.
+        let (pages, copied) = if lock.is_some() { checkpoint(&db, "NOOP").map_err(fault("measuring the log"))? } else { (0, 0) };
+        keep_log_on_close(&db, copied < pages)?;
         let place = lock.as_ref().map(|lock| Place::of(&dir, lock)).transpose()?;
         Ok(Ledger { db, dir, poisoned: AtomicBool::new(false), signing_key: None, watch: RefCell::default(), lock, place })
     }
@@ -224,8 +227,9 @@ impl Ledger {
         Ok(())
     }
 
-    /// Whether dropping this ledger leaves SQLite's log as it is, or, as SQLite does otherwise, copies it into the database, syncs both and
-    /// removes it. What a caller has not finished, or a disk that failed, is left alone: after a failed sync a second one proves nothing.
+    /// Whether dropping this ledger leaves SQLite's log as it is, or, as SQLite does otherwise, copies it into the database without a word when
+    /// that fails, and removes it. What a disk that failed has is left alone: after a failed sync a second one proves nothing.
+    /// [`Ledger::write_back`] copies it and tells.
     ///
     /// # Errors
     /// `ledger-fault`.
@@ -271,6 +275,8 @@ fn build(dir: &Path, path: &Path, observe: &mut dyn FnMut(&'static str)) -> Chec
     observe("build database");
     let (fresh, db) = make_as(dir, &format!("{DATABASE_FILE}.new"))?;
     close_whole(&fresh, db)?;
+    // The removed log of the new database could come back beside a ledger that never looks for it under that name.
+    sync_dir(dir)?;
     observe("rename database");
     fs::rename(&fresh, path).map_err(|error| disk_fault(path, &error))?;
     sync_dir(dir)
@@ -302,8 +308,12 @@ fn make_as(dir: &Path, name: &str) -> Checked<(PathBuf, Connection)> {
     let db = connect(&path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE)?;
     keep_log_on_close(&db, true)?;
     harden(&db)?;
-    db.execute_batch("PRAGMA page_size = 4096; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA recursive_triggers = ON;")
-        .map_err(fault("creating"))?;
+    db.execute_batch("PRAGMA page_size = 4096; PRAGMA synchronous = FULL; PRAGMA recursive_triggers = ON;").map_err(fault("creating"))?;
+    // A disk that fails here leaves the old mode, without an error.
+    let mode: String = db.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0)).map_err(fault("creating"))?;
+    if mode != "wal" {
+        return Err(Fault::new(Rule::DiskFault, format!("{}: journal mode wal written, and read back otherwise: {mode}", path.display())));
+    }
     functions::register_pure(&db).map_err(fault("creating"))?;
     db.execute_batch(&format!("BEGIN IMMEDIATE; {SCHEMA} COMMIT;")).map_err(fault("creating"))?;
     Ok((path, db))
@@ -332,7 +342,7 @@ fn remove_files_of(database: &Path, suffixes: &[&str]) -> Checked<()> {
 }
 
 /// Closing then leaves SQLite's log as it is.
-fn keep_log_on_close(db: &Connection, keep: bool) -> Checked<()> {
+pub(super) fn keep_log_on_close(db: &Connection, keep: bool) -> Checked<()> {
     db.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, keep).map(drop).map_err(fault("setting switches"))
 }
 

@@ -12,7 +12,7 @@ use rusqlite::{Connection, OptionalExtension as _, params, params_from_iter};
 use sha2::{Digest as _, Sha256};
 
 use super::head_file::sync_dir;
-use super::open::{close_whole, make};
+use super::open::{close_whole, keep_log_on_close, make};
 use super::{DATABASE_FILE, Ledger, Trouble, Uint, disk_fault, functions};
 use crate::core::event::{Event, PAYLOAD_INLINE_BYTES_MAX, payload_ref};
 use crate::core::ids::Hash;
@@ -110,6 +110,7 @@ impl Ledger {
             .db
             .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))
             .map_err(|error| Trouble::of_sqlite("writing back the log", &error).fault)?;
+        keep_log_on_close(&self.db, false)?;
         close(self.db)?;
         let wal = dir.join(format!("{DATABASE_FILE}-wal"));
         if busy != 0 || wal.symlink_metadata().is_ok() {

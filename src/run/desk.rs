@@ -29,6 +29,8 @@ use super::startup::{Findings, closed_sessions, diagnose, examine};
 
 /// Name of the sealed seed in the desk's folder.
 pub const KEY_FILE: &str = "key";
+/// What a fault behind the last step leaves.
+pub(super) const LOG_LEFT: &str = "SQLite's log was not copied into the database, and the next start reads it";
 /// How often a look is repeated because a session ended meanwhile.
 const LOOKS_MAX: usize = 3;
 
@@ -271,12 +273,12 @@ impl Desk {
         Ok(self.ledger.latest()?.map_or(0, |event| event.seq_no))
     }
 
-    /// Everything was done: when this desk is dropped, the ledger may tidy up behind itself.
+    /// Everything was done: SQLite's log is copied into the database now, where a fault can be told; dropping the desk would keep it quiet.
     ///
     /// # Errors
-    /// `ledger-fault`.
+    /// `disk-fault`; nothing is lost then, for the next start reads the log.
     pub fn done(&self) -> Checked<()> {
-        self.ledger.keep_log_on_close(false)
+        self.ledger.write_back()
     }
 
     /// Appends events behind the head that the plan saw, and folds them in as read back from the database.

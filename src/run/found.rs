@@ -17,7 +17,7 @@ use crate::keys::{Passphrase, Seed};
 use crate::ledger::{CheckInput, Ledger, read_head};
 use crate::media::publish::Observe;
 
-use super::desk::{Desk, DeskKeys, KEY_FILE};
+use super::desk::{Desk, DeskKeys, KEY_FILE, LOG_LEFT};
 use super::events::{closed, events_of};
 use super::files::{self, make_folder, write_bytes};
 use super::halt::refuse_halted;
@@ -127,7 +127,7 @@ pub fn commit(dir: &Path, charter_file: &Path, time: Option<u64>, passphrase: &P
         desk.write_head_file(observe)?;
     }
     desk.seal(&keys, observe)?;
-    desk.done()?;
+    desk.done().unchanged(|| format!("the Common is founded: session 0 is committed and sealed; {LOG_LEFT}"))?;
     Ok(desk)
 }
 

@@ -15,7 +15,7 @@ use crate::keys::Passphrase;
 use crate::media::publish::Observe;
 
 use super::bag::{Bag, Brought, Listed};
-use super::desk::{Desk, DeskKeys, KEY_FILE, Start};
+use super::desk::{Desk, DeskKeys, KEY_FILE, LOG_LEFT, Start};
 use super::emit::emit;
 use super::events::{closed, events_of};
 use super::files::staging;
@@ -154,7 +154,7 @@ pub fn session(request: &Request, operator: &mut dyn Operator, observe: &mut Obs
     log::media(&media);
     let session = desk.books().sessions().last().map_or(0, |session| session.opened.session);
     let heads = (before, desk.books().head());
-    desk.done()?;
+    desk.done().unchanged(|| emitted(session, &media))?;
     Ok(Report {
         session,
         is_new,
@@ -218,6 +218,16 @@ fn puts(proposal: &Proposal) -> impl Iterator<Item = Hash> {
 /// What stands when something fails behind the commit point.
 fn committed(desk: &Desk) -> String {
     format!("the ledger stands at {}; what is left to do is done by running this again", desk.books().head())
+}
+
+/// What stands when everything was done and the disk fails behind it.
+fn emitted(session: u64, media: &[(PathBuf, Checked<()>)]) -> String {
+    let failed: Vec<String> = media.iter().filter(|(_, written)| written.is_err()).map(|(path, _)| path.display().to_string()).collect();
+    let results = match failed.is_empty() {
+        true => "its results are on every medium".to_owned(),
+        false => format!("its results are on every medium but {}", failed.join(", ")),
+    };
+    format!("session {session} is committed and sealed, and {results}; {LOG_LEFT}")
 }
 
 /// Rolls the head file forward and seals what is not sealed, and says so.

@@ -166,10 +166,13 @@ impl Disk {
             }
             Kind::Truncate(len) => Change::Truncate(object(), *len),
             Kind::Allocate(len) => Change::Allocate(object(), *len),
-            Kind::Rename(to) => {
-                assert_eq!(folder_of(&path), folder_of(to), "a move from folder to folder needs two syncs, which is not modelled");
-                Change::Move(path, to.clone(), object())
+            // From folder to folder the new name needs one sync and the old one's removal another: either may be there alone, or neither.
+            Kind::Rename(to) if folder_of(&path) != folder_of(to) => {
+                let named = Change::Name(to.clone(), object());
+                self.pending.push(named);
+                Change::Take(path)
             }
+            Kind::Rename(to) => Change::Move(path, to.clone(), object()),
             Kind::Link(to) => Change::Name(to.clone(), object()),
             Kind::Unlink => Change::Take(path),
             Kind::Folder => {

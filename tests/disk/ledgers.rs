@@ -37,6 +37,15 @@ impl Work {
     ];
 }
 
+/// What it is, for a table.
+pub fn said(work: Work) -> String {
+    match work {
+        Work::Small => "commits of several sizes, a payload of 70 KB, closing".into(),
+        Work::Long => "a log of more than 4 MiB that is copied into the database and begun anew".into(),
+        Work::Plain(journal, synchronous) => format!("control: rusqlite alone, journal {journal}, synchronous {synchronous}"),
+    }
+}
+
 struct TestSigner(SigningKey);
 
 impl EventSigner for TestSigner {
@@ -116,6 +125,7 @@ pub fn run(work: Work, dir: &Path) {
         acknowledge(&new);
         head = Some(new);
     }
+    ledger.write_back().unwrap();
     drop(ledger);
 }
 

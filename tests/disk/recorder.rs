@@ -6,12 +6,12 @@ use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
-use std::sync::{OnceLock, RwLock};
+use std::sync::OnceLock;
 
 use tempfile::TempDir;
 
 /// Held to read while a ledger is open in this process, to write while a child is forked: between fork and exec it has a copy of every lock.
-pub static FORKS: RwLock<()> = RwLock::new(());
+pub use super::scene::FORKS;
 
 /// One effect of the child, or one mark of it.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,4 +1,5 @@
-//! Which of all that may be lost is tried: at every boundary the systematic cases, torn writes, and subsets drawn from a printed seed.
+//! Which of all that may be lost is tried. At a boundary: none of what is pending; all of it, in order; all but each one; each one alone; the last
+//! write torn at its edges; and subsets drawn from a printed seed. A sample takes some of these at some boundaries, by the same seed.
 
 use std::collections::HashMap;
 use std::sync::Mutex;
@@ -12,9 +13,16 @@ use super::recorder::{Effect, Kind, Watch, memory};
 /// Worker threads of a search.
 const THREADS: usize = 2;
 /// Random subsets at a boundary.
-const SUBSETS: usize = 12;
-/// Edges at which a long write is torn; of shorter ones all are.
+const SUBSETS: usize = 6;
+/// Pending changes of which each is left out and is there alone; of more, the oldest and the newest, half of this each.
+const SINGLES_MAX: usize = 32;
+/// Edges at which a write is torn; of a longer one, those of its beginning and of its end, half of this each.
 const EDGES_MAX: u64 = 24;
+/// How far from a sync, a rename or a mark a boundary still decides something.
+const NEAR: usize = 2;
+
+/// What the columns of [`Found::tell`] are.
+const HEADER: &str = "| recording | effects | boundaries | points | torn | images | run again | acknowledged, and lost | chain or database broken | two roots of one number | all violations |";
 
 /// Whether everything is to be tried, or the sample that a newcomer's `cargo test` takes.
 pub fn in_full() -> bool {
@@ -28,6 +36,8 @@ pub struct Extent {
     pub boundaries: usize,
     /// Most images at a boundary.
     pub images: usize,
+    /// Whether a boundary that is not near a sync, a rename or a mark has only two images: none of what is pending, and all.
+    pub only_near: bool,
 }
 
 /// What a search found.
@@ -42,17 +52,15 @@ pub struct Found {
 }
 
 impl Found {
-    /// The line that `docs/reliability.md` has.
-    pub fn tell(&self, what: &str) {
-        println!(
-            "{what}: {} effects, {} boundaries, {} points, {} of them with a torn write, {} images looked at, {} violations",
-            self.effects,
-            self.boundaries,
-            self.points,
-            self.torn,
-            self.images,
-            self.violations.len()
-        );
+    /// Prints the row that `docs/reliability.md` has, and the first violations below it. `runs` is how often the program was run on an image.
+    pub fn tell(&self, what: &str, runs: usize) {
+        let counted = |words: &[&str]| self.violations.iter().filter(|found| words.iter().any(|word| found.contains(word))).count();
+        let lost = counted(&["is lost"]);
+        let broken = counted(&["the checks object", "start-up:", "part of a commit", "not those of the undisturbed run"]);
+        let roots = counted(&["two roots of", "signature over another"]);
+        let counts = [self.effects, self.boundaries, self.points, self.torn, self.images, runs, lost, broken, roots];
+        let row: Vec<String> = counts.iter().chain([&self.violations.len()]).map(usize::to_string).collect();
+        println!("{HEADER}\n| {what}{} | {} |", if in_full() { "" } else { " (a sample)" }, row.join(" | "));
         self.violations.iter().take(3).for_each(|violation| println!("    {violation}"));
     }
 
@@ -99,7 +107,8 @@ pub fn search<Seen: Sync + Send>(
                         continue;
                     }
                     let mut rng = Rng::with_seed(seed ^ (boundary as u64) << 20);
-                    for parts in points(&disk, extent.images, &mut rng) {
+                    let is_short = extent.only_near && !is_near(&watch.effects, boundary);
+                    for parts in points(&disk, if is_short { 2 } else { extent.images }, &mut rng) {
                         let image = disk.image(&parts);
                         let name = image.name();
                         let seen = known.lock().unwrap().get(&name).cloned();
@@ -145,10 +154,18 @@ fn shown(parts: &[Part]) -> String {
     runs.collect::<Vec<_>>().join(" ")
 }
 
+fn decides(effect: &Effect) -> bool {
+    matches!(effect.kind, Kind::Sync | Kind::Mark(_) | Kind::Rename(_))
+}
+
+/// Whether one of the effects just before a boundary, or just after it, decides something.
+fn is_near(effects: &[Effect], boundary: usize) -> bool {
+    effects[boundary.saturating_sub(NEAR)..(boundary + NEAR).min(effects.len())].iter().any(decides)
+}
+
 /// Boundaries to look at, ascending: all when they are few enough; else the ends, those beside syncs and marks, and others by chance.
 fn boundaries(effects: &[Effect], most: usize, rng: &mut Rng) -> std::collections::BTreeSet<usize> {
     let mut first: Vec<usize> = Vec::new();
-    let decides = |effect: &Effect| matches!(effect.kind, Kind::Sync | Kind::Mark(_) | Kind::Rename(_));
     for (at, _) in effects.iter().enumerate().filter(|(_, effect)| decides(effect)) {
         first.extend([at, at + 1, at + 2].into_iter().filter(|at| *at <= effects.len()));
     }
@@ -179,15 +196,14 @@ fn points(disk: &Disk, most: usize, rng: &mut Rng) -> Vec<Vec<Part>> {
     sure.truncate(if count == 0 { 1 } else { 2 });
     let mut more = Vec::new();
     if count > 1 {
-        // All of them when they are few, else as many as could be chosen.
-        let single =
-            |rng: &mut Rng| if count <= most { (0..count).collect::<Vec<_>>() } else { (0..most).map(|_| rng.usize(..count)).collect() };
-        more.extend(single(rng).into_iter().map(|at| with(&all, at, Part::Lost)));
-        more.extend(single(rng).into_iter().map(|at| with(&none, at, Part::Whole)));
+        let half = SINGLES_MAX / 2;
+        let singles = || (0..count).filter(|at| *at < half || *at + half >= count);
+        more.extend(singles().map(|at| with(&all, at, Part::Lost)));
+        more.extend(singles().map(|at| with(&none, at, Part::Whole)));
         more.extend((0..SUBSETS).map(|_| subset(disk, rng)));
     }
     if let Some(sectors) = disk.last_write_sectors() {
-        for sector in edges(sectors, rng) {
+        for sector in edges(sectors) {
             for part in [Part::Head(sector), Part::Tail(sector)] {
                 more.extend([&all, &none].map(|parts| with(parts, count - 1, part)));
             }
@@ -200,9 +216,10 @@ fn points(disk: &Disk, most: usize, rng: &mut Rng) -> Vec<Vec<Part>> {
     sure
 }
 
-/// Where a write of so many sectors is torn: between any two, or at some of them.
-fn edges(sectors: u64, rng: &mut Rng) -> Vec<u64> {
-    if sectors <= EDGES_MAX { (1..sectors).collect() } else { (0..EDGES_MAX).map(|_| rng.u64(1..sectors)).collect() }
+/// Where a write of so many sectors is torn.
+fn edges(sectors: u64) -> impl Iterator<Item = u64> {
+    let half = EDGES_MAX / 2;
+    (1..sectors).filter(move |edge| *edge <= half || edge + half >= sectors)
 }
 
 /// Each pending change there or not; now and then a write of them torn.

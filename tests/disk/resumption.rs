@@ -1,0 +1,99 @@
+//! An order that ends a halt, carried out on a disk that may lose power: the child's life, and how an image of its desk is looked at.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use tabellion::core::event::EventType;
+use tabellion::run::desk::Desk;
+
+use super::disk::Image;
+use super::orders::{Scene, events, resume_at};
+use super::recorder::{FORKS, MARKS, memory};
+
+const ORDER: &str = "order.cose";
+
+/// The child's life: carries the order out, and says that it has.
+pub fn run(dir: &Path) {
+    resume_at(&dir.join("desk"), &[dir.join(ORDER)], &mut |_, _| {}).unwrap_or_else(|problem| panic!("{problem}"));
+    fs::write(std::env::var_os(MARKS).unwrap(), "resumed\n").unwrap();
+}
+
+/// A halted desk with an order, and what the order makes of it when nobody disturbs it.
+pub struct Stage {
+    scene: Scene,
+    /// The files of the desk but SQLite's, and the last event.
+    reference: (BTreeMap<String, Vec<u8>>, [u8; 32]),
+    every: u8,
+    /// How often the order was carried out again.
+    pub runs: AtomicUsize,
+}
+
+/// What lies in an image.
+pub struct Seen {
+    pub is_halted: bool,
+    pub is_resumed: bool,
+    pub wrong: Vec<String>,
+}
+
+impl Stage {
+    /// Prepares; on one image of so many the order is carried out again.
+    pub fn new(every: u8) -> Stage {
+        let _no_fork = FORKS.read().unwrap();
+        let made = || {
+            let scene = Scene::new();
+            fs::rename(scene.signed(&scene.draft(), &["alice", "bob"]), scene.at(ORDER)).unwrap();
+            scene
+        };
+        let (scene, whole) = (made(), made());
+        whole.resume(&[whole.at(ORDER)]).unwrap_or_else(|problem| panic!("{problem}"));
+        Stage { scene, reference: whole.print(), every, runs: AtomicUsize::new(0) }
+    }
+
+    /// The folder with the desk and the order.
+    pub fn dir(&self) -> &Path {
+        self.scene.room.path()
+    }
+
+    /// Whether the desk is halted, whether it is resumed, and what else is wrong.
+    pub fn look(&self, slot: &Path, image: &Image) -> Seen {
+        let _no_fork = FORKS.read().unwrap();
+        let desk = slot.join("desk");
+        let is_resumed = events(&desk).contains(&EventType::Resume);
+        let opened = Desk::open_to_look(&desk).and_then(|desk| Ok(desk.halted()?.is_some()));
+        let (is_halted, mut wrong) = match opened {
+            Ok(is_halted) => (is_halted, Vec::new()),
+            Err(problem) => (image.files.contains_key("desk/halt"), vec![format!("the checks object: {problem}")]),
+        };
+        if image.name()[0].is_multiple_of(self.every) {
+            wrong.extend(self.again(image, is_resumed));
+        }
+        Seen { is_halted, is_resumed, wrong }
+    }
+
+    /// What is wrong with what the order makes of an image.
+    fn again(&self, image: &Image, is_resumed: bool) -> Vec<String> {
+        self.runs.fetch_add(1, Ordering::SeqCst);
+        let room = memory();
+        image.put(room.path(), &Image::default());
+        let scene = Scene { room };
+        let mut wrong = Vec::new();
+        match scene.resume(&[scene.at(ORDER)]) {
+            Ok(done) if done.is_new == is_resumed => {
+                wrong.push(format!("carried out as new: {}, resumed before: {is_resumed}", done.is_new))
+            }
+            Ok(_) => {}
+            Err(problem) => return vec![format!("carried out again: {problem}")],
+        }
+        let (files, last) = scene.print();
+        let (expected, expected_last) = &self.reference;
+        wrong.extend((last != *expected_last).then(|| "carried out again: another event".to_owned()));
+        wrong.extend(
+            files.keys().filter(|path| !expected.contains_key(*path)).map(|path| format!("carried out again: {path} is left over")),
+        );
+        let lost = expected.iter().filter(|(path, bytes)| files.get(*path) != Some(*bytes));
+        wrong.extend(lost.map(|(path, _)| format!("carried out again: {path} is not as undisturbed")));
+        wrong
+    }
+}
