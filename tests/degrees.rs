@@ -241,6 +241,39 @@ fn integrity_compares_a_known_head_and_halts_only_when_told_to() {
 }
 
 #[test]
+fn a_halt_writes_its_file_first_then_the_dossier_and_the_event_last() {
+    let room = room();
+    let desk = founded(room.path());
+    let (media, before) = ([stick(room.path(), "a", &desk)], last_event(&desk));
+    let mut seen = Vec::new();
+    let mut operator = Knows { head: later(), insists: true, passphrase: Some("test") };
+    stopped(run(&desk, &media, &mut operator, &mut |at, _| {
+        let is_there = |name: &str| desk.dir.join(name).exists();
+        if ["halt", "dossier", "enter the halt"].contains(&at) {
+            seen.push((at, is_there("halt"), is_there("halt-evidence"), last_event(&desk) == before));
+        }
+    }));
+    assert_eq!(seen, [("halt", false, false, true), ("dossier", true, false, true), ("enter the halt", true, true, true)]);
+    assert_ne!(last_event(&desk), before);
+}
+
+#[test]
+fn a_halt_that_comes_between_is_left_as_it_is() {
+    let room = room();
+    let desk = founded(room.path());
+    let (media, halt) = ([stick(room.path(), "a", &desk)], desk.dir.join("halt"));
+    let mut operator = Knows { head: later(), insists: true, passphrase: None };
+    let problem = stopped(run(&desk, &media, &mut operator, &mut |at, _| {
+        if at == "halt" {
+            fs::write(&halt, b"by an export, meanwhile").unwrap();
+        }
+    }));
+    assert_eq!(fs::read(&halt).unwrap(), b"by an export, meanwhile");
+    assert!(problem.state.contains("the desk was halted already ("), "{problem}");
+    assert!(problem.state.contains("the dossier is "), "what was found is kept all the same: {problem}");
+}
+
+#[test]
 fn a_halt_is_entered_once_as_the_next_event_when_the_key_is_unlocked() {
     let room = room();
     let desk = founded(room.path());

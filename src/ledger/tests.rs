@@ -11,8 +11,8 @@ use rusqlite::config::DbConfig;
 
 use super::{Ledger, NewEvent, Why};
 use crate::core::cbor::Writer;
-use crate::core::event::{EventParts, EventSigner, EventType, PayloadForm, event_hash, signed_message};
-use crate::core::ids::kid_of;
+use crate::core::event::{EventParts, EventSigner, EventType, PayloadForm, event_hash, payload_ref, signed_message};
+use crate::core::ids::{Hash, kid_of};
 use crate::core::rules::Rule;
 
 #[path = "../../tests/boundary/table.rs"]
@@ -162,6 +162,53 @@ fn guards_refuse_wrong_signatures_payloads_and_nulls() {
         }
     }
     assert_eq!(ledger.head().unwrap(), Some(head));
+}
+
+/// With a true hash and a true signature nothing but the guard of the payload's form speaks.
+#[test]
+fn payload_in_the_form_of_another_length_is_refused_by_the_database() {
+    let (_dir, ledger, head) = three_events();
+    let kid = kid_of(&signer().public_key());
+    let insert = |payload: Option<&[u8]>, reference: Option<&[u8]>, form: PayloadForm<'_>| {
+        let parts = EventParts {
+            seq_no: 4,
+            event_id: "0/3",
+            timestamp: 0,
+            event_type: EventType::Halt,
+            payload: form,
+            prev_event_hash: &head,
+            public_key_id: &kid,
+            writer_epoch: 1,
+        };
+        let signature = signer().sign_event(&event_hash(&parts));
+        ledger.db.execute(
+            "INSERT INTO events (seq_no, event_id, timestamp, event_type, payload, payload_ref, prev_event_hash, signature, public_key_id,
+               writer_epoch) VALUES (4, '0/3', 0, 'halt', ?1, ?2, ?3, ?4, ?5, 1)",
+            rusqlite::params![payload, reference, head, signature, kid.0],
+        )
+    };
+    // A byte string of up to 65535 bytes has three bytes before it.
+    let payload_of = |length: usize| {
+        let mut payload = Writer::new();
+        payload.bytes(&vec![0; length - 3]);
+        payload.finish()
+    };
+    let refused = |outcome: rusqlite::Result<usize>, words: &str| {
+        let error = outcome.expect_err(words).to_string();
+        assert!(error.contains(words), "{error}");
+    };
+    let (long, largest) = (payload_of(65_537), payload_of(65_536));
+    refused(insert(Some(&long), None, PayloadForm::Bytes(&long)), "exactly one of payload (at most 65536 bytes)");
+    for bytes in [&long, &largest] {
+        let sha256 = Hash::of(bytes);
+        ledger.db.execute("INSERT INTO payloads (sha256, bytes) VALUES (?1, ?2)", rusqlite::params![sha256.0, bytes]).unwrap();
+    }
+    let of = |bytes: &[u8]| PayloadForm::Ref { sha256: Hash::of(bytes), length: bytes.len() as u64 };
+    refused(insert(None, Some(&payload_ref(&largest)), of(&largest)), "payload_ref is not that of a large payload");
+    ledger.db.execute_batch("SAVEPOINT tried").unwrap();
+    insert(None, Some(&payload_ref(&long)), of(&long)).expect("a large payload beside its event");
+    ledger.db.execute_batch("ROLLBACK TO tried; RELEASE tried").unwrap();
+    insert(Some(&largest), None, PayloadForm::Bytes(&largest)).expect("the largest payload in the row");
 }
 
 /// Three events, and a session in which a paper was accepted and a large payload came.
