@@ -10,7 +10,7 @@ use crate::core::rules::{Fault, Rule};
 use crate::run::problem::Outcomes;
 use crate::run::words;
 
-use super::facts::{Broken, Paper};
+use super::facts::{Broken, Head, Paper};
 use super::output::{Answer, Page};
 
 /// One value alone, for another command.
@@ -24,6 +24,33 @@ impl Answer for Value {
     fn say(&self, page: &mut Page) {
         page.line(&self.value);
     }
+}
+
+/// A head in the form in which a session asks for it.
+pub fn head_as_asked(head: &Head) -> String {
+    format!("{}:{}", head.number, head.words)
+}
+
+/// How a desk's own checks ended.
+#[derive(Serialize)]
+pub struct Health {
+    /// `ok`, `corrupted`, `unchecked` or `unusable`.
+    pub state: &'static str,
+    /// The last event before which nothing is wrong.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_good_seq_no: Option<u64>,
+    /// The first event that is wrong or missing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub first_bad_seq_no: Option<u64>,
+    /// What is wrong with it, in a word.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kind: Option<&'static str>,
+    /// The rule that it breaks.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rule: Option<&'static str>,
+    /// The compared values.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub found: Option<String>,
 }
 
 /// The answer to a paper.

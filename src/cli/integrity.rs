@@ -12,6 +12,7 @@ use crate::run::startup::Findings;
 
 use super::argument;
 use super::branches::against;
+use super::desk_facts::Health;
 use super::facts::{Head, sha256};
 use super::output::{Answer, Output, Page};
 use super::passphrase::PassphraseArgs;
@@ -89,27 +90,6 @@ struct Checkup {
 }
 
 #[derive(Serialize)]
-struct Health {
-    /// `ok`, `corrupted` or `unchecked`.
-    state: &'static str,
-    /// The last event before which nothing is wrong.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    last_good_seq_no: Option<u64>,
-    /// The first event that is wrong or missing.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    first_bad_seq_no: Option<u64>,
-    /// What is wrong with it, in a word.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    kind: Option<&'static str>,
-    /// The rule that it breaks.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    rule: Option<&'static str>,
-    /// The compared values.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    found: Option<String>,
-}
-
-#[derive(Serialize)]
 struct Checked {
     events: u64,
     signatures: u64,
@@ -144,21 +124,19 @@ struct Damaged {
     expected: String,
 }
 
-impl Health {
-    fn of(findings: Option<&Findings>) -> Health {
-        let wrong = findings.and_then(|findings| findings.wrong.as_ref());
-        Health {
-            state: match (findings, wrong) {
-                (None, _) => "unchecked",
-                (_, Some(_)) => "corrupted",
-                _ => "ok",
-            },
-            last_good_seq_no: wrong.map(|wrong| wrong.last_good_seq_no),
-            first_bad_seq_no: wrong.map(|wrong| wrong.first_bad_seq_no),
-            kind: wrong.map(|wrong| wrong.kind),
-            rule: wrong.map(|wrong| wrong.fault.rule.id()),
-            found: wrong.map(|wrong| wrong.fault.shown().to_owned()),
-        }
+fn health_of(findings: Option<&Findings>) -> Health {
+    let wrong = findings.and_then(|findings| findings.wrong.as_ref());
+    Health {
+        state: match (findings, wrong) {
+            (None, _) => "unchecked",
+            (_, Some(_)) => "corrupted",
+            _ => "ok",
+        },
+        last_good_seq_no: wrong.map(|wrong| wrong.last_good_seq_no),
+        first_bad_seq_no: wrong.map(|wrong| wrong.first_bad_seq_no),
+        kind: wrong.map(|wrong| wrong.kind),
+        rule: wrong.map(|wrong| wrong.fault.rule.id()),
+        found: wrong.map(|wrong| wrong.fault.shown().to_owned()),
     }
 }
 
@@ -191,7 +169,7 @@ impl Checkup {
             origin: charter.map(|charter| charter.origin.to_string()),
             instance: charter.map(|charter| hex::encode(charter.instance)),
             schema: check::SCHEMA_VERSION,
-            health: Health::of(findings),
+            health: health_of(findings),
             checked: Checked {
                 events: found.checked.events,
                 signatures: found.checked.signatures,
@@ -257,7 +235,7 @@ impl Answer for Checkup {
         if let (Some(origin), Some(instance)) = (&self.origin, &self.instance) {
             page.labelled("desk", format!("{origin}, instance {instance}, schema {}", self.schema));
         }
-        self.health.say(page);
+        say_health(&self.health, page);
         if self.health.state != "unchecked" {
             self.checked.say(page);
         }
@@ -294,22 +272,20 @@ impl Answer for Checkup {
     }
 }
 
-impl Health {
-    fn say(&self, page: &mut Page) {
-        let (Some(found), Some(kind), Some(rule)) = (&self.found, self.kind, self.rule) else {
-            return page.labelled("health", self.state);
-        };
-        page.labelled("health", format!("CORRUPTED [{rule}] {kind}"));
-        page.below("found", found);
-        let (last_good, first_bad) = (self.last_good_seq_no.unwrap_or_default(), self.first_bad_seq_no.unwrap_or_default());
-        page.below(
-            "events",
-            match kind {
-                "schema" => format!("each of the {last_good} is good; what is wrong is what the file says of its own tables"),
-                _ => format!("good up to {last_good}; {first_bad} is the first that is bad or missing"),
-            },
-        );
-    }
+fn say_health(health: &Health, page: &mut Page) {
+    let (Some(found), Some(kind), Some(rule)) = (&health.found, health.kind, health.rule) else {
+        return page.labelled("health", health.state);
+    };
+    page.labelled("health", format!("CORRUPTED [{rule}] {kind}"));
+    page.below("found", found);
+    let (last_good, first_bad) = (health.last_good_seq_no.unwrap_or_default(), health.first_bad_seq_no.unwrap_or_default());
+    page.below(
+        "events",
+        match kind {
+            "schema" => format!("each of the {last_good} is good; what is wrong is what the file says of its own tables"),
+            _ => format!("good up to {last_good}; {first_bad} is the first that is bad or missing"),
+        },
+    );
 }
 
 impl Checked {

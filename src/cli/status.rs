@@ -9,11 +9,10 @@ use crate::run::desk::Desk;
 use crate::run::problem::{Exit, Outcomes};
 use crate::run::status::{self, Status, status as look};
 
-use super::desk_facts::Value;
+use super::desk_facts::{Health, Value, head_as_asked};
 use super::facts::{Head, sha256};
 use super::output::{Answer, Output, Page};
 use super::prometheus;
-use super::witness::head_as_asked;
 
 /// `tabellion witness status`
 #[derive(Args)]
@@ -69,27 +68,6 @@ struct Common {
     /// A session that is committed and not sealed.
     #[serde(skip_serializing_if = "Option::is_none")]
     unsealed: Option<u64>,
-}
-
-#[derive(Serialize)]
-struct Health {
-    /// `ok`, `corrupted` or `unusable`.
-    state: &'static str,
-    /// The last event before which nothing is wrong.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    last_good_seq_no: Option<u64>,
-    /// The first event that is wrong or missing.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    first_bad_seq_no: Option<u64>,
-    /// What is wrong with it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    kind: Option<&'static str>,
-    /// The rule that stops the desk.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    rule: Option<&'static str>,
-    /// The compared values.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    found: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -157,32 +135,31 @@ impl Answer for Stands {
                 page.labelled("broken", format!("session {session} is committed but not sealed; run tabellion witness session again"));
             }
         }
-        page.labelled("health", self.health.words(&self.metrics));
+        page.labelled("health", health_in_words(&self.health, &self.metrics));
         if let Some(reason) = &self.halted {
             page.labelled("HALTED", reason);
         }
     }
 }
 
-impl Health {
-    fn of(status: &Status) -> Health {
-        let (last_good_seq_no, first_bad_seq_no, kind) = match status.health {
-            status::Health::Corrupted { last_good, first_bad, kind } => (Some(last_good), Some(first_bad), Some(kind)),
-            status::Health::Ok | status::Health::Unusable => (None, None, None),
-        };
-        let fault = status.problem.as_ref().map(|problem| &problem.fault);
-        let (rule, found) = (fault.map(|fault| fault.rule.id()), fault.map(|fault| fault.shown().to_owned()));
-        Health { state: status.health.word(), last_good_seq_no, first_bad_seq_no, kind, rule, found }
-    }
+fn health_of(status: &Status) -> Health {
+    let (last_good_seq_no, first_bad_seq_no, kind) = match status.health {
+        status::Health::Corrupted { last_good, first_bad, kind } => (Some(last_good), Some(first_bad), Some(kind)),
+        status::Health::Ok | status::Health::Unusable => (None, None, None),
+    };
+    let fault = status.problem.as_ref().map(|problem| &problem.fault);
+    let (rule, found) = (fault.map(|fault| fault.rule.id()), fault.map(|fault| fault.shown().to_owned()));
+    Health { state: status.health.word(), last_good_seq_no, first_bad_seq_no, kind, rule, found }
+}
 
-    fn words(&self, metrics: &Metrics) -> String {
-        match (self.last_good_seq_no, self.first_bad_seq_no, self.kind) {
-            (Some(last_good), Some(first_bad), Some(kind)) => {
-                format!("{}: event {first_bad} is the first bad one ({kind}), event {last_good} the last good one", self.state)
-            }
-            _ if self.rule.is_none() => format!("{}, {} events checked", self.state, metrics.events_checked),
-            _ => format!("{}: [{}]", self.state, self.rule.unwrap_or_default()),
+fn health_in_words(health: &Health, metrics: &Metrics) -> String {
+    match (health.last_good_seq_no, health.first_bad_seq_no, health.kind) {
+        (Some(last_good), _, Some("schema")) => format!("{}: the schema; each of the {last_good} events is good", health.state),
+        (Some(last_good), Some(first_bad), Some(kind)) => {
+            format!("{}: event {first_bad} is the first bad one ({kind}), event {last_good} the last good one", health.state)
         }
+        _ if health.rule.is_none() => format!("{}, {} events checked", health.state, metrics.events_checked),
+        _ => format!("{}: [{}]", health.state, health.rule.unwrap_or_default()),
     }
 }
 
@@ -233,7 +210,7 @@ pub fn status(args: &StatusArgs, out: &mut Output) -> Outcomes<Exit> {
         (None, Some(problem)) if args.fingerprint || args.head => return Err(problem.clone()),
         _ if args.prometheus => out.give(&prometheus::exposition(&args.ledger, &found)?),
         _ => {
-            let (health, metrics) = (Health::of(&found), Metrics::of(&found));
+            let (health, metrics) = (health_of(&found), Metrics::of(&found));
             out.give(&Stands { common, halted: found.halted.clone(), health, metrics });
         }
     }

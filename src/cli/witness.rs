@@ -17,6 +17,7 @@ use crate::run::session::export as export_to;
 use super::argument;
 use super::charter::Charter;
 use super::code::Code;
+use super::desk_facts::head_as_asked;
 use super::facts::Head;
 use super::integrity::{IntegrityArgs, integrity};
 use super::output::{Answer, Output, Page};
@@ -183,11 +184,6 @@ fn init(args: InitArgs, out: &mut Output) -> Outcomes<Exit> {
         signed_file: path.with_file_name("charter.cose").display().to_string(),
     });
     Ok(Exit::Done)
-}
-
-/// A head in the form in which a session asks for it.
-pub(super) fn head_as_asked(head: &Head) -> String {
-    format!("{}:{}", head.number, head.words)
 }
 
 /// `witness export`

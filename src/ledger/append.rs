@@ -3,8 +3,8 @@
 use rusqlite::{Connection, Row, Transaction, TransactionBehavior, params};
 
 use super::audit::{Keys, Signed, strictly, together};
+use super::finding::Stop;
 use super::read::head_hash;
-use super::walk::Stop;
 use super::{Ledger, LedgerError, Trouble, Uint, Why};
 use crate::core::event::{Event, EventType};
 use crate::core::ids::Hash;

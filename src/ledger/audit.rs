@@ -12,8 +12,7 @@
 
 use ed25519_dalek::{Signature, VerifyingKey, verify_batch};
 
-use super::verify::CorruptionKind;
-use super::walk::{Stop, bad};
+use super::finding::{CorruptionKind, Stop, bad};
 use crate::core::event::signed_bytes;
 use crate::core::ids::{Hash, Kid, kid_of};
 

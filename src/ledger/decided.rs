@@ -7,8 +7,7 @@
 use rusqlite::Connection;
 use rusqlite::types::ValueRef;
 
-use super::verify::CorruptionKind;
-use super::walk::{Stop, bad};
+use super::finding::{CorruptionKind, Stop, bad};
 
 /// A sum over rows of verdicts.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -59,6 +59,7 @@ mod append;
 mod audit;
 mod branches;
 mod decided;
+mod finding;
 mod functions;
 mod head_file;
 mod health;
@@ -81,6 +82,7 @@ mod writers;
 mod tests;
 
 pub use append::NewEvent;
+pub use finding::{CheckInput, CorruptionKind, Effort, Health};
 pub use head_file::{read_head, write_head, write_head_observed};
 pub use health::HealthReport;
 pub use iterate::Iterate;
@@ -90,7 +92,6 @@ pub use read::EventRow;
 pub use rebuild::{Difference, Table};
 pub use refusal::{LedgerError, Why};
 pub use tally::Tally;
-pub use verify::{CheckInput, CorruptionKind, Effort, Health};
 pub use watch::MonotonicUs;
 pub use writers::other_writer;
 

@@ -13,9 +13,9 @@ use rusqlite::{Connection, OptionalExtension as _};
 
 use super::audit::{Keys, strictly};
 use super::decided::{Sum, compare};
+use super::finding::{CheckInput, Effort, Stop};
 use super::read::{EventRow, SELECT_EVENTS};
-use super::verify::{CheckInput, Effort};
-use super::walk::{Standing, Stop, Walk, Walked, count, must_be_nowhere, pages};
+use super::walk::{Standing, Walk, Walked, count, must_be_nowhere, pages};
 use super::{Ledger, Uint};
 use crate::core::event::split_event_id;
 

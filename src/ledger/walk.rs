@@ -11,27 +11,10 @@ use rusqlite::{Connection, OptionalExtension as _, Row, Rows};
 use super::Uint;
 use super::audit::{Batch, Keys, Signed, strictly};
 use super::decided::Sum;
+use super::finding::{CheckInput, CorruptionKind, Stop, bad};
 use super::read::{EventRow, SELECT_EVENTS};
-use super::verify::{CheckInput, CorruptionKind};
 use crate::core::event::{Derived, EventHasher, EventType, RecordHead, derived, place_follows, split_event_id};
 use crate::core::ids::{Hash, Pid};
-
-/// Why a walk ends early.
-#[derive(Debug)]
-pub(super) enum Stop {
-    Bad { seq_no: u64, kind: CorruptionKind, found: String },
-    Sqlite(rusqlite::Error),
-}
-
-impl From<rusqlite::Error> for Stop {
-    fn from(error: rusqlite::Error) -> Stop {
-        Stop::Sqlite(error)
-    }
-}
-
-pub(super) fn bad<T>(seq_no: u64, kind: CorruptionKind, found: impl Into<String>) -> Result<T, Stop> {
-    Err(Stop::Bad { seq_no, kind, found: found.into() })
-}
 
 /// What the event behind it depends on: the last event, and what all events up to it led to.
 #[derive(Clone, Debug, PartialEq, Eq)]
