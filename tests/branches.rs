@@ -215,10 +215,10 @@ fn another_ledger_that_was_tampered_with_is_refused_with_exit_5_and_nothing_is_t
     let (room, ours, theirs) = forked();
     let (our_files, drop_guards) = (files(&ours.dir), "DROP TRIGGER events_no_update; DROP TRIGGER records_no_update;");
     for (number, (sql, rule, words)) in [
-        ("CREATE TRIGGER mine AFTER INSERT ON events BEGIN DELETE FROM records; END", Rule::LedgerFault, "schema entr"),
-        ("DROP TRIGGER events_no_delete", Rule::LedgerFault, "schema entr"),
-        ("CREATE TABLE more (x)", Rule::LedgerFault, "schema entr"),
-        ("DROP VIEW append", Rule::LedgerFault, "schema entr"),
+        ("CREATE TRIGGER mine AFTER INSERT ON events BEGIN DELETE FROM records; END", Rule::LedgerFault, "trigger mine on events found"),
+        ("DROP TRIGGER events_no_delete", Rule::LedgerFault, "no trigger events_no_delete found"),
+        ("CREATE TABLE more (x)", Rule::LedgerFault, "table more on more found"),
+        ("DROP VIEW append", Rule::LedgerFault, "no trigger append_event found"),
         ("PRAGMA user_version = 2", Rule::LedgerFault, "user_version"),
         ("UPDATE events SET timestamp = 1 WHERE seq_no = 10", Rule::ChainBroken, "event 10"),
         (
@@ -309,8 +309,8 @@ fn a_desk_at_work_is_not_copied_and_what_its_log_holds_counts() {
     drop(held);
     // A copy that was made while the log had not been written back, on a medium that nobody can write to.
     let copy = ours.copied_to(&room.path().join("copy2"));
-    let desk = Ledger::open_read_only(&copy.dir).unwrap();
-    desk.latest().unwrap();
+    let desk = rusqlite::Connection::open(copy.dir.join("ledger.db")).unwrap();
+    desk.execute_batch("BEGIN; SELECT count(*) FROM events").unwrap();
     copy.judge(&room.path().join("m5"), &[put(&copy, "frank", 1, "open/log", b"log")]);
     let medium = room.path().join("medium");
     support::copy_folder(&copy.dir, &medium);

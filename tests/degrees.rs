@@ -459,7 +459,9 @@ fn whoever_opens_a_ledger_to_write_is_known() {
         ("src/run/desk.rs", "refuse_halted(dir)?;\n        let opened = Ledger::open(dir);"),
         ("src/run/domain.rs", ""),
         ("src/run/found.rs", "refuse_halted(dir)?;"),
-        ("src/run/integrity.rs", "read_halt(dir)?"),
+        ("src/run/integrity.rs", "why_halted("),
+        // Works on a halted desk, for that is when it is needed, and signs nothing.
+        ("src/run/rebuild.rs", "why_halted("),
     ];
     let mut found = Vec::new();
     for entry in fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/run")).unwrap() {

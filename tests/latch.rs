@@ -125,7 +125,10 @@ impl<'a> Broken<'a> {
         let (said, path) = (self.said() + &String::from_utf8_lossy(&self.watch.output.stdout), &fault.path);
         out.extend((self.code() != 3).then(|| format!("exit {}: {}", self.code(), self.stop())));
         out.extend((!said.contains("[medium-fault]") || !said.contains("os error")).then(|| format!("does not say so: {said}")));
-        let more = after.iter().filter(|effect| effect.path.starts_with("stick") && !self.is_tidying(effect));
+        // One name serves many files on a stick: whatever was made under it is taken away, once.
+        let more = after.iter().filter(|effect| effect.path.starts_with("stick"));
+        let more = more.enumerate().filter(|(at, effect)| *at > 0 || effect.kind != Kind::Unlink || !is_temporary(effect));
+        let more = more.map(|(_, effect)| effect);
         out.extend(more.map(|effect| format!("given up, and yet {}", shown(effect))).take(1));
         // Whatever the stick does, the session is on the desk, and the desk is left as always.
         let is_left = |effect: &Effect| effect.kind == Kind::Unlink && effect.path == "desk/ledger.db-wal";
@@ -136,9 +139,7 @@ impl<'a> Broken<'a> {
     /// What may still be done to a disk that failed: a file that this run made under a name of its own is taken away, once.
     fn is_tidying(&self, effect: &Effect) -> bool {
         let of_file = |kind: &Kind| self.watch.effects.iter().filter(|other| other.kind == *kind && other.path == effect.path).count();
-        let name = Path::new(&effect.path).file_name().unwrap().to_string_lossy().into_owned();
-        let is_temporary = name.starts_with(".tmp") || name.ends_with(".new") || name.ends_with(".part");
-        effect.kind == Kind::Unlink && is_temporary && of_file(&Kind::Create) == 1 && of_file(&Kind::Unlink) == 1
+        effect.kind == Kind::Unlink && is_temporary(effect) && of_file(&Kind::Create) == 1 && of_file(&Kind::Unlink) == 1
     }
 
     /// The message without what was narrated before it.
@@ -151,6 +152,12 @@ impl<'a> Broken<'a> {
         let what = self.fault().map_or("nothing".to_owned(), |(fault, _)| shown(fault));
         wrong.into_iter().map(|wrong| format!("effect {:3} {way:?}, {what}: {wrong}", self.at)).collect()
     }
+}
+
+/// A name that only the run which is at work uses.
+fn is_temporary(effect: &Effect) -> bool {
+    let name = Path::new(&effect.path).file_name().unwrap().to_string_lossy().into_owned();
+    name.starts_with(".tmp") || name.ends_with(".new") || name.ends_with(".part")
 }
 
 fn shown(effect: &Effect) -> String {

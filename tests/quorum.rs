@@ -121,7 +121,9 @@ fn rows_of_papers(rows: &mut Rows) {
         let signers = vec![signer("alice", PaperKind::Proposal, &payload), signer("bob", kind, &payload)];
         rows.row("bob's signature over another media type", raw(PaperKind::Proposal, &payload, signers), Of(&[(1, 2)]));
         let signers = vec![signer("alice", kind, &payload), signer("bob", kind, &payload)];
-        rows.row("all of it under another media type", raw(kind, &payload, signers), Listed(Rule::KindUnknown));
+        // What calls itself an order is read as one, and a proposal's payload is none.
+        let rule = if kind == PaperKind::Order { Rule::PayloadShape } else { Rule::KindUnknown };
+        rows.row("all of it under another media type", raw(kind, &payload, signers), Listed(rule));
     }
     let (payload, other) = (rows.paper("docs/").proposal.to_cbor(), rows.paper("safe/").proposal.to_cbor());
     let signers = vec![signer("alice", PaperKind::Proposal, &payload), signer("bob", PaperKind::Proposal, &other)];

@@ -51,6 +51,7 @@ fn grown() -> Case {
         case.write("stick/tabellion/inbox/large.cose", large(&case).bytes());
         // Another program that reads keeps what session 3 writes in the log, as when power fails behind it.
         let reader = open(&case.path("witness"));
+        reader.execute_batch("BEGIN").unwrap();
         list(&reader, "SELECT event_id FROM events");
         session(&mut case, 0);
         copy_tree(&case.path("witness"), &case.path("killed"));
@@ -340,12 +341,12 @@ const ROWS: &[Row] = &[
                 "DELETE FROM events WHERE seq_no > 14; DELETE FROM records WHERE seq_no > 14; DELETE FROM verdicts WHERE seq_no > 14; DELETE FROM payloads",
             )
         },
-        Found(14, 15, "head-file"),
+        Found(14, 15, "missing"),
     ),
     row(
         "cut off within session 3, before it was closed",
         |dir| kept(dir, "DELETE FROM events WHERE seq_no > 17"),
-        Found(17, 18, "head-file"),
+        Found(17, 18, "missing"),
     ),
     // Derived tables.
     row("records: a row changed", |dir| kept(dir, "UPDATE records SET pid = zeroblob(32) WHERE number = 2"), Found(5, 6, "derived")),
@@ -503,13 +504,13 @@ const ROWS: &[Row] = &[
     ),
     // The log beside the database.
     row("session 3 in the log, as power failed behind it", |dir| with_log(dir, |_| {}), Well),
-    row("that log removed", |dir| with_log(dir, Vec::clear), Found(14, 15, "head-file")),
-    row("that log with a byte of its first page flipped", |dir| with_log(dir, |log| log[100] ^= 1), Found(14, 15, "head-file")),
-    row("that log with another salt in its header", |dir| with_log(dir, |log| log[16] ^= 1), Found(14, 15, "head-file")),
+    row("that log removed", |dir| with_log(dir, Vec::clear), Found(14, 15, "missing")),
+    row("that log with a byte of its first page flipped", |dir| with_log(dir, |log| log[100] ^= 1), Found(14, 15, "missing")),
+    row("that log with another salt in its header", |dir| with_log(dir, |log| log[16] ^= 1), Found(14, 15, "missing")),
     row("an edit in the log", edit_in_log, Found(16, 17, "derived")),
     // An older copy.
-    row("an older database", |dir| put_back(dir, &["ledger.db"]), Found(14, 15, "head-file")),
-    row("an older head file", |dir| put_back(dir, &["head"]), Found(19, 20, "head-file")),
+    row("an older database", |dir| put_back(dir, &["ledger.db"]), Found(14, 15, "missing")),
+    row("an older head file", |dir| put_back(dir, &["head"]), Found(13, 14, "head-file")),
     row(
         "an older database and head file, which nothing on this disk tells from today's",
         |dir| put_back(dir, &["ledger.db", "head"]),

@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::fs::{self, File};
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -309,14 +310,25 @@ fn make_as(dir: &Path, name: &str) -> Checked<(PathBuf, Connection)> {
     keep_log_on_close(&db, true)?;
     harden(&db)?;
     db.execute_batch("PRAGMA page_size = 4096; PRAGMA synchronous = FULL; PRAGMA recursive_triggers = ON;").map_err(fault("creating"))?;
-    // A disk that fails here leaves the old mode, without an error.
-    let mode: String = db.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0)).map_err(fault("creating"))?;
-    if mode != "wal" {
-        return Err(Fault::new(Rule::DiskFault, format!("{}: journal mode wal written, and read back otherwise: {mode}", path.display())));
-    }
+    db.query_row("PRAGMA journal_mode = WAL", [], |row| row.get::<_, String>(0)).map_err(fault("creating"))?;
+    must_be_wal(&path)?;
     functions::register_pure(&db).map_err(fault("creating"))?;
     db.execute_batch(&format!("BEGIN IMMEDIATE; {SCHEMA} COMMIT;")).map_err(fault("creating"))?;
     Ok((path, db))
+}
+
+/// The file says that it has a write-ahead log (bytes 18 and 19 of its header, SQLite file format 1.3). A disk that fails while the mode is
+/// changed leaves the old one, and SQLite answers with the new one, without an error.
+fn must_be_wal(path: &Path) -> Checked<()> {
+    let mut header = [0; 20];
+    File::open(path).and_then(|mut file| file.read_exact(&mut header)).map_err(|error| {
+        Fault::new(Rule::DiskFault, format!("{}: journal mode wal written, and read back otherwise: {error}", path.display()))
+    })?;
+    if header[18..] == [2, 2] {
+        return Ok(());
+    }
+    let found = format!("{}: journal mode wal written, and read back otherwise: versions {:?}", path.display(), &header[18..]);
+    Err(Fault::new(Rule::DiskFault, found))
 }
 
 /// Opens what was built as the next process will: when the disk fails at the wrong moment, SQLite goes on without an error, and the file is

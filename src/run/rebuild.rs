@@ -16,7 +16,7 @@ use crate::ledger::{CheckInput, DATABASE_FILE, Difference, Health, Ledger, Table
 use crate::media::publish::Observe;
 
 use super::files::{file_fault, hash_file};
-use super::halt::read_halt;
+use super::halt::why_halted;
 use super::objects::Store;
 use super::problem::{Outcomes, Problem, Unchanged};
 use super::quarantine::QUARANTINE;
@@ -73,7 +73,8 @@ pub fn rebuild(dir: &Path, replace: bool, observe: &mut Observe<'_>) -> Outcomes
     let built = build(&ledger, &[key], dir, observe).unchanged(untouched)?;
     let books = books_of(&built).unchanged(untouched)?;
     let tables = ledger.compare_derived(&built).unchanged(untouched)?;
-    let mut rebuilt = Rebuilt { events, tables, file: None, kept: None, objects: objects_of(dir, &books)?, halted: read_halt(dir)? };
+    let mut rebuilt =
+        Rebuilt { events, tables, file: None, kept: None, objects: objects_of(dir, &books)?, halted: why_halted(dir, &books)? };
     if !rebuilt.differs() {
         rebuilt.file = start_finds(&ledger, &key).unchanged(untouched)?;
     }
