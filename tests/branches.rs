@@ -1,6 +1,6 @@
 //! Two ledgers of one history: where they part, what goes into quarantine, and an other ledger that an attacker prepared.
 #![cfg(feature = "desk")]
-#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::disallowed_methods)]
 
 mod support;
 

@@ -62,7 +62,7 @@ pub struct Findings {
 ///
 /// # Errors
 /// What says that this is no desk of ours, or that it cannot be read now: `ledger-fault` without an instance file or with a foreign one, and
-/// when nothing was founded; faults of the disk. What is wrong with a desk that can be read is in [`Findings::wrong`].
+/// when nothing was founded; faults of the disk. What is wrong with a desk that can be read is in the findings.
 pub fn examine(dir: &Path, ledger: &mut Ledger, deep: bool) -> Outcomes<Findings> {
     ledger.measure_with(clock::monotonic_us);
     loop {
