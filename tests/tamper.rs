@@ -670,3 +670,21 @@ fn older_copy_of_everything_is_found_by_the_operators_head_or_a_stick_and_by_not
     let output = case.command("verify stick empty --pin consumer/common.pin").output().unwrap();
     assert_ne!(output.status.code(), Some(0), "two histories under one key");
 }
+
+/// The signatures of a session that were removed are what a power cut leaves: they are made again, and are the same.
+#[test]
+fn a_sealed_event_that_was_removed_is_made_again_with_the_same_bytes() {
+    let case = grown();
+    let sealed = "SELECT event_type || hex(payload) || hex(event_hash) || hex(signature) FROM events WHERE seq_no = 19";
+    let before = list(&open(&case.path("witness")), sealed);
+    assert!(before.starts_with("sealed"), "{before}");
+    kept(&case.path("witness"), "DELETE FROM events WHERE seq_no = 19");
+    assert_eq!(list(&open(&case.path("witness")), sealed), "");
+    // A stick that has the text which was signed shows it: signatures go out only when they are kept.
+    copy_tree(&case.path("witness"), &case.path("seen"));
+    let output = case.command("witness session --ledger seen --media stick --expect-head $HEAD --yes --time none").output().unwrap();
+    assert!(String::from_utf8_lossy(&output.stderr).contains("[head-elsewhere]"), "{}", String::from_utf8_lossy(&output.stderr));
+    fs::create_dir(case.path("empty")).unwrap();
+    case.quiet("witness session --ledger witness --media empty --expect-head $HEAD --yes --time none", 0);
+    assert_eq!(list(&open(&case.path("witness")), sealed), before);
+}
