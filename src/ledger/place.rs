@@ -9,6 +9,7 @@ use std::fs::{File, Metadata, TryLockError};
 use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use super::{DATABASE_FILE, LOCK_FILE, disk_fault};
 use crate::core::rules::{Checked, Fault, Rule};
@@ -94,13 +95,27 @@ pub(super) fn take_lock(dir: &Path) -> Checked<File> {
     found(&path)?.map_or(Ok(()), |found| must_be_ours(&path, &found))?;
     let open = File::options().create(true).truncate(false).write(true).open(&path);
     let file = open.map_err(|error| disk_fault(&path, &error))?;
-    match file.try_lock() {
+    match try_lock(&file) {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => {
             Err(Fault::new(Rule::AnotherWriter, format!("{}: a lock of another process found; none expected", path.display())))
         }
         Err(TryLockError::Error(error)) => Err(disk_fault(&path, &error)),
     }
+}
+
+/// Takes the lock, or says after a quarter of a second that another holds it: long enough for a program that the holder was just starting, and
+/// which has everything that its parent has open until it becomes itself.
+pub(super) fn try_lock(file: &File) -> Result<(), TryLockError> {
+    const TRIES: u32 = 25;
+    const PAUSE: Duration = Duration::from_millis(10);
+    for _ in 0..TRIES {
+        match file.try_lock() {
+            Err(TryLockError::WouldBlock) => std::thread::sleep(PAUSE),
+            answered => return answered,
+        }
+    }
+    file.try_lock()
 }
 
 /// Which file on which disk.

@@ -1,4 +1,4 @@
-//! Who else writes to a ledger, asked without waiting.
+//! Who else writes to a ledger, asked with no more waiting than a person notices.
 
 use std::fs::{File, TryLockError};
 use std::path::Path;
@@ -7,6 +7,7 @@ use std::time::Duration;
 use rusqlite::{ErrorCode, OpenFlags};
 
 use super::open::connect;
+use super::place::try_lock;
 use super::{DATABASE_FILE, LOCK_FILE};
 use crate::core::rules::{Checked, Fault, Rule};
 
@@ -18,7 +19,7 @@ use crate::core::rules::{Checked, Fault, Rule};
 pub fn other_writer(dir: &Path) -> Checked<Option<String>> {
     let path = dir.join(LOCK_FILE);
     let lock = match File::options().write(true).open(&path) {
-        Ok(file) => match file.try_lock() {
+        Ok(file) => match try_lock(&file) {
             Ok(()) => Some(file),
             Err(TryLockError::WouldBlock) => return Ok(Some(format!("another process holds {}", path.display()))),
             Err(TryLockError::Error(error)) => return Err(Fault::new(Rule::DiskFault, format!("{}: {error}", path.display()))),

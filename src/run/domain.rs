@@ -36,8 +36,8 @@ use super::signing::sign;
 use super::source::{Source as Folder, read_folder};
 use super::startup::{IDENTITY_FILE, read_head_file};
 
-/// How often, and how long each time, a command waits for another that writes.
-const WAITS: (u32, Duration) = (100, Duration::from_millis(100));
+/// How often, and how long each time, a command waits for another that writes; asking for the lock takes a quarter of a second itself.
+const WAITS: (u32, Duration) = (40, Duration::from_millis(10));
 
 /// What became of a snapshot.
 pub struct Taken {
