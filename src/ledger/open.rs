@@ -317,17 +317,21 @@ fn make_as(dir: &Path, name: &str) -> Checked<(PathBuf, Connection)> {
     Ok((path, db))
 }
 
-/// The file says that it has a write-ahead log (bytes 18 and 19 of its header, SQLite file format 1.3). A disk that fails while the mode is
+/// The file says that it has a write-ahead log (bytes 18 and 19 of its header, SQLite file format 1.3), and no other journal is left. A disk that fails while the mode is
 /// changed leaves the old one, and SQLite answers with the new one, without an error.
 fn must_be_wal(path: &Path) -> Checked<()> {
     let mut header = [0; 20];
     File::open(path).and_then(|mut file| file.read_exact(&mut header)).map_err(|error| {
         Fault::new(Rule::DiskFault, format!("{}: journal mode wal written, and read back otherwise: {error}", path.display()))
     })?;
-    if header[18..] == [2, 2] {
+    let mut journal = path.as_os_str().to_owned();
+    journal.push("-journal");
+    let is_left = Path::new(&journal).symlink_metadata().is_ok();
+    if header[18..] == [2, 2] && !is_left {
         return Ok(());
     }
-    let found = format!("{}: journal mode wal written, and read back otherwise: versions {:?}", path.display(), &header[18..]);
+    let left = if is_left { ", and a journal that could not be removed" } else { "" };
+    let found = format!("{}: journal mode wal written, and read back otherwise: versions {:?}{left}", path.display(), &header[18..]);
     Err(Fault::new(Rule::DiskFault, found))
 }
 
