@@ -11,6 +11,8 @@
 #![deny(missing_docs)]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
+#[cfg(feature = "desk")]
+pub mod broker;
 pub mod cli;
 pub mod clock;
 pub mod core;

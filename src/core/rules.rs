@@ -154,6 +154,12 @@ rules! {
     Exists "exists" Desk Stop "something is there already and is never overwritten" "path" "look at what is there, and choose another place";
     FileFault "file-fault" Desk Stop "a file or folder could not be read or written" "path error" "look at the medium or the disk, then run the same command again";
     DiskFault "disk-fault" Desk Stop "the disk that the desk lies on failed" "path error" "look at the disk, and whether it is full; then run the same command again: what its checks find decides what stands";
+    RequestBounds "request-bounds" Desk Stop "more was asked of the ledger at once than one answer may hold" "found expected" "this is a defect of the program that asked; ask for less at once";
+    RequestExpired "request-expired" Desk Stop "the ledger was busy for longer than this command waits" "waited" "run the same command again: what was done stays done, and nothing is done twice";
+    RequestCancelled "request-cancelled" Desk Stop "nobody waits for this answer any more" "request" "nothing to do: nothing was changed";
+    KeyReused "key-reused" Desk Stop "this idempotency key was used for another request" "key found expected" "choose another key; nothing was changed";
+    BrokerMessage "broker-message" Desk Stop "what came through the broker's socket is no message of this version" "found expected" "end other versions of this program that use this folder, then run the same command again";
+    TrailFault "trail-fault" Desk Stop "the trail of requests cannot be read or written" "path found expected" "move the trail's files away, audit.db and what begins with it; a new one is begun, and nothing signed depends on it";
     MediumFault "medium-fault" Desk Stop "writing to the medium failed, or what was read back differs" "path error" "the ledger is safe; run tabellion witness export with another medium";
     MediumForeign "medium-foreign" Desk Stop "the medium carries another history, or something else, where our published folder goes" "found expected" "use another medium; nothing on this one was changed";
     KeyFile "key-file" Desk Stop "the key file is not one of ours or was damaged" "reason" "bring the right file, or restore it from its copy";

@@ -70,11 +70,25 @@ pub enum Why {
     File,
     /// After the statement the database does not hold what it must.
     Contradiction,
+    /// More was asked for at once than an answer may hold.
+    Bounds,
+    /// Nobody came to it in the time that the asker had.
+    Expired,
+    /// Nobody waits for the answer any more.
+    Cancelled,
+    /// The idempotency key names another request.
+    KeyReused,
+    /// What came through the broker's socket is no message.
+    Message,
+    /// Whoever led has ended, and nobody knows whether it was done.
+    LeaderLost,
+    /// The trail cannot take the request.
+    Trail,
 }
 
 impl Why {
     /// Every one, in the order above.
-    pub const ALL: [Why; 26] = [
+    pub const ALL: [Why; 33] = [
         Why::HeadUnexpected,
         Why::Number,
         Why::Predecessor,
@@ -101,6 +115,13 @@ impl Why {
         Why::Database,
         Why::File,
         Why::Contradiction,
+        Why::Bounds,
+        Why::Expired,
+        Why::Cancelled,
+        Why::KeyReused,
+        Why::Message,
+        Why::LeaderLost,
+        Why::Trail,
     ];
 
     /// Its name in logs and metrics; never changed.
@@ -132,6 +153,13 @@ impl Why {
             Why::Database => "database",
             Why::File => "file",
             Why::Contradiction => "contradiction",
+            Why::Bounds => "bounds",
+            Why::Expired => "expired",
+            Why::Cancelled => "cancelled",
+            Why::KeyReused => "key-reused",
+            Why::Message => "message",
+            Why::LeaderLost => "leader-lost",
+            Why::Trail => "trail",
         }
     }
 
@@ -142,6 +170,12 @@ impl Why {
             Rule::ChainBroken => Why::Corrupted,
             Rule::AnotherWriter => Why::AnotherWriter,
             Rule::FileFault => Why::File,
+            Rule::RequestBounds => Why::Bounds,
+            Rule::RequestExpired => Why::Expired,
+            Rule::RequestCancelled => Why::Cancelled,
+            Rule::KeyReused => Why::KeyReused,
+            Rule::BrokerMessage => Why::Message,
+            Rule::TrailFault => Why::Trail,
             _ => Why::Contradiction,
         }
     }
@@ -191,6 +225,13 @@ pub struct LedgerError {
     pub why: Why,
     /// The rule, and the compared values with the database's own words.
     pub fault: Fault,
+}
+
+impl LedgerError {
+    /// A fault as an error of the ledger, with the reason that its rule has.
+    pub fn of(fault: Fault) -> LedgerError {
+        LedgerError { why: Why::of_rule(fault.rule), fault }
+    }
 }
 
 impl Deref for LedgerError {

@@ -75,7 +75,7 @@ impl Exit {
     /// The exit that a broken rule leads to.
     pub fn of(rule: Rule) -> Exit {
         match rule {
-            Rule::AnotherWriter => Exit::Writer,
+            Rule::AnotherWriter | Rule::RequestExpired => Exit::Writer,
             Rule::MediumFault | Rule::MediumForeign => Exit::Medium,
             Rule::KeyFile | Rule::Passphrase | Rule::KeyMismatch | Rule::CharterUnsigned | Rule::CheckpointUnsigned => Exit::Key,
             Rule::FingerprintMismatch | Rule::SignatureInvalid | Rule::SignatureStranger | Rule::AuthorUnsigned => Exit::Key,
