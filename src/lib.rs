@@ -1,11 +1,11 @@
 //! Tabellion: an offline notary witness. This page is the map of the source tree.
 //!
 //! ```text
-//! cli ─► run ─► { media, ledger, keys, clock } ─► core
+//! cli ─► run ─► { media, broker ─► ledger, keys, clock } ─► core
 //! ```
 //!
-//! [`core`] is pure: bytes, policy, order, plan and verdict. `keys` alone holds secret bytes, `ledger` alone opens SQLite, `media` alone
-//! touches removable media, [`clock`] is the one source of time. [`run`] is the only code that orders effects, and `cli` speaks with people.
+//! [`core`] is pure: bytes, policy, order, plan and verdict. `keys` alone holds secret bytes, `ledger` alone opens SQLite and `broker` alone
+//! the ledger, `media` alone touches removable media, [`clock`] is the one source of time. [`run`] is the only code that orders effects, and `cli` speaks with people.
 //! Without the feature `desk` only what a consumer needs is built: [`core`], [`clock`], [`media`], and the consumer's parts of [`run`] and [`cli`].
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]

@@ -58,6 +58,7 @@
 mod append;
 mod audit;
 mod branches;
+mod bring;
 mod decided;
 mod finding;
 mod functions;
@@ -82,6 +83,7 @@ mod writers;
 mod tests;
 
 pub use append::NewEvent;
+pub use bring::move_into_place;
 pub use finding::{CheckInput, CorruptionKind, Effort, Health};
 pub use head_file::{read_head, write_head, write_head_observed};
 pub use health::HealthReport;

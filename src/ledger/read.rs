@@ -238,6 +238,29 @@ impl Ledger {
         Ok(())
     }
 
+    /// Events from `from` on, in order: at most `rows`, and no more once their payloads reach `bytes`. `go_on` is asked before each and ends it.
+    ///
+    /// # Errors
+    /// As [`Ledger::for_each`], and whatever `go_on` answers.
+    pub fn page(&self, from: u64, rows: u64, bytes: u64, go_on: &mut dyn FnMut() -> Checked<()>) -> Checked<Vec<Event>> {
+        self.usable()?;
+        let Ok(from) = i64::try_from(from) else { return Ok(Vec::new()) };
+        let fault = |error: rusqlite::Error| self.sqlite_fault("reading events", &error);
+        let text = format!("{SELECT_EVENTS} WHERE e.seq_no >= ?1 ORDER BY e.seq_no LIMIT ?2");
+        let mut statement = self.db.prepare_cached(&text).map_err(fault)?;
+        let mut found = statement.query((from, Uint(rows))).map_err(fault)?;
+        let (mut page, mut length) = (Vec::new(), 0);
+        while length < bytes
+            && let Some(row) = found.next().map_err(fault)?
+        {
+            go_on()?;
+            let event = event_of_row(row)?;
+            length += event.payload.len() as u64;
+            page.push(event);
+        }
+        Ok(page)
+    }
+
     /// Hands over the events with these numbers, in the order that they are asked for, without a copy; `None` for one that is not there.
     ///
     /// All of them are read from one state, which is looked up once: several times as fast as [`Ledger::by_seq_no`] for each.

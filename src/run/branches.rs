@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
+use crate::broker::{Broker, CheckInput, DATABASE_FILE, LOCK_FILE};
 use crate::core::books::Books;
 use crate::core::cbor::Canonical as _;
 use crate::core::event::{Event, EventType};
@@ -14,7 +15,6 @@ use crate::core::ids::{Hash, Head, Kid, Origin, Pid};
 use crate::core::payload::{Opened, Ruling, Sealed};
 use crate::core::publish;
 use crate::core::rules::{Checked, Fault, Rule};
-use crate::ledger::{CheckInput, DATABASE_FILE, LOCK_FILE, Ledger};
 use crate::media::ledger_copy::copy_database;
 
 use super::files::staging;
@@ -138,7 +138,7 @@ pub struct Branches {
     comparison: Comparison,
     ours: Books,
     theirs: Books,
-    other: Ledger,
+    other: Broker,
     /// Holds the copy as long as it is read.
     _staging: tempfile::TempDir,
 }
@@ -154,7 +154,7 @@ impl std::fmt::Debug for Branches {
 /// # Errors
 /// As [`Branches::compare`], and those of opening ours.
 pub fn compare_folders(dir: &Path, other: &Path) -> Outcomes<Branches> {
-    Branches::compare(&Ledger::open_read_only(dir)?, other)
+    Branches::compare(&Broker::look(dir)?, other)
 }
 
 impl Branches {
@@ -164,7 +164,7 @@ impl Branches {
     /// # Errors
     /// `chain-broken` and `ledger-fault` when either fails the checks of a start, saying which; `not-found`, `file-fault`, `another-writer`
     /// of the other.
-    pub fn compare(ours: &Ledger, other: &Path) -> Outcomes<Branches> {
+    pub fn compare(ours: &Broker, other: &Path) -> Outcomes<Branches> {
         let our_books = books_of(ours, false).map_err(|fault| {
             of(fault, "our ledger", "nothing was compared; see docs/recovery.md, and run this again when ours is whole")
         })?;
@@ -173,7 +173,7 @@ impl Branches {
             Rule::LedgerFault => Problem::from(fault).advising("this is no whole ledger, and ours was not touched: name another copy"),
             _ => Problem::from(fault),
         })?;
-        let opened = Ledger::open_foreign(staging.path()).and_then(|theirs| Ok((books_of(&theirs, true)?, theirs)));
+        let opened = Broker::foreign(staging.path()).and_then(|theirs| Ok((books_of(&theirs, true)?, theirs)));
         let advice = "ours is whole and was not touched; this copy tells nothing, bring another one, and keep this one as evidence";
         let (their_books, theirs) = opened.map_err(|fault| of(fault, &format!("the other ledger, {}", other.display()), advice))?;
         let comparison = comparison(ours, &theirs, &our_books, &their_books)?;
@@ -186,7 +186,7 @@ impl Branches {
     }
 
     /// The other ledger: our copy of it, opened read-only.
-    pub fn other(&self) -> &Ledger {
+    pub fn other(&self) -> &Broker {
         &self.other
     }
 
@@ -237,7 +237,7 @@ fn of(fault: Fault, whose: &str, next: &str) -> Problem {
 }
 
 /// Verifies a ledger as a start does, and folds it.
-fn books_of(ledger: &Ledger, deep: bool) -> Checked<Books> {
+fn books_of(ledger: &Broker, deep: bool) -> Checked<Books> {
     let charter = founding_charter(ledger)??;
     ledger.start_up_check(&CheckInput { ledger_keys: &[charter.ledger_public], deep, must_hold: &[] })?.into_checked()?;
     let mut books = Books::default();
@@ -250,7 +250,7 @@ pub(super) fn fingerprint(books: &Books) -> Checked<Hash> {
     books.log().root_at(1).ok_or_else(|| Fault::new(Rule::LedgerFault, "no record found; that of the charter expected"))
 }
 
-fn comparison(ours: &Ledger, theirs: &Ledger, our_books: &Books, their_books: &Books) -> Checked<Comparison> {
+fn comparison(ours: &Broker, theirs: &Broker, our_books: &Books, their_books: &Books) -> Checked<Comparison> {
     let fingerprints = [fingerprint(our_books)?, fingerprint(their_books)?];
     let common = ours.last_common(theirs)?;
     let (our_branch, their_branch) = (branch_of(ours, our_books, common)?, branch_of(theirs, their_books, common)?);
@@ -287,7 +287,7 @@ impl Place {
 }
 
 /// What a ledger has behind the event with number `common`.
-fn branch_of(ledger: &Ledger, books: &Books, common: u64) -> Checked<Branch> {
+fn branch_of(ledger: &Broker, books: &Books, common: u64) -> Checked<Branch> {
     let mut branch = Branch { last: ledger.latest()?.as_ref().map(Place::of), ..Branch::default() };
     ledger.for_each(common + 1, |event| branch.take(books, &event))?;
     Ok(branch)

@@ -6,6 +6,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::broker::{Broker, NewEvent, read_head, write_head_observed};
 use crate::core::books::Books;
 use crate::core::cbor::Canonical;
 use crate::core::charter::Charter;
@@ -20,7 +21,6 @@ use crate::core::rules::{Checked, Fault, Rule};
 use crate::keys::Passphrase;
 use crate::keys::derive::{LedgerKey, LogKey};
 use crate::keys::file::{KeyFile, WorkFactor};
-use crate::ledger::{Ledger, NewEvent, read_head, write_head_observed};
 use crate::media::publish::Observe;
 
 use super::halt::{Alarm, HALT_FILE, Halted, halt, read_halt, refuse_halted, why_halted};
@@ -37,7 +37,7 @@ const LOOKS_MAX: usize = 3;
 /// A desk whose ledger passed the start-up checks.
 pub struct Desk {
     dir: PathBuf,
-    ledger: Ledger,
+    ledger: Broker,
     books: Books,
     head_is_behind: bool,
 }
@@ -51,7 +51,7 @@ pub enum Start {
 }
 
 impl Start {
-    fn of(dir: &Path, ledger: Ledger, findings: Findings) -> Start {
+    fn of(dir: &Path, ledger: Broker, findings: Findings) -> Start {
         let is_well = findings.wrong.is_none();
         match Desk::of_findings(dir, ledger, &findings) {
             Some(desk) if is_well => Start::Ready(Box::new(desk)),
@@ -125,7 +125,7 @@ impl Desk {
     pub fn start(dir: &Path) -> Outcomes<Start> {
         // Before anything is opened; and again under the lock, for whoever held it before us may have halted.
         refuse_halted(dir)?;
-        let opened = Ledger::open(dir);
+        let opened = Broker::open(dir);
         refuse_halted(dir)?;
         let mut ledger = match opened {
             Ok(ledger) => ledger,
@@ -146,7 +146,7 @@ impl Desk {
     /// # Errors
     /// As [`Desk::open`], but for the halt.
     pub fn open_halted(dir: &Path) -> Outcomes<Desk> {
-        let mut ledger = match Ledger::open(dir) {
+        let mut ledger = match Broker::open(dir) {
             Ok(ledger) => ledger,
             Err(refused) => return Err(wrong(diagnose(dir, refused)?).into()),
         };
@@ -184,19 +184,19 @@ impl Desk {
     }
 
     fn look(dir: &Path) -> Outcomes<Start> {
-        let mut ledger = Ledger::open_read_only(dir)?;
+        let mut ledger = Broker::look(dir)?;
         let findings = examine(dir, &mut ledger, false)?;
         Ok(Start::of(dir, ledger, findings))
     }
 
     /// The desk, when its chain is whole, whatever else was found.
-    pub(super) fn of_findings(dir: &Path, ledger: Ledger, findings: &Findings) -> Option<Desk> {
+    pub(super) fn of_findings(dir: &Path, ledger: Broker, findings: &Findings) -> Option<Desk> {
         let head_is_behind = findings.stand == Some(Stand::Behind);
         findings.chain_is_whole.then(|| Desk { dir: dir.to_owned(), ledger, books: findings.books.clone(), head_is_behind })
     }
 
     /// A desk around a ledger that was just created.
-    pub(super) fn founded(dir: &Path, ledger: Ledger) -> Desk {
+    pub(super) fn founded(dir: &Path, ledger: Broker) -> Desk {
         Desk { dir: dir.to_owned(), ledger, books: Books::default(), head_is_behind: false }
     }
 
@@ -211,7 +211,7 @@ impl Desk {
     }
 
     /// The ledger, to read.
-    pub fn ledger(&self) -> &Ledger {
+    pub fn ledger(&self) -> &Broker {
         &self.ledger
     }
 
@@ -269,7 +269,7 @@ impl Desk {
         self.unlock(&keys)?;
         observe("enter the halt", HALT_FILE);
         let event_id = self.books.next_event_id();
-        self.commit(&[NewEvent { event_id, timestamp: 0, event_type: EventType::Halt, payload: halt.to_cbor() }], observe)?;
+        self.commit(vec![NewEvent { event_id, timestamp: 0, event_type: EventType::Halt, payload: halt.to_cbor() }], observe)?;
         Ok(self.ledger.latest()?.map_or(0, |event| event.seq_no))
     }
 
@@ -284,8 +284,8 @@ impl Desk {
     /// Appends events behind the head that the plan saw, and folds them in as read back from the database.
     ///
     /// # Errors
-    /// `halted`; as [`Ledger::commit`].
-    pub fn commit(&mut self, events: &[NewEvent], observe: &mut Observe<'_>) -> Checked<()> {
+    /// `halted`; as [`Broker::commit`].
+    pub fn commit(&mut self, events: Vec<NewEvent>, observe: &mut Observe<'_>) -> Checked<()> {
         // Somebody may have halted the desk since it was opened: an export that heard evidence takes no lock.
         let goes_on_halted = |event: &NewEvent| matches!(event.event_type, EventType::Halt | EventType::Resume | EventType::Recover);
         if !events.iter().all(goes_on_halted) {
@@ -293,9 +293,9 @@ impl Desk {
         }
         let before = self.ledger.latest()?;
         let expected = before.as_ref().map(|event| event.event_hash);
-        self.fold_first(events)?;
-        let id = events.first().map_or("", |event| event.event_id.as_str());
-        self.ledger.commit_observed(expected, events, &mut |step| observe(step, id)).map_err(|error| error.fault)?;
+        self.fold_first(&events)?;
+        let id = events.first().map_or_else(String::new, |event| event.event_id.clone());
+        self.ledger.commit(expected, events, &mut |step| observe(step, &id)).map_err(|error| error.fault)?;
         let books = &mut self.books;
         self.ledger.for_each(before.map_or(1, |event| event.seq_no + 1), |event| books.apply(&event))
     }
@@ -326,7 +326,7 @@ impl Desk {
     /// `file-fault`, after which the process must end.
     pub fn write_head_file(&mut self, observe: &mut Observe<'_>) -> Checked<()> {
         if let Some(head) = closed_sessions(&self.books).last() {
-            write_head_observed(&self.dir, &head.text(), &mut |step| observe(step, crate::ledger::HEAD_FILE))?;
+            write_head_observed(&self.dir, &head.text(), &mut |step| observe(step, crate::broker::HEAD_FILE))?;
             self.head_is_behind = false;
         }
         Ok(())
@@ -358,7 +358,7 @@ impl Desk {
             payload: sealed.to_cbor(),
         };
         observe("commit the signatures", &event.event_id);
-        self.commit(&[event], observe)?;
+        self.commit(vec![event], observe)?;
         Ok(true)
     }
 

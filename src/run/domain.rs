@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::broker::{Broker, CheckInput, DATABASE_FILE, NewEvent, write_head};
 use crate::core::artifact::{Member, Tree};
 use crate::core::cbor::Canonical;
 use crate::core::cose::PaperKind;
@@ -24,7 +25,6 @@ use crate::core::snapshot::Snapshot;
 use crate::core::tile::session_stem;
 use crate::keys::Seed;
 use crate::keys::file::write_new;
-use crate::ledger::{CheckInput, DATABASE_FILE, Ledger, NewEvent, write_head};
 use crate::media::bundle_file::write_pack;
 
 use super::desk::LedgerSigner;
@@ -54,7 +54,7 @@ pub struct Taken {
 /// A domain whose ledger passed the start-up checks.
 pub struct DomainDesk {
     dir: PathBuf,
-    ledger: Ledger,
+    ledger: Broker,
     domain: Domain,
     head_is_behind: bool,
 }
@@ -86,7 +86,7 @@ pub fn init(dir: &Path, origin: &Origin, seed: &Seed) -> Outcomes<Identity> {
         fresh
     };
     if !dir.join(DATABASE_FILE).exists() {
-        Ledger::create(dir, &identity.instance, Arc::new(LedgerSigner(seed.ledger(false))))?;
+        Broker::create(dir, &identity.instance, Arc::new(LedgerSigner(seed.ledger(false))), &mut |_| {})?;
     }
     DomainDesk::open_to_look(dir)?;
     Ok(identity)
@@ -127,7 +127,7 @@ pub fn snapshot(dir: &Path, folder: &Path, seed: &Seed, note: Option<Text>, time
 
     // THE COMMIT POINT: before it nothing happened; after it everything can be derived again.
     let events = events_of(&plan, pack, &shown(&desk.domain, snapshot.sequence))?;
-    desk.commit(&events).unchanged(|| "the next start tells whether it was committed".into())?;
+    desk.commit(events).unchanged(|| "the next start tells whether it was committed".into())?;
     desk.write_head_file()?;
     desk.seal(seed)?;
     let new_objects = Some(plan.pack.len());
@@ -175,19 +175,19 @@ impl DomainDesk {
         let identity = read_identity(dir)?;
         let (waits, pause) = WAITS;
         for _ in 0..waits {
-            match Ledger::open(dir) {
+            match Broker::open(dir) {
                 Err(fault) if fault.rule == Rule::AnotherWriter => std::thread::sleep(pause),
                 opened => return DomainDesk::check(dir, identity, opened?),
             }
         }
-        DomainDesk::check(dir, identity, Ledger::open(dir)?)
+        DomainDesk::check(dir, identity, Broker::open(dir)?)
     }
 
     fn open_to_look(dir: &Path) -> Outcomes<DomainDesk> {
-        DomainDesk::check(dir, read_identity(dir)?, Ledger::open_read_only(dir)?)
+        DomainDesk::check(dir, read_identity(dir)?, Broker::look(dir)?)
     }
 
-    fn check(dir: &Path, identity: Identity, ledger: Ledger) -> Outcomes<DomainDesk> {
+    fn check(dir: &Path, identity: Identity, ledger: Broker) -> Outcomes<DomainDesk> {
         let input = CheckInput { ledger_keys: &[identity.ledger_public], deep: false, must_hold: &[] };
         ledger.start_up_check(&input)?.into_checked()?;
         ledger.check_instance(&identity.instance)?;
@@ -225,9 +225,9 @@ impl DomainDesk {
         self.seal(seed)
     }
 
-    fn commit(&mut self, events: &[NewEvent]) -> Checked<()> {
+    fn commit(&mut self, events: Vec<NewEvent>) -> Checked<()> {
         let before = self.ledger.latest()?;
-        self.ledger.commit(before.as_ref().map(|event| event.event_hash), events).map_err(|error| error.fault)?;
+        self.ledger.commit(before.as_ref().map(|event| event.event_hash), events, &mut |_| {}).map_err(|error| error.fault)?;
         let domain = &mut self.domain;
         self.ledger.for_each(before.map_or(1, |event| event.seq_no + 1), |event| domain.apply(&event))
     }
@@ -248,7 +248,7 @@ impl DomainDesk {
         let sealed = Sealed { session: number, checkpoints: vec![(number, lines)], notes: Vec::new() };
         let timestamp = self.domain.kept().last().and_then(|kept| kept.snapshot.time).unwrap_or(0);
         let event = NewEvent { event_id: format!("{number}/3"), timestamp, event_type: EventType::Sealed, payload: sealed.to_cbor() };
-        self.commit(&[event])
+        self.commit(vec![event])
     }
 
     fn stem(&self, number: u64) -> PathBuf {

@@ -2,13 +2,13 @@
 
 use std::sync::OnceLock;
 
+use crate::broker::NewEvent;
 use crate::core::cbor::Canonical;
 use crate::core::event::EventType;
 use crate::core::ids::Hash;
 use crate::core::payload::{Closed, ListedFile};
 use crate::core::plan::Plan;
 use crate::core::rules::{Checked, Fault, Rule};
-use crate::ledger::NewEvent;
 
 use super::files::hash_file;
 

@@ -4,6 +4,7 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::broker::{Broker, CheckInput, read_head};
 use crate::core::cbor::Canonical;
 use crate::core::charter::{self, Charter};
 use crate::core::ids::Text;
@@ -14,7 +15,6 @@ use crate::core::policy_text;
 use crate::core::rules::{Checked, Fault, Rule, Stage};
 use crate::keys::file::{KeyFile, WorkFactor, seal, write_new};
 use crate::keys::{Passphrase, Seed};
-use crate::ledger::{CheckInput, Ledger, read_head};
 use crate::media::publish::Observe;
 
 use super::desk::{Desk, DeskKeys, KEY_FILE, LOG_LEFT};
@@ -133,10 +133,10 @@ pub fn commit(dir: &Path, charter_file: &Path, time: Option<u64>, passphrase: &P
 
 /// Whether something was founded here: what cannot be read, or lost its events, is for the start-up checks of a founded desk.
 fn is_founded(dir: &Path) -> Checked<bool> {
-    if !dir.join(crate::ledger::DATABASE_FILE).exists() {
+    if !dir.join(crate::broker::DATABASE_FILE).exists() {
         return Ok(read_head(dir)?.is_some());
     }
-    match Ledger::open(dir).and_then(|ledger| ledger.latest()) {
+    match Broker::open(dir).and_then(|ledger| ledger.latest()) {
         Ok(None) => Ok(read_head(dir)?.is_some()),
         Ok(Some(_)) => Ok(true),
         Err(fault) if fault.rule == Rule::LedgerFault => Ok(true),
@@ -171,20 +171,20 @@ fn continue_founding(dir: &Path, charter: &charter::VerifiedCharter) -> Outcomes
 }
 
 /// The empty ledger of a founding that was broken off, checked as every ledger is before anything is appended.
-fn made_before(dir: &Path, charter: &Charter) -> Checked<Ledger> {
-    let ledger = Ledger::open(dir)?;
+fn made_before(dir: &Path, charter: &Charter) -> Checked<Broker> {
+    let ledger = Broker::open(dir)?;
     let input = CheckInput { ledger_keys: &[charter.ledger_public], deep: false, must_hold: &[] };
     ledger.start_up_check(&input)?.into_checked()?;
     Ok(ledger)
 }
 
 fn create(dir: &Path, charter: &charter::VerifiedCharter, time: Option<u64>, keys: &DeskKeys, observe: &mut Observe<'_>) -> Outcomes<Desk> {
-    observe("create the ledger", crate::ledger::DATABASE_FILE);
-    let ledger = match dir.join(crate::ledger::DATABASE_FILE).exists() {
+    observe("create the ledger", crate::broker::DATABASE_FILE);
+    let ledger = match dir.join(crate::broker::DATABASE_FILE).exists() {
         true => made_before(dir, charter.charter())?,
         false => {
-            let steps = &mut |step| observe(step, crate::ledger::DATABASE_FILE);
-            Ledger::create_observed(dir, &charter.charter().instance, keys.signer(), steps)?
+            let steps = &mut |step| observe(step, crate::broker::DATABASE_FILE);
+            Broker::create(dir, &charter.charter().instance, keys.signer(), steps)?
         }
     };
     let mut desk = Desk::founded(dir, ledger);
@@ -193,7 +193,7 @@ fn create(dir: &Path, charter: &charter::VerifiedCharter, time: Option<u64>, key
     let confirmation = format!("founded with charter sha256:{}", charter.envelope().pid());
     let closed = closed(&plan, Vec::new(), confirmation, None)?;
     observe("commit the session", "session 0");
-    desk.commit(&events_of(&plan, closed), observe)?;
+    desk.commit(events_of(&plan, closed), observe)?;
     log::papers(plan.opened().session, plan.rulings());
     desk.write_head_file(observe)?;
     Ok(desk)

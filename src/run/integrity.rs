@@ -5,13 +5,13 @@
 
 use std::path::PathBuf;
 
+use crate::broker::{Broker, USER_VERSION, other_writer};
 use crate::core::books::Books;
 use crate::core::event::Event;
 use crate::core::head::KnownHead;
 use crate::core::rules::{Checked, Fault, Rule};
 use crate::core::words::head_words;
 use crate::keys::Passphrase;
-use crate::ledger::{Ledger, USER_VERSION, other_writer};
 use crate::media::publish::Observe;
 
 use super::desk::Desk;
@@ -121,7 +121,7 @@ pub fn integrity(
     if let Some(writer) = other_writer(dir)? {
         return somebody_writes(request, writer);
     }
-    let (ledger, findings) = match Ledger::open(dir) {
+    let (ledger, findings) = match Broker::open(dir) {
         Err(fault) if fault.rule == Rule::AnotherWriter => return somebody_writes(request, fault.found),
         Err(refused) => (None, diagnose(dir, refused)?),
         Ok(mut ledger) => {
@@ -168,7 +168,7 @@ fn name(head: &crate::core::ids::Head) -> String {
 /// The few facts that are told while somebody else writes: nothing that writes is trusted to stand still for a check.
 fn somebody_writes(request: &Request, writer: String) -> Outcomes<Integrity> {
     let dir = request.ledger.as_path();
-    let ledger = Ledger::open_read_only(dir).map_err(Problem::from)?;
+    let ledger = Broker::look(dir).map_err(Problem::from)?;
     Ok(Integrity {
         findings: None,
         last: ledger.latest()?,

@@ -8,12 +8,12 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest as _, Sha256};
 
+use crate::broker::Broker;
 use crate::core::cbor::{Canonical as _, item_len};
 use crate::core::event::Event;
 use crate::core::ids::Hash;
 use crate::core::quarantine::{Header, Verifier};
 use crate::core::rules::{Checked, Fault, Rule};
-use crate::ledger::Ledger;
 use crate::media::publish::Observe;
 
 use super::branches::{Branch, Branches, Which, fingerprint};
@@ -50,7 +50,7 @@ impl Branches {
     ///
     /// # Errors
     /// `file-fault`; `chain-broken` when what was written does not verify by itself. Nothing but that folder is touched.
-    pub fn quarantine(&self, ours: &Ledger, dir: &Path, goes: Which, observe: &mut Observe<'_>) -> Outcomes<Option<Quarantined>> {
+    pub fn quarantine(&self, ours: &Broker, dir: &Path, goes: Which, observe: &mut Observe<'_>) -> Outcomes<Option<Quarantined>> {
         let branch = self.comparison().branch(goes);
         let ledger = if goes == Which::Ours { ours } else { self.other() };
         if branch.events == 0 {
@@ -124,7 +124,7 @@ numbers      {} to {}
 }
 
 /// Writes header and events to a temporary file in the folder, synced.
-fn write_events(folder: &Path, header: &Header, ledger: &Ledger) -> Checked<(tempfile::NamedTempFile, Hash)> {
+fn write_events(folder: &Path, header: &Header, ledger: &Broker) -> Checked<(tempfile::NamedTempFile, Hash)> {
     make_folder(folder)?;
     let mut temporary = tempfile::NamedTempFile::new_in(folder).map_err(|error| file_fault(folder, &error))?;
     let path = temporary.path().to_owned();

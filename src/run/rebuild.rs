@@ -8,11 +8,11 @@ use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
+use crate::broker::{Broker, CheckInput, DATABASE_FILE, Difference, Health, Table};
 use crate::core::books::Books;
 use crate::core::ids::Hash;
 use crate::core::quarantine::Verifier;
 use crate::core::rules::{Checked, Fault, Rule};
-use crate::ledger::{CheckInput, DATABASE_FILE, Difference, Health, Ledger, Table};
 use crate::media::publish::Observe;
 
 use super::files::{file_fault, hash_file};
@@ -67,7 +67,7 @@ impl Rebuilt {
 /// # Errors
 /// `not-found`, `another-writer`; `chain-broken` when an event is broken, and `ledger-fault` for what is no ledger of ours: then nothing is built.
 pub fn rebuild(dir: &Path, replace: bool, observe: &mut Observe<'_>) -> Outcomes<Rebuilt> {
-    let ledger = Ledger::open(dir)?;
+    let ledger = Broker::open(dir)?;
     let untouched = || "the ledger is as it was; nothing was built in its place".to_owned();
     let (events, key) = verify_events(&ledger).map_err(events_are_broken)?;
     let built = build(&ledger, &[key], dir, observe).unchanged(untouched)?;
@@ -94,7 +94,7 @@ fn events_are_broken(fault: Fault) -> Problem {
 }
 
 /// Verifies every event by itself, whatever the other tables hold. Answers with their number and the ledger key.
-fn verify_events(ledger: &Ledger) -> Checked<(u64, [u8; 32])> {
+fn verify_events(ledger: &Broker) -> Checked<(u64, [u8; 32])> {
     let (key, events) = (founding_charter(ledger)??.ledger_public, ledger.latest()?.map_or(0, |event| event.seq_no));
     let mut verifier = Verifier::of_all(vec![key], events);
     ledger.for_each(1, |event| verifier.take(&event))?;
@@ -102,14 +102,14 @@ fn verify_events(ledger: &Ledger) -> Checked<(u64, [u8; 32])> {
     Ok((events, key))
 }
 
-fn books_of(ledger: &Ledger) -> Checked<Books> {
+fn books_of(ledger: &Broker) -> Checked<Books> {
     let mut books = Books::default();
     ledger.for_each(1, |event| books.apply(&event))?;
     Ok(books)
 }
 
 /// What a start would find wrong in the file.
-fn start_finds(ledger: &Ledger, key: &[u8; 32]) -> Checked<Option<Difference>> {
+fn start_finds(ledger: &Broker, key: &[u8; 32]) -> Checked<Option<Difference>> {
     let health = ledger.start_up_check(&CheckInput { ledger_keys: &[*key], deep: false, must_hold: &[] })?;
     Ok(match health {
         Health::Ok => None,
@@ -118,7 +118,7 @@ fn start_finds(ledger: &Ledger, key: &[u8; 32]) -> Checked<Option<Difference>> {
 }
 
 /// Builds a ledger of the events of `events` in the quarantine of the desk in `dir`, and checks it as a start does.
-fn build(events: &Ledger, ledger_keys: &[[u8; 32]], dir: &Path, observe: &mut Observe<'_>) -> Checked<Ledger> {
+fn build(events: &Broker, ledger_keys: &[[u8; 32]], dir: &Path, observe: &mut Observe<'_>) -> Checked<Broker> {
     remove_next(dir)?;
     observe("build the ledger", NEXT);
     let built = events.build_again(ledger_keys, &dir.join(QUARANTINE).join(NEXT))?;
@@ -130,7 +130,7 @@ fn build(events: &Ledger, ledger_keys: &[[u8; 32]], dir: &Path, observe: &mut Ob
 }
 
 /// Puts what [`build`] made in the place of the desk's ledger. Answers with it, and where the old database is kept.
-fn put_in_place(ours: Ledger, built: Ledger, observe: &mut Observe<'_>) -> Outcomes<(Ledger, PathBuf)> {
+fn put_in_place(ours: Broker, built: Broker, observe: &mut Observe<'_>) -> Outcomes<(Broker, PathBuf)> {
     let dir = ours.dir().to_owned();
     let placed = ours.take_place(built, &dir.join(QUARANTINE), &mut |step| observe(step, DATABASE_FILE));
     let (ledger, kept) = placed.map_err(|fault| {

@@ -5,6 +5,7 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::broker::Broker;
 use crate::core::cbor::Canonical as _;
 use crate::core::event::EventType;
 use crate::core::halt::{Halt, Recover};
@@ -14,7 +15,6 @@ use crate::core::order_subject;
 use crate::core::rules::{Checked, Fault, Rule};
 use crate::keys::Passphrase;
 use crate::keys::file::write_new;
-use crate::ledger::Ledger;
 use crate::media::publish::Observe;
 
 use super::branches::{Branches, Relation, Which};
@@ -39,7 +39,7 @@ impl Parted {
     ///
     /// # Errors
     /// As [`Branches::compare`].
-    pub fn of(ours: &Ledger, other: &Path) -> Outcomes<Parted> {
+    pub fn of(ours: &Broker, other: &Path) -> Outcomes<Parted> {
         let branches = Branches::compare(ours, other)?;
         let common = branches.comparison().last_common.as_ref().map_or(0, |place| place.seq_no);
         let ends = [end_of(ours, common)?, end_of(branches.other(), common)?];
@@ -73,7 +73,7 @@ impl Parted {
 }
 
 /// Hash of the last event that is no `halt` event, at the last common one at the earliest.
-fn end_of(ledger: &Ledger, common: u64) -> Checked<Hash> {
+fn end_of(ledger: &Broker, common: u64) -> Checked<Hash> {
     let mut last = ledger.latest()?;
     while let Some(event) = last.as_ref().filter(|event| event.event_type == EventType::Halt && event.seq_no > common) {
         last = ledger.by_seq_no(event.seq_no - 1)?;
@@ -115,7 +115,7 @@ pub type Confirm<'a> = dyn FnMut(&InForce, &Parted) -> Checked<Passphrase> + 'a;
 /// Whatever stops it, with what did not change.
 pub fn recover(dir: &Path, other: &Path, orders: &[PathBuf], confirm: &mut Confirm<'_>, observe: &mut Observe<'_>) -> Outcomes<Recovered> {
     // The desk, the order, and whether it was carried out already.
-    observe("open the ledger", crate::ledger::DATABASE_FILE);
+    observe("open the ledger", crate::broker::DATABASE_FILE);
     let mut desk = Desk::open_halted(dir).map_err(still_broken)?;
     let copies = read_copies(orders)?;
     if let Some(event) = desk.books().trouble().recovery(&pid_of(&copies)).cloned() {

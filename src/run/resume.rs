@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use crate::broker::NewEvent;
 use crate::core::books::Books;
 use crate::core::cbor::Canonical as _;
 use crate::core::cose::Envelope;
@@ -18,7 +19,6 @@ use crate::core::order::{InForce, Order, What};
 use crate::core::order_subject;
 use crate::core::rules::{Checked, Fault, Rule};
 use crate::keys::Passphrase;
-use crate::ledger::NewEvent;
 use crate::media::publish::Observe;
 
 use super::desk::{Desk, DeskKeys, KEY_FILE};
@@ -123,7 +123,7 @@ pub fn draft(books: &Books, halted: &Standing, note: Option<Text>) -> Checked<(O
 /// Whatever stops it, with what did not change.
 pub fn resume(dir: &Path, orders: &[PathBuf], confirm: &mut Confirm<'_>, observe: &mut Observe<'_>) -> Outcomes<Resumed> {
     // The desk: lock, chain, books, head file. An order ends a halt; it makes nothing whole, and hides nothing that is broken.
-    observe("open the ledger", crate::ledger::DATABASE_FILE);
+    observe("open the ledger", crate::broker::DATABASE_FILE);
     let mut desk = Desk::open_halted(dir).map_err(still_broken)?;
 
     // The order, and whether it was carried out already.
@@ -172,7 +172,7 @@ pub(super) fn append_halt(desk: &mut Desk, halt: &Halt, observe: &mut Observe<'_
 
 pub(super) fn append(desk: &mut Desk, event_type: EventType, payload: Vec<u8>, observe: &mut Observe<'_>) -> Checked<()> {
     let event_id = desk.books().next_event_id();
-    desk.commit(&[NewEvent { event_id, timestamp: 0, event_type, payload }], observe)
+    desk.commit(vec![NewEvent { event_id, timestamp: 0, event_type, payload }], observe)
 }
 
 /// Renames the halt file into the folder of dossiers, unless another halt took its place meanwhile.

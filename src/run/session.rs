@@ -103,7 +103,7 @@ pub struct Report {
 /// Whatever stops it, with what did not change.
 pub fn session(request: &Request, operator: &mut dyn Operator, observe: &mut Observe<'_>) -> Outcomes<Report> {
     // The desk: lock, schema, chain, books, head file. Then the head, as somebody outside this disk remembers it.
-    observe("open the ledger", crate::ledger::DATABASE_FILE);
+    observe("open the ledger", crate::broker::DATABASE_FILE);
     let mut desk = start(&request.ledger, operator, observe)?;
     let before = desk.books().head();
 
@@ -139,7 +139,7 @@ pub fn session(request: &Request, operator: &mut dyn Operator, observe: &mut Obs
 
         // THE COMMIT POINT: before it nothing happened; after it everything can be derived again.
         observe("commit the session", &format!("session {}", plan.opened().session));
-        desk.commit(&events, observe).unchanged(|| format!("{before} unless the commit was acknowledged; the next start tells"))?;
+        desk.commit(events, observe).unchanged(|| format!("{before} unless the commit was acknowledged; the next start tells"))?;
         log::papers(plan.opened().session, plan.rulings());
         desk.write_head_file(observe).unchanged(|| committed(&desk))?;
         desk.seal(&keys, observe).unchanged(|| committed(&desk))?;

@@ -5,7 +5,7 @@
 
 use std::path::Path;
 
-use crate::clock;
+use crate::broker::{Broker, CheckInput, Health, INSTANCE_FILE, read_head};
 use crate::core::books::Books;
 use crate::core::cbor::Canonical as _;
 use crate::core::charter::Charter;
@@ -13,7 +13,6 @@ use crate::core::event::{Event, EventType};
 use crate::core::head::{HeadFile, Stand, compare, stand};
 use crate::core::payload::Ruling;
 use crate::core::rules::{Checked, Fault, Rule};
-use crate::ledger::{CheckInput, Health, INSTANCE_FILE, Ledger, read_head};
 
 use super::files;
 use super::log;
@@ -63,8 +62,7 @@ pub struct Findings {
 /// # Errors
 /// What says that this is no desk of ours, or that it cannot be read now: `ledger-fault` without an instance file or with a foreign one, and
 /// when nothing was founded; faults of the disk. What is wrong with a desk that can be read is in the findings.
-pub fn examine(dir: &Path, ledger: &mut Ledger, deep: bool) -> Outcomes<Findings> {
-    ledger.measure_with(clock::monotonic_us);
+pub fn examine(dir: &Path, ledger: &Broker, deep: bool) -> Outcomes<Findings> {
     loop {
         let before = ledger.head()?;
         let findings = examine_once(dir, ledger, deep)?;
@@ -76,7 +74,7 @@ pub fn examine(dir: &Path, ledger: &mut Ledger, deep: bool) -> Outcomes<Findings
     }
 }
 
-fn examine_once(dir: &Path, ledger: &Ledger, deep: bool) -> Outcomes<Findings> {
+fn examine_once(dir: &Path, ledger: &Broker, deep: bool) -> Outcomes<Findings> {
     let mut findings = Findings::default();
     if findings.charter(dir, ledger)? {
         findings.chain(ledger, deep)?;
@@ -85,7 +83,7 @@ fn examine_once(dir: &Path, ledger: &Ledger, deep: bool) -> Outcomes<Findings> {
     Ok(findings)
 }
 
-/// What can be said of a ledger that [`Ledger::open`] refused: the chain is walked all the same, so that the first bad event is named.
+/// What can be said of a ledger that [`Broker::open`] refused: the chain is walked all the same, so that the first bad event is named.
 ///
 /// # Errors
 /// `refused` itself when the folder is no desk of ours, or the ledger is another's; faults of the disk.
@@ -94,7 +92,7 @@ pub fn diagnose(dir: &Path, refused: Fault) -> Outcomes<Findings> {
         return Err(refused.into());
     }
     let mut findings = Findings::default();
-    match Ledger::open_to_diagnose(dir) {
+    match Broker::diagnose(dir) {
         Ok(ledger) => {
             if findings.charter(dir, &ledger)? {
                 findings.chain(&ledger, false)?;
@@ -132,7 +130,7 @@ impl Findings {
     }
 
     /// The charter, from event 2. Whether the chain that leads here is whole is checked with its key, next.
-    fn charter(&mut self, dir: &Path, ledger: &Ledger) -> Outcomes<bool> {
+    fn charter(&mut self, dir: &Path, ledger: &Broker) -> Outcomes<bool> {
         let charter = match founding_charter(ledger) {
             Ok(charter) => charter,
             Err(fault) => {
@@ -156,7 +154,7 @@ impl Findings {
         Ok(true)
     }
 
-    fn chain(&mut self, ledger: &Ledger, deep: bool) -> Checked<()> {
+    fn chain(&mut self, ledger: &Broker, deep: bool) -> Checked<()> {
         let Some(key) = self.charter.as_ref().map(|charter| charter.ledger_public) else { return Ok(()) };
         let health = ledger.start_up_check(&CheckInput { ledger_keys: &[key], deep, must_hold: &[] })?;
         self.last = ledger.latest().ok().flatten();
@@ -242,7 +240,7 @@ fn wrong_or_fault(fault: Fault) -> Checked<Fault> {
 ///
 /// # Errors
 /// `ledger-fault` when the event cannot be read.
-pub(super) fn founding_charter(ledger: &Ledger) -> Checked<Checked<Charter>> {
+pub(super) fn founding_charter(ledger: &Broker) -> Checked<Checked<Charter>> {
     let event = ledger.by_seq_no(2)?;
     let word = event.as_ref().map_or("nothing", |event| event.event_type.as_str());
     let fault = Fault::new(Rule::LedgerFault, format!("{word} found as event 2; the charter's verdict expected"));

@@ -5,9 +5,9 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use crate::broker::{Broker, Metrics, Tally};
 use crate::core::books::Books;
 use crate::core::rules::{Checked, Rule};
-use crate::ledger::{Ledger, Metrics, Tally};
 
 use super::desk::Desk;
 use super::halt::{read_halt, why_halted};
@@ -104,13 +104,13 @@ pub struct Status {
 /// # Errors
 /// `not-found` when there is none; `disk-fault` for the halt file. Whatever else is wrong is in the status.
 pub fn status(dir: &Path) -> Outcomes<Status> {
-    let mut ledger = match Ledger::open_read_only(dir) {
+    let mut ledger = match Broker::look(dir) {
         Ok(ledger) => ledger,
         Err(fault) if fault.rule == Rule::NotFound => return Err(fault.into()),
         Err(fault) => return stopped(dir, fault.into()),
     };
     let found = examine(dir, &mut ledger, false);
-    let (stored, check) = (stored(dir, &ledger), Check::from(ledger.metrics()));
+    let (stored, check) = (stored(dir, &ledger), Check::from(ledger.metrics()?));
     let mut findings = match found {
         Ok(findings) => findings,
         Err(problem) => return Ok(Status { stored: stored.ok(), check, ..stopped(dir, problem)? }),
@@ -140,7 +140,7 @@ fn stopped(dir: &Path, problem: Problem) -> Outcomes<Status> {
 /// Name under which the content of accepted and waiting papers is counted, all files together.
 const OBJECTS: &str = "objects";
 
-fn stored(dir: &Path, ledger: &Ledger) -> Checked<Stored> {
+fn stored(dir: &Path, ledger: &Broker) -> Checked<Stored> {
     let Tally { events_by_type, records, verdicts, mut file_bytes, .. } = ledger.tally()?;
     if dir.join(OBJECTS).is_dir() {
         file_bytes.insert(OBJECTS.to_owned(), bytes_below(&dir.join(OBJECTS)));

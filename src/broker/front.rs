@@ -1,0 +1,251 @@
+//! The broker of one process: a handle that anyone in it may have, and behind it the worker that has the ledger.
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use super::door::{Asker, Door, Patience, RequestId};
+use super::line::{LIFE_US, Line, Place, Reply};
+use super::request::{Answer, Append, Read};
+use super::worker::{self, Guard};
+use crate::clock::monotonic_us;
+use crate::core::rules::{Checked, Fault, Rule};
+use crate::ledger::{Ledger, LedgerError, NewEvent};
+
+/// How long a read of this process may take, in microseconds: none of ours asks for so much that it takes this long on any disk that works.
+const OWN_PATIENCE_US: u64 = 600_000_000;
+
+/// The ledger, for everyone in this process. The last handle that is dropped ends the worker and lets the lock go.
+#[derive(Clone)]
+pub struct Broker {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    dir: PathBuf,
+    line: Arc<Line>,
+    /// Only the worker locks it, but when the ledger is compared with another, or given back.
+    ledger: Arc<Mutex<Ledger>>,
+    worker: Option<JoinHandle<()>>,
+    guard: Arc<Mutex<Option<Guarded>>>,
+    counts: Mutex<Counts>,
+}
+
+/// What this broker was asked since it began.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Reads asked for.
+    pub reads: u64,
+    /// Of those, how many shared the answer of another.
+    pub joined: u64,
+    /// Of those, how many were answered with what was read a moment ago.
+    pub kept: u64,
+}
+
+/// Who judges what other processes want appended, and how far it has seen the ledger.
+struct Guarded {
+    guard: Guard,
+    seen: u64,
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        self.line.close();
+        if let Some(worker) = self.worker.take() {
+            // A worker that panicked has told so, and everyone who waited was told that it is gone.
+            drop(worker.join());
+        }
+    }
+}
+
+impl std::fmt::Debug for Broker {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Broker({})", self.shared.dir.display())
+    }
+}
+
+fn gone() -> Fault {
+    Fault::new(Rule::InternalFault, "the worker has ended; one that answers expected")
+}
+
+impl Broker {
+    /// A broker around a ledger that was opened; `is_shared` when others may write to it meanwhile, so that no answer is kept.
+    pub(super) fn around(mut ledger: Ledger, is_shared: bool) -> Checked<Broker> {
+        ledger.measure_with(monotonic_us);
+        let line = Arc::new(Line::new(if is_shared { 0 } else { LIFE_US }));
+        let (dir, ledger) = (ledger.dir().to_owned(), Arc::new(Mutex::new(ledger)));
+        let (its_line, its_ledger) = (Arc::clone(&line), Arc::clone(&ledger));
+        let began = std::thread::Builder::new().name("broker".into()).spawn(move || worker::work(&its_line, &its_ledger));
+        let worker = began.map_err(|error| Fault::new(Rule::InternalFault, format!("starting the worker: {error}")))?;
+        Ok(Broker { shared: Arc::new(Shared { dir, line, ledger, worker: Some(worker), guard: Arc::default(), counts: Mutex::default() }) })
+    }
+
+    /// Folder of the ledger.
+    pub fn dir(&self) -> &Path {
+        &self.shared.dir
+    }
+
+    /// From now on, what other processes want appended is judged by `guard`, which has seen the ledger up to event `seen`.
+    pub fn guard(&self, seen: u64, guard: Guard) {
+        *self.guarded() = Some(Guarded { guard, seen });
+    }
+
+    fn guarded(&self) -> MutexGuard<'_, Option<Guarded>> {
+        self.shared.guard.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Has the worker do something for which it needs the ledger alone.
+    pub(super) fn with<T: Send + 'static>(&self, work: impl FnOnce(&mut Ledger) -> T + Send + 'static) -> Checked<T> {
+        self.with_observed(|ledger, _| work(ledger), &mut |_| {})
+    }
+
+    /// [`Broker::with`], for work that tells of each of its steps before it happens: the worker goes on when `observe` has returned.
+    pub(super) fn with_observed<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Ledger, &mut dyn FnMut(&'static str)) -> T + Send + 'static,
+        observe: &mut dyn FnMut(&'static str),
+    ) -> Checked<T> {
+        enum Word<T> {
+            Step(&'static str),
+            Done(T),
+        }
+        let (tell, told) = channel();
+        let (nod, nodded) = channel();
+        let work = move |ledger: &mut Ledger| {
+            let done = work(ledger, &mut |step| {
+                if tell.send(Word::Step(step)).is_ok() {
+                    // Whoever listens no more does not keep the worker from what it began.
+                    let _ = nodded.recv();
+                }
+            });
+            drop(tell.send(Word::Done(done)));
+        };
+        self.shared.line.put(Box::new(work)).ok_or_else(gone)?;
+        loop {
+            match told.recv() {
+                Ok(Word::Done(done)) => return Ok(done),
+                Ok(Word::Step(step)) => {
+                    observe(step);
+                    let _ = nod.send(());
+                }
+                Err(_) => return Err(gone()),
+            }
+        }
+    }
+
+    /// Work that writes: what was answered before is forgotten before anybody hears that it is done.
+    pub(super) fn write<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Ledger, &mut dyn FnMut(&'static str)) -> T + Send + 'static,
+        observe: &mut dyn FnMut(&'static str),
+    ) -> Checked<T> {
+        let line = Arc::clone(&self.shared.line);
+        let forgetful = move |ledger: &mut Ledger, observe: &mut dyn FnMut(&'static str)| {
+            let done = work(ledger, observe);
+            line.forget();
+            done
+        };
+        self.with_observed(forgetful, observe)
+    }
+
+    /// Both ledgers at once, in the worker of this one.
+    pub(super) fn with_both<T: Send + 'static>(
+        &self,
+        other: &Broker,
+        work: impl FnOnce(&mut Ledger, &mut Ledger) -> T + Send + 'static,
+    ) -> Checked<T> {
+        let other = Arc::clone(&other.shared.ledger);
+        self.with(move |ledger| work(ledger, &mut other.lock().unwrap_or_else(PoisonError::into_inner)))
+    }
+
+    /// The ledger itself, when this is the only handle: the worker ends.
+    pub(super) fn into_ledger(self) -> Checked<Ledger> {
+        let shared = Arc::into_inner(self.shared)
+            .ok_or_else(|| Fault::new(Rule::InternalFault, "another handle on the broker found; none expected"))?;
+        let ledger = Arc::clone(&shared.ledger);
+        drop(shared);
+        let ledger = Arc::into_inner(ledger).ok_or_else(gone)?;
+        Ok(ledger.into_inner().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// A read of this process.
+    pub(super) fn own(&self, read: &Read) -> Checked<Answer> {
+        let patience = Patience { until_us: monotonic_us() + OWN_PATIENCE_US, gone: Arc::new(AtomicBool::new(false)) };
+        self.look_up(read, &patience).map_err(|error| error.fault)
+    }
+
+    fn look_up(&self, read: &Read, patience: &Patience) -> Reply {
+        read.check().map_err(LedgerError::of)?;
+        let place = self.shared.line.ask(read, patience, monotonic_us());
+        self.count(&place);
+        let receiver = match place {
+            Place::Kept(answer) => return Ok(answer),
+            Place::Closed => return Err(LedgerError::of(gone())),
+            Place::Waits(receiver, _) => receiver,
+        };
+        let left = patience.until_us.saturating_sub(monotonic_us());
+        match receiver.recv_timeout(Duration::from_micros(left)) {
+            Ok(reply) => reply,
+            Err(RecvTimeoutError::Disconnected) => Err(LedgerError::of(gone())),
+            Err(RecvTimeoutError::Timeout) => Err(expired(&format!("{} {}", read.word(), read.key()))),
+        }
+    }
+
+    fn count(&self, place: &Place) {
+        let mut counts = self.shared.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        counts.reads += 1;
+        counts.joined += u64::from(matches!(place, Place::Waits(_, true)));
+        counts.kept += u64::from(matches!(place, Place::Kept(_)));
+    }
+
+    /// What was asked since this broker began.
+    pub fn counts(&self) -> Counts {
+        *self.shared.counts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Has the guard judge, if there is one, after it has seen what came since.
+    fn judge(shared: &Mutex<Option<Guarded>>, ledger: &Ledger, events: &[NewEvent]) -> Checked<()> {
+        let mut guarded = shared.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(Guarded { guard, seen }) = guarded.as_mut() else {
+            return Err(Fault::new(Rule::AnotherWriter, "a writer that takes nothing from other processes found; none expected"));
+        };
+        let since = ledger.page(*seen + 1, u64::from(u32::MAX), u64::MAX, &mut || Ok(()))?;
+        // Shown is seen, whatever is said of the new ones.
+        *seen = since.last().map_or(*seen, |event| event.seq_no);
+        guard(&since, events)
+    }
+}
+
+fn expired(what: &str) -> LedgerError {
+    LedgerError::of(Fault::new(Rule::RequestExpired, format!("{what}: no answer found in the time there was; one expected")))
+}
+
+impl Door for Broker {
+    fn read(&self, _asker: &Asker, _id: &RequestId, read: &Read, patience: &Patience) -> Reply {
+        self.look_up(read, patience)
+    }
+
+    fn append(&self, _asker: &Asker, _id: &RequestId, append: Append, patience: &Patience) -> Reply {
+        let what = format!("append {}", append.affected());
+        let (line, guard) = (Arc::clone(&self.shared.line), Arc::clone(&self.shared.guard));
+        let (tell, told) = channel();
+        let work = move |ledger: &mut Ledger| {
+            let mut judge = |ledger: &Ledger, events: &[NewEvent]| Broker::judge(&guard, ledger, events);
+            let reply = worker::append(ledger, &append, &mut judge, &mut |_| {});
+            line.forget();
+            drop(tell.send(reply));
+        };
+        let ticket = self.shared.line.put(Box::new(work)).ok_or_else(|| LedgerError::of(gone()))?;
+        let left = patience.until_us.saturating_sub(monotonic_us());
+        match told.recv_timeout(Duration::from_micros(left)) {
+            Ok(reply) => reply,
+            // It has not begun: nothing happens any more.
+            Err(RecvTimeoutError::Timeout) if self.shared.line.withdraw(ticket) => Err(expired(&what)),
+            // It has begun: whoever asked learns how it ended.
+            Err(_) => told.recv().unwrap_or_else(|_| Err(LedgerError::of(gone()))),
+        }
+    }
+}
