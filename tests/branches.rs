@@ -9,12 +9,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use support::{Notary, Paper, policy_toml, room, tree};
+use tabellion::broker::Broker;
 use tabellion::core::event::Event;
 use tabellion::core::fork::{Claim, ForkProof};
 use tabellion::core::ids::Hash;
 use tabellion::core::proposal::Expect;
 use tabellion::core::rules::Rule;
-use tabellion::ledger::Ledger;
 use tabellion::run::branches::{Branches, Relation, Which};
 use tabellion::run::problem::{Exit, Problem};
 use tabellion::run::quarantine;
@@ -46,7 +46,7 @@ fn forked() -> (TempDir, Notary, Notary) {
 }
 
 fn compare(ours: &Notary, other: &Path) -> Result<Branches, Problem> {
-    Branches::compare(&Ledger::open_read_only(&ours.dir).unwrap(), other)
+    Branches::compare(&Broker::look(&ours.dir).unwrap(), other)
 }
 
 fn relation(ours: &Notary, other: &Path) -> Relation {
@@ -66,7 +66,7 @@ fn events(dir: &Path) -> Vec<Event> {
         all.push(event);
         Ok(())
     };
-    Ledger::open_read_only(dir).unwrap().for_each(1, take).unwrap();
+    Broker::look(dir).unwrap().for_each(1, take).unwrap();
     all
 }
 
@@ -151,7 +151,7 @@ fn what_was_founded_otherwise_is_another_common() {
 fn quarantine_holds_the_branch_and_verifies_alone() {
     let (_room, ours, theirs) = forked();
     let branches = compare(&ours, &theirs.dir).unwrap();
-    let ledger = Ledger::open_read_only(&ours.dir).unwrap();
+    let ledger = Broker::look(&ours.dir).unwrap();
     for (goes, dir, from) in [(Which::Theirs, &theirs.dir, 8), (Which::Ours, &ours.dir, 8)] {
         let kept = branches.quarantine(&ledger, &ours.dir, goes, &mut no_effects).unwrap().unwrap();
         assert_eq!(Hash::of(&fs::read(&kept.path).unwrap()), kept.sha256);
@@ -178,7 +178,7 @@ fn quarantine_holds_the_branch_and_verifies_alone() {
 fn quarantine_with_any_bit_changed_or_a_part_missing_is_refused() {
     let (room, ours, theirs) = forked();
     let branches = compare(&ours, &theirs.dir).unwrap();
-    let ledger = Ledger::open_read_only(&ours.dir).unwrap();
+    let ledger = Broker::look(&ours.dir).unwrap();
     let kept = branches.quarantine(&ledger, &ours.dir, Which::Ours, &mut no_effects).unwrap().unwrap();
     let (bytes, file) = (fs::read(&kept.path).unwrap(), room.path().join("changed"));
     let header_len = tabellion::core::cbor::item_len(&bytes).unwrap().unwrap();
@@ -304,7 +304,7 @@ fn what_is_no_plain_database_is_not_opened() {
 #[test]
 fn a_desk_at_work_is_not_copied_and_what_its_log_holds_counts() {
     let (room, ours, theirs) = forked();
-    let held = Ledger::open(&theirs.dir).unwrap();
+    let held = Broker::open(&theirs.dir).unwrap();
     assert_eq!(refused(&ours, &theirs.dir, Rule::AnotherWriter, "a lock of another process").exit(), Exit::Writer);
     drop(held);
     // A copy that was made while the log had not been written back, on a medium that nobody can write to.

@@ -456,7 +456,7 @@ fn what_is_wrong_when_a_session_reads_its_ledger_again_halts_before_anything_goe
 fn whoever_opens_a_ledger_to_write_is_known() {
     // Each of these asks `refuse_halted` first, or is a proposer's domain, which has rules of its own, or only reads.
     let known = [
-        ("src/run/desk.rs", "refuse_halted(dir)?;\n        let opened = Ledger::open(dir);"),
+        ("src/run/desk.rs", "refuse_halted(dir)?;\n        let opened = Broker::open(dir);"),
         ("src/run/domain.rs", ""),
         ("src/run/found.rs", "refuse_halted(dir)?;"),
         ("src/run/integrity.rs", "why_halted("),
@@ -467,7 +467,7 @@ fn whoever_opens_a_ledger_to_write_is_known() {
     for entry in fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/run")).unwrap() {
         let path = entry.unwrap().path();
         let text = fs::read_to_string(&path).unwrap_or_default();
-        if text.contains("Ledger::open(") || text.contains("Ledger::create") {
+        if text.contains("Broker::open(") || text.contains("Broker::create") {
             let name = format!("src/run/{}", path.file_name().unwrap().to_str().unwrap());
             let asks = known.iter().find(|(known, _)| *known == name).unwrap_or_else(|| panic!("{name} opens a ledger to write"));
             assert!(text.contains(asks.1), "{name} does not ask first");

@@ -251,7 +251,7 @@ fn settled(scene: &Scene, name: &str, texts: &[&str]) -> Desk {
     let resume = Resume { order: envelope.pid(), env: envelope.env(), dossier: halt.dossier, settled, envelope };
     for (event_type, payload) in [(EventType::Halt, halt.to_cbor()), (EventType::Resume, resume.to_cbor())] {
         let event_id = desk.books().next_event_id();
-        desk.commit(&[NewEvent { event_id, timestamp: 0, event_type, payload }], &mut |_, _| {}).unwrap();
+        desk.commit(vec![NewEvent { event_id, timestamp: 0, event_type, payload }], &mut |_, _| {}).unwrap();
     }
     drop(desk);
     Desk::open_to_look(&dir).unwrap_or_else(|problem| panic!("{problem}"))

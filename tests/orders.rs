@@ -327,7 +327,7 @@ fn an_end_of_a_halt_that_no_order_says_is_not_committed() {
     desk.unlock(&keys).unwrap();
     let mut append = |event_type, payload: Vec<u8>| {
         let event_id = desk.books().next_event_id();
-        desk.commit(&[NewEvent { event_id, timestamp: 0, event_type, payload }], &mut |_, _| {})
+        desk.commit(vec![NewEvent { event_id, timestamp: 0, event_type, payload }], &mut |_, _| {})
     };
     let resume = |by: &[&str], order: &Order| {
         let envelope = Envelope::from_cbor(&support::envelope(PaperKind::Order, &order.to_cbor(), by)).unwrap();

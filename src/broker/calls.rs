@@ -83,7 +83,7 @@ impl Broker {
     /// As [`Ledger::latest`].
     pub fn latest(&self) -> Checked<Option<Event>> {
         match self.own(&Read::Latest)? {
-            Answer::Event(event) => Ok(event),
+            Answer::Event(event) => Ok(event.map(|event| *event)),
             other => Err(astray(&other)),
         }
     }
@@ -94,7 +94,7 @@ impl Broker {
     /// As [`Ledger::by_seq_no`].
     pub fn by_seq_no(&self, seq_no: u64) -> Checked<Option<Event>> {
         match self.own(&Read::Event { seq_no })? {
-            Answer::Event(event) => Ok(event),
+            Answer::Event(event) => Ok(event.map(|event| *event)),
             other => Err(astray(&other)),
         }
     }

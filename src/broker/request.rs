@@ -85,7 +85,7 @@ pub enum Answer {
     /// Of [`Read::Head`] and [`Read::HashAt`]; `None` when there is no such event.
     Hash(Option<[u8; 32]>),
     /// Of [`Read::Latest`] and [`Read::Event`]; `None` when there is none.
-    Event(Option<Event>),
+    Event(Option<Box<Event>>),
     /// Of [`Read::Events`].
     Events(Vec<Event>),
     /// Of [`Read::Record`] and [`Read::Verdict`]; `None` when there is none.

@@ -297,7 +297,7 @@ fn the_lock_is_free_when_the_last_handle_is_gone() {
 #[test]
 fn a_worker_that_panics_leaves_nobody_waiting() {
     let (_dir, broker) = broker(1);
-    let fault = broker.with(|_| panic!("planted")).map(|()| ()).unwrap_err();
+    let fault = broker.with::<()>(|_| panic!("planted")).unwrap_err();
     assert_eq!(fault.rule, Rule::InternalFault);
     assert_eq!(broker.latest().unwrap_err().rule, Rule::InternalFault);
     assert_eq!(broker.with(|_| ()).unwrap_err().rule, Rule::InternalFault);

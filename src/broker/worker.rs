@@ -49,8 +49,8 @@ fn nobody(read: &Read) -> LedgerError {
 fn answer(line: &Line, ledger: &Ledger, read: &Read) -> Checked<Answer> {
     Ok(match read {
         Read::Head => Answer::Hash(ledger.head()?),
-        Read::Latest => Answer::Event(ledger.latest()?),
-        Read::Event { seq_no } => Answer::Event(ledger.by_seq_no(*seq_no)?),
+        Read::Latest => Answer::Event(ledger.latest()?.map(Box::new)),
+        Read::Event { seq_no } => Answer::Event(ledger.by_seq_no(*seq_no)?.map(Box::new)),
         Read::HashAt { seq_no } => Answer::Hash(ledger.hash_at(*seq_no)?),
         Read::Record { number } => Answer::SeqNo(ledger.seq_no_of_record(*number)?),
         Read::Verdict { pid } => Answer::SeqNo(ledger.seq_no_of_verdict(pid)?),

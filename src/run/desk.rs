@@ -127,11 +127,11 @@ impl Desk {
         refuse_halted(dir)?;
         let opened = Broker::open(dir);
         refuse_halted(dir)?;
-        let mut ledger = match opened {
+        let ledger = match opened {
             Ok(ledger) => ledger,
             Err(refused) => return Ok(Start::Wrong(None, Box::new(diagnose(dir, refused)?))),
         };
-        let findings = examine(dir, &mut ledger, false)?;
+        let findings = examine(dir, &ledger, false)?;
         match Start::of(dir, ledger, findings) {
             Start::Ready(desk) => match desk.halted()? {
                 Some(reason) => Err(Fault::new(Rule::Halted, reason)).unchanged(|| "the log key signs nothing; nothing was written".into()),
@@ -146,11 +146,11 @@ impl Desk {
     /// # Errors
     /// As [`Desk::open`], but for the halt.
     pub fn open_halted(dir: &Path) -> Outcomes<Desk> {
-        let mut ledger = match Broker::open(dir) {
+        let ledger = match Broker::open(dir) {
             Ok(ledger) => ledger,
             Err(refused) => return Err(wrong(diagnose(dir, refused)?).into()),
         };
-        let findings = examine(dir, &mut ledger, false)?;
+        let findings = examine(dir, &ledger, false)?;
         match Start::of(dir, ledger, findings) {
             Start::Ready(desk) => Ok(*desk),
             Start::Wrong(_, findings) => Err(wrong(*findings).into()),
@@ -184,8 +184,8 @@ impl Desk {
     }
 
     fn look(dir: &Path) -> Outcomes<Start> {
-        let mut ledger = Broker::look(dir)?;
-        let findings = examine(dir, &mut ledger, false)?;
+        let ledger = Broker::look(dir)?;
+        let findings = examine(dir, &ledger, false)?;
         Ok(Start::of(dir, ledger, findings))
     }
 
@@ -367,7 +367,7 @@ impl Desk {
     /// # Errors
     /// As [`Desk::open`].
     pub fn read_again(&mut self) -> Outcomes<()> {
-        let findings = examine(&self.dir, &mut self.ledger, false)?;
+        let findings = examine(&self.dir, &self.ledger, false)?;
         if findings.wrong.is_some() {
             return Err(halt(&self.dir, Alarm::of_check(&self.dir, &findings)?, &[], &mut |_, _| {}).problem());
         }

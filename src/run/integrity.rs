@@ -124,8 +124,8 @@ pub fn integrity(
     let (ledger, findings) = match Broker::open(dir) {
         Err(fault) if fault.rule == Rule::AnotherWriter => return somebody_writes(request, fault.found),
         Err(refused) => (None, diagnose(dir, refused)?),
-        Ok(mut ledger) => {
-            let findings = examine(dir, &mut ledger, request.deep)?;
+        Ok(ledger) => {
+            let findings = examine(dir, &ledger, request.deep)?;
             (Some(ledger), findings)
         }
     };

@@ -104,12 +104,12 @@ pub struct Status {
 /// # Errors
 /// `not-found` when there is none; `disk-fault` for the halt file. Whatever else is wrong is in the status.
 pub fn status(dir: &Path) -> Outcomes<Status> {
-    let mut ledger = match Broker::look(dir) {
+    let ledger = match Broker::look(dir) {
         Ok(ledger) => ledger,
         Err(fault) if fault.rule == Rule::NotFound => return Err(fault.into()),
         Err(fault) => return stopped(dir, fault.into()),
     };
-    let found = examine(dir, &mut ledger, false);
+    let found = examine(dir, &ledger, false);
     let (stored, check) = (stored(dir, &ledger), Check::from(ledger.metrics()?));
     let mut findings = match found {
         Ok(findings) => findings,
