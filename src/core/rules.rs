@@ -180,6 +180,7 @@ rules! {
     OrderHead "order-head" Desk Stop "the order was written for a head that is not ours" "found expected" "find out at which desk it was written: it or this one holds another history";
     OrderSubject "order-subject" Desk Stop "the order is about something else" "found expected" "write an order for what is at hand, and have it signed";
     OrderSettles "order-settles" Desk Stop "the order settles a text that was not found here" "found expected" "write the order again: it lists what may be settled";
+    TrailFault "trail-fault" Desk Stop "the audit trail is damaged, or is none of ours" "path found expected" "move audit.db, audit.db-wal and audit.db-shm out of the folder and keep them: a new trail is begun; nothing that is signed depends on it, and the ledger is as it was";
     InternalFault "internal-fault" Desk Stop "tabellion contradicted itself: a bug of ours" "found expected" "keep the files as they are and report this text";
     Usage "usage" Desk Stop "the command line says something that cannot be done" "reason" "see the command's --help";
     TreeForm "tree-form" Desk Stop "the folder or tree is not of the form a tree must have" "reason" "rename or remove what is named; a tree holds plain files with plain paths";
