@@ -3,8 +3,8 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::ledger::trail::Trail;
-pub use crate::ledger::trail::{Asked, Ended, Entry, Filter, Status, TRAIL_FILE, Which};
+use crate::broker::trail::Trail;
+pub use crate::broker::trail::{Asked, Ended, Entry, Filter, Status, TRAIL_FILE, Which};
 
 use super::problem::{Outcomes, Problem};
 
