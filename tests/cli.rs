@@ -7,6 +7,7 @@ mod stage;
 
 use std::fs::{self, File};
 use std::os::unix::fs::symlink;
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use base64::Engine as _;
@@ -18,6 +19,7 @@ use tabellion::core::cbor::Writer;
 use tabellion::core::ids::Hash;
 use tabellion::core::rules::{Outcome, Rule};
 use tabellion::core::words::words24;
+use tabellion::ledger::trail::{Asked, Ended, Status, Trail};
 use tabellion::run::problem::Exit;
 
 // ---------------------------------------------------------------------------------------------------------------------------- 1. the demo
@@ -482,6 +484,68 @@ fn derived_tables_are_made_again_compared_and_put_right() {
     let pack = tree(&case.path("witness")).into_keys().find(|path| path.ends_with(".objects")).unwrap();
     fs::remove_file(case.path(&format!("witness/{pack}"))).unwrap();
     case.run("witness rebuild --ledger witness", 0);
+    case.finish();
+}
+
+/// A trail of a folder that holds nothing else, with the requests that people meet.
+fn trail(dir: &Path) {
+    let trail = Trail::open(dir).unwrap();
+    let asked = |id: u8, at: u64, program: &str, request_type: &str| Asked {
+        request_id: [id; 16],
+        at,
+        uid: 1_000,
+        pid: 4_711,
+        program: program.into(),
+        ledger: "witness.example/common".into(),
+        request_type: request_type.into(),
+        is_write: request_type == "append",
+        key: String::new(),
+        idempotency_key: None,
+    };
+    let ended = |status, rule: &str, latency_us, affected: &str| Ended { status, rule: rule.into(), latency_us, affected: affected.into() };
+    let with_key = Asked { key: "a16b31".into(), uid: 0, pid: 9, ..asked(2, 1_772_366_401, "witness status", "event") };
+    let once = Asked { idempotency_key: Some("night job 7".into()), ..asked(4, 1_772_366_460, "witness session", "append") };
+    // By `date -u -d 2026-03-01T12:00:00Z +%s`.
+    let first = asked(1, 1_772_366_400, "witness session", "append");
+    trail.record(&first, &ended(Status::Done, "", 1_234, "events 7 to 12")).unwrap();
+    trail.record(&with_key, &ended(Status::Joined, "", 87, "")).unwrap();
+    let hostile = asked(3, 0, "witness\u{1b}[2J session", "append");
+    trail.record(&hostile, &ended(Status::Refused, "head-unexpected", 2_345_678, "")).unwrap();
+    trail.record(&once, &ended(Status::Done, "", 45_678, "events 13 to 20, objects/000/000004.objects, the head file")).unwrap();
+    trail.begin(&asked(5, 1_772_366_461, "domain snapshot", "append")).unwrap();
+}
+
+#[test]
+fn who_asked_for_what_is_shown_to_people() {
+    let mut case = Case::empty("audit");
+    case.say("Nothing was ever asked of a ledger in this folder.");
+    fs::create_dir(case.path("desk")).unwrap();
+    case.run("witness audit --ledger desk", 0);
+    trail(&case.path("desk"));
+    case.say("A session, a look, a refusal, a session with a key, a snapshot that was killed.");
+    case.run("witness audit --ledger desk", 0);
+    case.run("witness audit --ledger desk --writes --since 2026-03-01T12:00:00Z --until 2026-03-01T13:01:00+01:00", 0);
+    case.run("domain audit desk --last 2", 0);
+    case.run("domain audit desk --status unfinished", 0);
+    case.run("domain audit desk --program 'domain snapshot' --status failed", 0);
+    case.run("domain audit desk --type event --uid 0 --all --json", 0);
+    case.say("One, with everything that is known of it.");
+    case.run(&format!("witness audit --ledger desk --request {}", "04".repeat(16)), 0);
+    case.run("witness audit --ledger desk --request 5", 0);
+    case.say("Somebody took a row out, with the guards out of the way and put back.");
+    let guard = "CREATE TRIGGER requests_no_delete BEFORE DELETE ON requests BEGIN SELECT RAISE(ABORT, 'append-only'); END;";
+    let program = rusqlite::Connection::open(case.path("desk/audit.db")).unwrap();
+    program.execute_batch(&format!("DROP TRIGGER requests_no_delete; DELETE FROM requests WHERE number = 3; {guard}")).unwrap();
+    drop(program);
+    case.run("domain audit desk --last 1", 0);
+    case.say("What cannot be read.");
+    case.run("domain audit nowhere", 2);
+    case.run("domain audit desk --since yesterday", 2);
+    case.run("domain audit desk --since none", 2);
+    case.run("domain audit desk --status lost", 2);
+    case.run("domain audit desk --request 4th", 2);
+    case.write("desk/audit.db", "a letter to my aunt");
+    case.run("domain audit desk", 5);
     case.finish();
 }
 
@@ -1127,6 +1191,7 @@ fn helps_are_as_printed() {
         "domain snapshot",
         "domain log",
         "domain show",
+        "domain audit",
         "propose",
         "propose put",
         "propose remove",
@@ -1141,6 +1206,7 @@ fn helps_are_as_printed() {
         "witness integrity",
         "witness rebuild",
         "witness status",
+        "witness audit",
         "policy",
         "policy check",
         "policy show",

@@ -11,6 +11,7 @@ use std::fs;
 
 use serde_json::Value;
 use stage::{Case, Forge, copy_tree, public};
+use tabellion::ledger::trail::{Asked, Ended, Status, Trail};
 
 /// Documented, and not in this scene: section and field.
 const NOT_HERE: &[(&str, &str)] = &[
@@ -202,6 +203,29 @@ impl Scene {
         self.run("domain show own", 0);
     }
 
+    fn audit(&mut self) {
+        fs::create_dir(self.case.path("asked")).unwrap();
+        self.run("domain audit asked", 0);
+        let trail = Trail::open(&self.case.path("asked")).unwrap();
+        let asked = Asked {
+            request_id: [0xab; 16],
+            at: 1_772_366_400,
+            uid: 1_000,
+            pid: 4_711,
+            program: "domain snapshot".into(),
+            ledger: "witness.example/common/~alice".into(),
+            request_type: "append".into(),
+            is_write: true,
+            key: "12".into(),
+            idempotency_key: Some("night job".into()),
+        };
+        let ended = Ended { status: Status::Refused, rule: "head-unexpected".into(), latency_us: 7, affected: "nothing".into() };
+        trail.record(&asked, &ended).unwrap();
+        trail.begin(&Asked { request_id: [0xcd; 16], at: 0, ..asked }).unwrap();
+        assert_eq!(self.run("witness audit --ledger asked", 0)["answer"]["requests"][1]["status"], "unfinished");
+        assert_eq!(self.run("domain audit asked --last 1", 0)["answer"]["left_out"], 1);
+    }
+
     fn judge(&mut self) {
         let pin = self.case.pin("alice");
         self.case.quiet("propose put tools/kit=kit --pin alice/common.pin --key alice/key --media stick --note kit", 0);
@@ -307,6 +331,7 @@ fn every_field_is_documented_and_every_documented_field_is_printed() {
     scene.run("demo story", 0);
     scene.tell_of_keys_and_policies();
     scene.keep_snapshots();
+    scene.audit();
     scene.judge();
     scene.consume();
     scene.compare_two();

@@ -21,6 +21,7 @@ mod worker;
 #[cfg(test)]
 mod tests;
 
+pub use crate::ledger::trail;
 pub use crate::ledger::{
     CheckInput, CorruptionKind, DATABASE_FILE, Difference, HEAD_FILE, Health, HealthReport, INSTANCE_FILE, LOCK_FILE, LedgerError, Metrics,
     NewEvent, Table, Tally, USER_VERSION, Why, other_writer, read_head, write_head, write_head_observed,

@@ -1,4 +1,4 @@
-//! `domain init|snapshot|log|show`: a proposer's own history, `alice@42`, beside Common.
+//! `domain init|snapshot|log|show|audit`: a proposer's own history, `alice@42`, beside Common.
 
 use std::path::{Path, PathBuf};
 
@@ -16,6 +16,7 @@ use crate::run::consumer::read_pin;
 use crate::run::problem::{Exit, Outcomes};
 use crate::run::{domain, words};
 
+use super::audit::{AuditArgs, audit};
 use super::output::{Answer, Output, Page};
 use super::passphrase::PassphraseArgs;
 use super::{argument, facts};
@@ -73,6 +74,14 @@ pub enum DomainCommand {
         /// The number; the newest without it
         #[arg(long, value_name = "N")]
         at: Option<u64>,
+    },
+    /// Who asked the domain's ledger for what, and what became of it
+    Audit {
+        /// The domain's folder
+        #[arg(default_value = "domain")]
+        dir: PathBuf,
+        #[command(flatten)]
+        which: Box<AuditArgs>,
     },
 }
 
@@ -251,6 +260,7 @@ pub fn domain(command: DomainCommand, out: &mut Output) -> Outcomes<Exit> {
             let snapshot = Number::of(desk.domain().identity().owner(), &desk.at(number)?.head);
             out.give(&Shown { snapshot, files: tree.members().iter().map(file).collect() });
         }
+        DomainCommand::Audit { dir, which } => return audit(&dir, &which, out),
     }
     Ok(Exit::Done)
 }

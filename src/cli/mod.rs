@@ -4,6 +4,8 @@
 mod approve;
 mod argument;
 #[cfg(feature = "desk")]
+mod audit;
+#[cfg(feature = "desk")]
 mod branches;
 #[cfg(feature = "desk")]
 mod ceremony;

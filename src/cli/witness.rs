@@ -15,6 +15,7 @@ use crate::run::qr;
 use crate::run::session::export as export_to;
 
 use super::argument;
+use super::audit::{AuditArgs, audit};
 use super::charter::Charter;
 use super::code::Code;
 use super::desk_facts::head_as_asked;
@@ -48,6 +49,14 @@ pub enum WitnessCommand {
     Rebuild(RebuildArgs),
     /// Where the desk stands
     Status(StatusArgs),
+    /// Who asked the ledger for what, and what became of it; also while the desk is halted
+    Audit {
+        /// The desk's folder
+        #[arg(long, value_name = "DIR")]
+        ledger: PathBuf,
+        #[command(flatten)]
+        which: Box<AuditArgs>,
+    },
 }
 
 /// `tabellion witness init`
@@ -92,6 +101,7 @@ pub fn witness(command: WitnessCommand, out: &mut Output) -> Outcomes<Exit> {
         WitnessCommand::Integrity(args) => integrity(&args, out),
         WitnessCommand::Rebuild(args) => rebuild(&args, out),
         WitnessCommand::Status(args) => status(&args, out),
+        WitnessCommand::Audit { ledger, which } => audit(&ledger, &which, out),
     }
 }
 

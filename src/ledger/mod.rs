@@ -74,6 +74,7 @@ mod rebuild;
 mod refusal;
 mod schema;
 mod tally;
+pub mod trail;
 mod verify;
 mod walk;
 mod watch;

@@ -363,7 +363,7 @@ pub(super) fn keep_log_on_close(db: &Connection, keep: bool) -> Checked<()> {
 }
 
 /// Switches of the connection, each read back.
-fn harden(db: &Connection) -> Checked<()> {
+pub(super) fn harden(db: &Connection) -> Checked<()> {
     let switches = [
         (DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true),
         (DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, true),

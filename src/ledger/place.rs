@@ -20,7 +20,7 @@ fn database(dir: &Path, ending: &str) -> PathBuf {
 }
 
 /// What is at a path itself, not behind a link; `None` when nothing is.
-fn found(path: &Path) -> Checked<Option<Metadata>> {
+pub(super) fn found(path: &Path) -> Checked<Option<Metadata>> {
     match path.symlink_metadata() {
         Ok(found) => Ok(Some(found)),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
@@ -29,7 +29,7 @@ fn found(path: &Path) -> Checked<Option<Metadata>> {
 }
 
 /// What is at a path, in words.
-fn kind(found: &Metadata) -> &'static str {
+pub(super) fn kind(found: &Metadata) -> &'static str {
     let kind = found.file_type();
     match (kind.is_file(), kind.is_dir(), kind.is_symlink()) {
         (true, ..) => "a plain file",
@@ -40,7 +40,7 @@ fn kind(found: &Metadata) -> &'static str {
 }
 
 /// A plain file with one name: what has two can be opened from a folder whose lock is not ours.
-fn must_be_ours(path: &Path, found: &Metadata) -> Checked<()> {
+pub(super) fn must_be_ours(path: &Path, found: &Metadata) -> Checked<()> {
     let fault = |what: String| Err(Fault::new(Rule::LedgerFault, format!("{}: {what} found; a plain file expected", path.display())));
     match (found.is_file(), found.nlink()) {
         (false, _) => fault(kind(found).into()),

@@ -25,12 +25,8 @@ pub(super) fn compare_schema(db: &Connection) -> Checked<()> {
     let model = Connection::open_in_memory().map_err(fault("building the schema"))?;
     functions::register_pure(&model).map_err(fault("building the schema"))?;
     model.execute_batch(SCHEMA).map_err(fault("building the schema"))?;
-    let expected = entries(&model).map_err(fault("building the schema"))?;
-    let found = entries(db).map_err(fault("reading the schema"))?;
-    let differences = differences(&found, &expected);
-    if let Some(first) = differences.first() {
-        let more = if differences.len() > 1 { format!("; {} more entries differ", differences.len() - 1) } else { String::new() };
-        return Err(Fault::new(Rule::LedgerFault, format!("the schema of the file: {first}{more}")));
+    if let Some(difference) = difference(db, &model).map_err(fault("reading the schema"))? {
+        return Err(Fault::new(Rule::LedgerFault, format!("the schema of the file: {difference}")));
     }
     let temporary: i64 =
         db.query_row("SELECT count(*) FROM sqlite_temp_schema", [], |row| row.get(0)).map_err(fault("reading the temporary schema"))?;
@@ -39,6 +35,15 @@ pub(super) fn compare_schema(db: &Connection) -> Checked<()> {
     } else {
         Err(Fault::new(Rule::LedgerFault, format!("{temporary} temporary schema entries found; 0 expected")))
     }
+}
+
+/// The first entry that is missing, reads otherwise, or is one too many, compared with a model, and how many more there are.
+pub(super) fn difference(db: &Connection, model: &Connection) -> rusqlite::Result<Option<String>> {
+    let differences = differences(&entries(db)?, &entries(model)?);
+    Ok(differences.first().map(|first| match differences.len() {
+        1 => first.clone(),
+        all => format!("{first}; {} more entries differ", all - 1),
+    }))
 }
 
 fn entries(db: &Connection) -> rusqlite::Result<Entries> {

@@ -4,6 +4,8 @@ pub mod advance;
 #[cfg(feature = "desk")]
 pub mod approve;
 #[cfg(feature = "desk")]
+pub mod audit;
+#[cfg(feature = "desk")]
 pub mod bag;
 #[cfg(feature = "desk")]
 pub mod branches;

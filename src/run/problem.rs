@@ -83,7 +83,7 @@ impl Exit {
                 Exit::Halted
             }
             Rule::OrderUnsigned => Exit::Key,
-            Rule::OrderHead | Rule::LedgerForked => Exit::Halted,
+            Rule::OrderHead | Rule::LedgerForked | Rule::TrailFault => Exit::Halted,
             Rule::Halted | Rule::ProofFails | Rule::RecordForm | Rule::ReplayDiffers => Exit::Halted,
             Rule::InternalFault => Exit::Bug,
             Rule::NotComparable => Exit::Usage,
