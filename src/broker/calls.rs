@@ -3,8 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::front::Broker;
-use super::request::{Answer, BYTES_MAX, ROWS_MAX, Read};
+use super::book::Call;
+use super::front::{Broker, Opened};
+use super::request::{Answer, Append, BYTES_MAX, ROWS_MAX, Read};
 use crate::core::event::{Event, EventSigner};
 use crate::core::rules::{Checked, Fault, Rule};
 use crate::ledger::{CheckInput, Health, HealthReport, Ledger, LedgerError, Metrics, NewEvent, Table, Tally};
@@ -20,7 +21,7 @@ impl Broker {
     /// # Errors
     /// As there.
     pub fn create(dir: &Path, instance: &[u8; 16], signer: Arc<dyn EventSigner>, observe: &mut dyn FnMut(&'static str)) -> Checked<Broker> {
-        Broker::around(Ledger::create_observed(dir, instance, signer, observe)?, false)
+        Broker::around(Ledger::create_observed(dir, instance, signer, observe)?, Opened::ToWrite)
     }
 
     /// Opens the ledger to write: takes its lock.
@@ -28,7 +29,7 @@ impl Broker {
     /// # Errors
     /// As [`Ledger::open`].
     pub fn open(dir: &Path) -> Checked<Broker> {
-        Broker::around(Ledger::open(dir)?, false)
+        Broker::around(Ledger::open(dir)?, Opened::ToWrite)
     }
 
     /// Opens the ledger to look, also while another process writes. Nothing that was read is kept, for it may be old already.
@@ -36,7 +37,7 @@ impl Broker {
     /// # Errors
     /// As [`Ledger::open_read_only`].
     pub fn look(dir: &Path) -> Checked<Broker> {
-        Broker::around(Ledger::open_read_only(dir)?, true)
+        Broker::around(Ledger::open_read_only(dir)?, Opened::ToLook)
     }
 
     /// Opens what was refused, only to say where it is broken.
@@ -44,7 +45,7 @@ impl Broker {
     /// # Errors
     /// As [`Ledger::open_to_diagnose`].
     pub fn diagnose(dir: &Path) -> Checked<Broker> {
-        Broker::around(Ledger::open_to_diagnose(dir)?, true)
+        Broker::around(Ledger::open_to_diagnose(dir)?, Opened::ToLook)
     }
 
     /// Opens our copy of a ledger that may be prepared by an attacker.
@@ -52,7 +53,7 @@ impl Broker {
     /// # Errors
     /// As [`Ledger::open_foreign`].
     pub fn foreign(dir: &Path) -> Checked<Broker> {
-        Broker::around(Ledger::open_foreign(dir)?, true)
+        Broker::around(Ledger::open_foreign(dir)?, Opened::Apart)
     }
 
     /// The `event_hash` of the last event; `None` while there is none.
@@ -122,7 +123,8 @@ impl Broker {
     /// As there.
     pub fn start_up_check(&self, input: &CheckInput<'_>) -> Checked<Health> {
         let (keys, deep, must_hold) = (input.ledger_keys.to_vec(), input.deep, input.must_hold.to_vec());
-        self.with(move |ledger| ledger.start_up_check(&CheckInput { ledger_keys: &keys, deep, must_hold: &must_hold }))?
+        let check = move |ledger: &mut Ledger| ledger.start_up_check(&CheckInput { ledger_keys: &keys, deep, must_hold: &must_hold });
+        self.with(&Call::of("check", if deep { "deep" } else { "" }), check)
     }
 
     /// [`Ledger::check_instance`].
@@ -131,23 +133,22 @@ impl Broker {
     /// As there.
     pub fn check_instance(&self, expected: &[u8; 16]) -> Checked<()> {
         let expected = *expected;
-        self.with(move |ledger| ledger.check_instance(&expected))?
+        self.with(&Call::of("instance", ""), move |ledger| ledger.check_instance(&expected))
     }
 
-    /// [`Ledger::unlock`].
+    /// [`Ledger::unlock`]; with `keeps_log` whatever ends this process before it is done leaves the disk as it was then
+    /// ([`Ledger::keep_log_on_close`]).
     ///
     /// # Errors
-    /// As there.
-    pub fn unlock(&self, signer: Arc<dyn EventSigner>) -> Checked<()> {
-        self.with(move |ledger| ledger.unlock(signer))?
-    }
-
-    /// [`Ledger::keep_log_on_close`].
-    ///
-    /// # Errors
-    /// As there.
-    pub fn keep_log_on_close(&self, keep: bool) -> Checked<()> {
-        self.with(move |ledger| ledger.keep_log_on_close(keep))?
+    /// As there; `trail-fault`, `disk-fault`, `file-fault` when what is written then could not be recorded.
+    pub fn unlock(&self, signer: Arc<dyn EventSigner>, keeps_log: bool) -> Checked<()> {
+        self.must_record()?;
+        self.with(&Call::of("unlock", ""), move |ledger| {
+            if keeps_log {
+                ledger.keep_log_on_close(true)?;
+            }
+            ledger.unlock(signer)
+        })
     }
 
     /// [`Ledger::write_back`].
@@ -155,7 +156,7 @@ impl Broker {
     /// # Errors
     /// As there.
     pub fn write_back(&self) -> Checked<()> {
-        self.with(|ledger| ledger.write_back())?
+        self.with(&Call::of("write-back", ""), |ledger| ledger.write_back())
     }
 
     /// [`Ledger::commit_observed`].
@@ -168,7 +169,9 @@ impl Broker {
         events: Vec<NewEvent>,
         observe: &mut dyn FnMut(&'static str),
     ) -> Result<[u8; 32], LedgerError> {
-        self.write(move |ledger, observe| ledger.commit_observed(expected_head, &events, observe), observe).map_err(LedgerError::of)?
+        let append = Append { expected_head, bring: Vec::new(), events, head_file: None, idempotency_key: None };
+        let call = append.call();
+        self.with_observed(&call, move |ledger, observe| ledger.commit_observed(expected_head, &append.events, observe), observe)
     }
 
     /// [`Ledger::health`].
@@ -176,7 +179,7 @@ impl Broker {
     /// # Errors
     /// `internal-fault`.
     pub fn health(&self) -> Checked<HealthReport> {
-        self.with(|ledger| ledger.health())
+        self.with(&Call::of("health", ""), |ledger| Ok(ledger.health()))
     }
 
     /// [`Ledger::metrics`].
@@ -184,7 +187,7 @@ impl Broker {
     /// # Errors
     /// `internal-fault`.
     pub fn metrics(&self) -> Checked<Metrics> {
-        self.with(|ledger| ledger.metrics())
+        self.with(&Call::of("metrics", ""), |ledger| Ok(ledger.metrics()))
     }
 
     /// [`Ledger::tally`].
@@ -192,7 +195,7 @@ impl Broker {
     /// # Errors
     /// As there.
     pub fn tally(&self) -> Checked<Tally> {
-        self.with(|ledger| ledger.tally())?
+        self.with(&Call::of("tally", ""), |ledger| ledger.tally())
     }
 
     /// [`Ledger::last_common`].
@@ -200,7 +203,7 @@ impl Broker {
     /// # Errors
     /// As there.
     pub fn last_common(&self, other: &Broker) -> Checked<u64> {
-        self.with_both(other, |ours, theirs| ours.last_common(theirs))?
+        self.with_both(&Call::of("last-common", ""), other, |ours, theirs| ours.last_common(theirs))
     }
 
     /// [`Ledger::build_again`].
@@ -209,7 +212,8 @@ impl Broker {
     /// As there.
     pub fn build_again(&self, ledger_keys: &[[u8; 32]], into: &Path) -> Checked<Broker> {
         let (ledger_keys, into) = (ledger_keys.to_vec(), into.to_owned());
-        Broker::around(self.with(move |ledger| ledger.build_again(&ledger_keys, &into))??, false)
+        let built = self.with(&Call::of("build", ""), move |ledger| ledger.build_again(&ledger_keys, &into))?;
+        Broker::around(built, Opened::Apart)
     }
 
     /// [`Ledger::compare_derived`].
@@ -217,7 +221,7 @@ impl Broker {
     /// # Errors
     /// As there.
     pub fn compare_derived(&self, built: &Broker) -> Checked<Vec<Table>> {
-        self.with_both(built, |found, built| found.compare_derived(built))?
+        self.with_both(&Call::of("compare-tables", ""), built, |found, built| found.compare_derived(built))
     }
 
     /// [`Ledger::take_place`].
@@ -226,6 +230,6 @@ impl Broker {
     /// As there.
     pub fn take_place(self, fresh: Broker, keep: &Path, observe: &mut dyn FnMut(&'static str)) -> Checked<(Broker, PathBuf)> {
         let (ledger, kept) = self.into_ledger()?.take_place(fresh.into_ledger()?, keep, observe)?;
-        Ok((Broker::around(ledger, false)?, kept))
+        Ok((Broker::around(ledger, Opened::ToWrite)?, kept))
     }
 }

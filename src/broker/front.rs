@@ -7,12 +7,15 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use super::book::{Book, Call, fresh_id};
 use super::door::{Asker, Door, Patience, RequestId};
 use super::line::{LIFE_US, Line, Place, Reply};
 use super::request::{Answer, Append, Read};
 use super::worker::{self, Guard};
 use crate::clock::monotonic_us;
+use crate::core::ids::Hash;
 use crate::core::rules::{Checked, Fault, Rule};
+use crate::ledger::trail::Status;
 use crate::ledger::{Ledger, LedgerError, NewEvent};
 
 /// How long a read of this process may take, in microseconds: none of ours asks for so much that it takes this long on any disk that works.
@@ -32,6 +35,18 @@ struct Shared {
     worker: Option<JoinHandle<()>>,
     guard: Arc<Mutex<Option<Guarded>>>,
     counts: Mutex<Counts>,
+    book: Book,
+}
+
+/// How a ledger was opened.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Opened {
+    /// To write: nobody else does, and the trail is made when it is not there.
+    ToWrite,
+    /// To look: others may write meanwhile, so that no answer is kept, and a trail is written if there is one.
+    ToLook,
+    /// A copy of ours that nobody else knows: no trail.
+    Apart,
 }
 
 /// What this broker was asked since it began.
@@ -72,15 +87,21 @@ fn gone() -> Fault {
 }
 
 impl Broker {
-    /// A broker around a ledger that was opened; `is_shared` when others may write to it meanwhile, so that no answer is kept.
-    pub(super) fn around(mut ledger: Ledger, is_shared: bool) -> Checked<Broker> {
+    /// A broker around a ledger that was opened.
+    pub(super) fn around(mut ledger: Ledger, opened: Opened) -> Checked<Broker> {
         ledger.measure_with(monotonic_us);
-        let line = Arc::new(Line::new(if is_shared { 0 } else { LIFE_US }));
+        let line = Arc::new(Line::new(if opened == Opened::ToLook { 0 } else { LIFE_US }));
+        let book = match opened {
+            Opened::ToWrite => Book::open(ledger.dir()),
+            Opened::ToLook => Book::look(ledger.dir()),
+            Opened::Apart => Book::none(ledger.dir()),
+        };
         let (dir, ledger) = (ledger.dir().to_owned(), Arc::new(Mutex::new(ledger)));
         let (its_line, its_ledger) = (Arc::clone(&line), Arc::clone(&ledger));
         let began = std::thread::Builder::new().name("broker".into()).spawn(move || worker::work(&its_line, &its_ledger));
         let worker = began.map_err(|error| Fault::new(Rule::InternalFault, format!("starting the worker: {error}")))?;
-        Ok(Broker { shared: Arc::new(Shared { dir, line, ledger, worker: Some(worker), guard: Arc::default(), counts: Mutex::default() }) })
+        let shared = Shared { dir, line, ledger, worker: Some(worker), guard: Arc::default(), counts: Mutex::default(), book };
+        Ok(Broker { shared: Arc::new(shared) })
     }
 
     /// Folder of the ledger.
@@ -97,13 +118,34 @@ impl Broker {
         self.shared.guard.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Has the worker do something for which it needs the ledger alone.
-    pub(super) fn with<T: Send + 'static>(&self, work: impl FnOnce(&mut Ledger) -> T + Send + 'static) -> Checked<T> {
-        self.with_observed(|ledger, _| work(ledger), &mut |_| {})
+    /// Has the worker do what was called for, with the ledger for itself; it is in the trail.
+    pub(super) fn with<T: Send + 'static>(&self, call: &Call, work: impl FnOnce(&mut Ledger) -> Checked<T> + Send + 'static) -> Checked<T> {
+        let done = self.with_observed(call, |ledger, _| work(ledger).map_err(LedgerError::of), &mut |_| {});
+        done.map_err(|error| error.fault)
     }
 
-    /// [`Broker::with`], for work that tells of each of its steps before it happens: the worker goes on when `observe` has returned.
+    /// [`Broker::with`], for work that tells of each of its steps before it happens: the worker goes on when `observe` has returned. After a
+    /// write what was answered before is forgotten before anybody hears that it is done.
     pub(super) fn with_observed<T: Send + 'static>(
+        &self,
+        call: &Call,
+        work: impl FnOnce(&mut Ledger, &mut dyn FnMut(&'static str)) -> Result<T, LedgerError> + Send + 'static,
+        observe: &mut dyn FnMut(&'static str),
+    ) -> Result<T, LedgerError> {
+        let book = &self.shared.book;
+        let written = fresh_id().and_then(|id| book.begin(&Asker::myself(), &id, call, None)).map_err(LedgerError::of)?;
+        let line = call.is_write.then(|| Arc::clone(&self.shared.line));
+        let forgetful = move |ledger: &mut Ledger, observe: &mut dyn FnMut(&'static str)| {
+            let done = work(ledger, observe);
+            line.inspect(|line| line.forget());
+            done
+        };
+        let done = self.in_the_worker(forgetful, observe).map_err(LedgerError::of).and_then(|done| done);
+        book.close(&written, &done, call);
+        done
+    }
+
+    fn in_the_worker<T: Send + 'static>(
         &self,
         work: impl FnOnce(&mut Ledger, &mut dyn FnMut(&'static str)) -> T + Send + 'static,
         observe: &mut dyn FnMut(&'static str),
@@ -136,29 +178,23 @@ impl Broker {
         }
     }
 
-    /// Work that writes: what was answered before is forgotten before anybody hears that it is done.
-    pub(super) fn write<T: Send + 'static>(
-        &self,
-        work: impl FnOnce(&mut Ledger, &mut dyn FnMut(&'static str)) -> T + Send + 'static,
-        observe: &mut dyn FnMut(&'static str),
-    ) -> Checked<T> {
-        let line = Arc::clone(&self.shared.line);
-        let forgetful = move |ledger: &mut Ledger, observe: &mut dyn FnMut(&'static str)| {
-            let done = work(ledger, observe);
-            line.forget();
-            done
-        };
-        self.with_observed(forgetful, observe)
+    /// What changes the ledger can be recorded.
+    ///
+    /// # Errors
+    /// Why it cannot: `trail-fault`, `disk-fault`, `file-fault`.
+    pub(super) fn must_record(&self) -> Checked<()> {
+        self.shared.book.must_record()
     }
 
     /// Both ledgers at once, in the worker of this one.
     pub(super) fn with_both<T: Send + 'static>(
         &self,
+        call: &Call,
         other: &Broker,
-        work: impl FnOnce(&mut Ledger, &mut Ledger) -> T + Send + 'static,
+        work: impl FnOnce(&mut Ledger, &mut Ledger) -> Checked<T> + Send + 'static,
     ) -> Checked<T> {
         let other = Arc::clone(&other.shared.ledger);
-        self.with(move |ledger| work(ledger, &mut other.lock().unwrap_or_else(PoisonError::into_inner)))
+        self.with(call, move |ledger| work(ledger, &mut other.lock().unwrap_or_else(PoisonError::into_inner)))
     }
 
     /// The ledger itself, when this is the only handle: the worker ends.
@@ -174,24 +210,29 @@ impl Broker {
     /// A read of this process.
     pub(super) fn own(&self, read: &Read) -> Checked<Answer> {
         let patience = Patience { until_us: monotonic_us() + OWN_PATIENCE_US, gone: Arc::new(AtomicBool::new(false)) };
-        self.look_up(read, &patience).map_err(|error| error.fault)
+        fresh_id().map_err(LedgerError::of).and_then(|id| self.read(&Asker::myself(), &id, read, &patience)).map_err(|error| error.fault)
     }
 
-    fn look_up(&self, read: &Read, patience: &Patience) -> Reply {
-        read.check().map_err(LedgerError::of)?;
+    /// The answer to a read, and how it came by it.
+    fn look_up(&self, read: &Read, patience: &Patience) -> (Reply, Status) {
+        if let Err(fault) = read.check() {
+            return (Err(LedgerError::of(fault)), Status::Refused);
+        }
         let place = self.shared.line.ask(read, patience, monotonic_us());
         self.count(&place);
-        let receiver = match place {
-            Place::Kept(answer) => return Ok(answer),
-            Place::Closed => return Err(LedgerError::of(gone())),
-            Place::Waits(receiver, _) => receiver,
+        let (receiver, status) = match place {
+            Place::Kept(answer) => return (Ok(answer), Status::Cached),
+            Place::Closed => return (Err(LedgerError::of(gone())), Status::Failed),
+            Place::Waits(receiver, true) => (receiver, Status::Joined),
+            Place::Waits(receiver, false) => (receiver, Status::Done),
         };
         let left = patience.until_us.saturating_sub(monotonic_us());
-        match receiver.recv_timeout(Duration::from_micros(left)) {
+        let reply = match receiver.recv_timeout(Duration::from_micros(left)) {
             Ok(reply) => reply,
             Err(RecvTimeoutError::Disconnected) => Err(LedgerError::of(gone())),
             Err(RecvTimeoutError::Timeout) => Err(expired(&format!("{} {}", read.word(), read.key()))),
-        }
+        };
+        (reply, status)
     }
 
     fn count(&self, place: &Place) {
@@ -224,12 +265,51 @@ fn expired(what: &str) -> LedgerError {
 }
 
 impl Door for Broker {
-    fn read(&self, _asker: &Asker, _id: &RequestId, read: &Read, patience: &Patience) -> Reply {
-        self.look_up(read, patience)
+    fn read(&self, asker: &Asker, id: &RequestId, read: &Read, patience: &Patience) -> Reply {
+        let (book, call) = (&self.shared.book, Call::of(read.word(), read.key()));
+        let line = book.begin(asker, id, &call, None).map_err(LedgerError::of)?;
+        let (reply, status) = self.look_up(read, patience);
+        match &reply {
+            Ok(_) => book.end(&line, status, "", ""),
+            Err(_) => book.close(&line, &reply, &call),
+        }
+        reply
     }
 
-    fn append(&self, _asker: &Asker, _id: &RequestId, append: Append, patience: &Patience) -> Reply {
-        let what = format!("append {}", append.affected());
+    fn append(&self, asker: &Asker, id: &RequestId, append: Append, patience: &Patience) -> Reply {
+        let call = append.call();
+        let (book, key) = (&self.shared.book, append.idempotency_key.clone());
+        let line = book.begin(asker, id, &call, key.as_deref()).map_err(LedgerError::of)?;
+        let digest = append.digest();
+        let reply = match self.answered(key.as_deref(), &digest) {
+            Ok(None) => self.queue(append, patience, &call.affected),
+            Ok(Some(head)) => Ok(Answer::Appended(head)),
+            Err(fault) => Err(LedgerError::of(fault)),
+        };
+        if let (Some(key), Ok(Answer::Appended(head))) = (&key, &reply) {
+            book.keep_answer(key, &digest.0, head);
+        }
+        book.close(&line, &reply, &call);
+        reply
+    }
+}
+
+impl Broker {
+    /// What was answered under an idempotency key before.
+    fn answered(&self, key: Option<&str>, digest: &Hash) -> Checked<Option<[u8; 32]>> {
+        let kept = key.map(|key| self.shared.book.answer_of(key)).transpose()?.flatten();
+        let (Some(key), Some((found, answer))) = (key, kept) else { return Ok(None) };
+        if found != digest.0 {
+            let found = format!("key {key:?} was used for request {}; request {digest} found", hex::encode(found));
+            return Err(Fault::new(Rule::KeyReused, found));
+        }
+        let length = answer.len();
+        let head =
+            answer.try_into().map_err(|_| Fault::new(Rule::TrailFault, format!("an answer of {length} bytes found; 32 expected")))?;
+        Ok(Some(head))
+    }
+
+    fn queue(&self, append: Append, patience: &Patience, affected: &str) -> Reply {
         let (line, guard) = (Arc::clone(&self.shared.line), Arc::clone(&self.shared.guard));
         let (tell, told) = channel();
         let work = move |ledger: &mut Ledger| {
@@ -243,7 +323,7 @@ impl Door for Broker {
         match told.recv_timeout(Duration::from_micros(left)) {
             Ok(reply) => reply,
             // It has not begun: nothing happens any more.
-            Err(RecvTimeoutError::Timeout) if self.shared.line.withdraw(ticket) => Err(expired(&what)),
+            Err(RecvTimeoutError::Timeout) if self.shared.line.withdraw(ticket) => Err(expired(&format!("append {affected}"))),
             // It has begun: whoever asked learns how it ended.
             Err(_) => told.recv().unwrap_or_else(|_| Err(LedgerError::of(gone()))),
         }

@@ -11,6 +11,7 @@
 //! after the other because one worker does them. This module decides nothing about papers and holds no key: whoever leads hands the ledger
 //! its signer, and a guard that judges what other processes bring.
 
+mod book;
 mod calls;
 mod door;
 mod front;
@@ -26,6 +27,7 @@ pub use crate::ledger::{
     CheckInput, CorruptionKind, DATABASE_FILE, Difference, HEAD_FILE, Health, HealthReport, INSTANCE_FILE, LOCK_FILE, LedgerError, Metrics,
     NewEvent, Table, Tally, USER_VERSION, Why, other_writer, read_head, write_head, write_head_observed,
 };
+pub use book::call_itself;
 pub use door::{Asker, Door, Patience, RequestId};
 pub use front::{Broker, Counts};
 pub use request::{Answer, Append, BYTES_MAX, Bring, ROWS_MAX, Read};

@@ -3,6 +3,7 @@
 
 use std::path::PathBuf;
 
+use super::book::Call;
 use crate::core::event::Event;
 use crate::core::ids::{Hash, Pid};
 use crate::core::rules::{Checked, Fault, Rule};
@@ -145,6 +146,12 @@ impl Append {
         }
         w.text(self.head_file.as_deref().unwrap_or_default());
         Hash::of(&w.finish())
+    }
+
+    /// As it stands in the trail.
+    pub(super) fn call(&self) -> Call {
+        let behind = self.expected_head.map_or("no event".into(), |head| format!("event {}", hex::encode(&head[..8])));
+        Call { word: "append", key: format!("behind {behind}"), is_write: true, affected: self.affected() }
     }
 
     /// What it changes, for the trail: the ids of its events.

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use ed25519_dalek::{Signer as _, SigningKey};
 
+use super::book::Call;
 use super::door::{Asker, Door as _, Patience};
 use super::line::{Job, Line, Place, Reply};
 use super::request::{Answer, Append, BYTES_MAX, Bring, ROWS_MAX, Read};
@@ -17,6 +18,7 @@ use crate::core::rules::{Fault, Rule};
 use crate::ledger::CheckInput;
 
 mod line;
+mod trail;
 
 struct Key(SigningKey);
 
@@ -68,7 +70,11 @@ fn occupy(broker: &Broker) -> (Arc<AtomicBool>, std::thread::JoinHandle<()>) {
                 std::thread::sleep(Duration::from_millis(1));
             }
         };
-        its_broker.with(work).unwrap();
+        let work = move |ledger: &mut crate::ledger::Ledger| {
+            work(ledger);
+            Ok(())
+        };
+        its_broker.with(&Call::of("busy", ""), work).unwrap();
     });
     begun.1.recv().unwrap();
     (go, waits)
@@ -297,8 +303,8 @@ fn the_lock_is_free_when_the_last_handle_is_gone() {
 #[test]
 fn a_worker_that_panics_leaves_nobody_waiting() {
     let (_dir, broker) = broker(1);
-    let fault = broker.with::<()>(|_| panic!("planted")).unwrap_err();
+    let fault = broker.with::<()>(&Call::of("panic", ""), |_| panic!("planted")).unwrap_err();
     assert_eq!(fault.rule, Rule::InternalFault);
     assert_eq!(broker.latest().unwrap_err().rule, Rule::InternalFault);
-    assert_eq!(broker.with(|_| ()).unwrap_err().rule, Rule::InternalFault);
+    assert_eq!(broker.with(&Call::of("nothing", ""), |_| Ok(())).unwrap_err().rule, Rule::InternalFault);
 }

@@ -167,6 +167,8 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
         definitions().try_get_matches_from(&arguments).and_then(|matches| Ok((Cli::from_arg_matches(&matches)?, name_of(&matches))));
     match parsed {
         Ok((cli, name)) => {
+            #[cfg(feature = "desk")]
+            crate::run::audit::call_itself(&name);
             let mut output = Output::new(cli.json);
             let outcome = logged(cli, &name, &mut output);
             output.finish(&name, outcome).code()

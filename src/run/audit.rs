@@ -3,6 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
+pub use crate::broker::call_itself;
 use crate::broker::trail::Trail;
 pub use crate::broker::trail::{Asked, Ended, Entry, Filter, Status, TRAIL_FILE, Which};
 

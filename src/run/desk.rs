@@ -249,8 +249,7 @@ impl Desk {
     /// `ledger-fault`.
     pub fn unlock(&mut self, keys: &DeskKeys) -> Checked<()> {
         // Whatever ends this process before it is done, the disk stays as it was then.
-        self.ledger.keep_log_on_close(true)?;
-        self.ledger.unlock(keys.signer())
+        self.ledger.unlock(keys.signer(), true)
     }
 
     /// Appends the `halt` event (SPEC 7.4), if the key can be unlocked: outside of any session, without a time claim. What cannot be done is

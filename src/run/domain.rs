@@ -214,7 +214,7 @@ impl DomainDesk {
             );
             return Err(Fault::new(Rule::KeyMismatch, found));
         }
-        self.ledger.unlock(Arc::new(LedgerSigner(seed.ledger(false))))
+        self.ledger.unlock(Arc::new(LedgerSigner(seed.ledger(false))), false)
     }
 
     /// What a broken command left undone, the same bytes whenever it is done.

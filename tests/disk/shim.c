@@ -15,6 +15,7 @@
  *
  * A changing call that is not modelled here ends the child, when it is about the watched folder: a log with gaps would prove nothing. The index
  * of SQLite's log (`-shm`) is the one file that may be mapped to write; it is in the log only with the calls on it, and no replay uses it.
+ * The trail (`audit.db` and what begins with it) is passed by: nothing that is signed depends on it, and it is made without a name first.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -95,7 +96,15 @@ static int ends(const char *text, const char *with) {
     return with_len && len >= with_len && strcmp(text + len - with_len, with) == 0;
 }
 
-static int is_watched(const char *path) { return root_len && begins(path, root) && (path[root_len] == '/' || !path[root_len]); }
+/* The trail, or a file that has no name yet: the kernel calls it #NUMBER, and only the trail is made so (a name that it gets is looked at). */
+static int is_trail(const char *path) {
+    const char *name = strrchr(path, '/');
+    return name && (begins(name, "/audit.db") || (begins(name, "/#") && ends(name, " (deleted)")));
+}
+
+static int is_watched(const char *path) {
+    return root_len && begins(path, root) && (path[root_len] == '/' || !path[root_len]) && !is_trail(path);
+}
 
 /* The path behind a descriptor, whatever it was opened as. */
 static char *path_of(long fd, char *out) {
@@ -174,7 +183,7 @@ static long opened(const long *call, long fd, const char *name, long flags) {
     char path[PATH_MAX];
     uint64_t size = 0, inode;
     if (!is_watched(path_at(fd, name, path))) return pass(call);
-    if ((flags & O_TMPFILE) == O_TMPFILE) die("a file without a name is not modelled", path);
+    if ((flags & O_TMPFILE) == O_TMPFILE) return pass(call);
     inode = inode_at(path, &size);
     if (!inode) return effect((struct entry){.kind = 'C'}, path, "", "", call);
     if (flags & O_TRUNC && size) return effect((struct entry){.kind = 'T', .inode = inode}, path, "", "", call);
@@ -202,6 +211,8 @@ static long on_names(const long *call, int kind, long fd, const char *name, long
     char path[PATH_MAX], other[PATH_MAX];
     struct stat found;
     if (!is_watched(path_at(fd, name, path)) & !is_watched(path_at(other_fd, other_name, other))) return pass(call);
+    // The trail gets its name from a descriptor; whatever else did would move over the edge.
+    if (is_trail(other)) return pass(call);
     if (!is_watched(path) || !is_watched(other)) die("a file moves over the edge of the watched folder", path);
     if (CALL(SYS_newfstatat, AT_FDCWD, path, &found, AT_SYMLINK_NOFOLLOW) == 0 && !S_ISREG(found.st_mode)) die("only files move here", path);
     return effect((struct entry){.kind = kind, .inode = inode_at(path, 0)}, path, other, "", call);

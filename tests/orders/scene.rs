@@ -103,7 +103,7 @@ impl Scene {
     /// Everything of the desk but SQLite's own files, and the last event.
     pub fn print(&self) -> (BTreeMap<String, Vec<u8>>, [u8; 32]) {
         let mut files = tree(&self.at("desk"));
-        files.retain(|path, _| !path.starts_with("ledger.db"));
+        files.retain(|path, _| !path.starts_with("ledger.db") && !path.starts_with("audit.db"));
         (files, self.desk().desk().books().last_hash())
     }
 }
