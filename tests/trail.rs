@@ -9,7 +9,7 @@ mod stage;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::{BufRead as _, BufReader, Write as _};
-use std::os::unix::fs::{PermissionsExt as _, chown};
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown};
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -123,6 +123,18 @@ fn a_request_is_recorded_once_and_ends_once() {
     assert_eq!(found, [(1, Status::Done), (2, Status::Expired), (3, Status::Joined)]);
     refused(trail.end(&[9; 16], &ended(Status::Done)), Rule::InternalFault, &["09090909", "the request itself expected"]);
     assert_eq!(trail.missing().unwrap(), 0);
+}
+
+#[test]
+fn both_halves_of_a_record_are_there_or_neither_is() {
+    let dir = TempDir::new().unwrap();
+    let trail = Trail::open(dir.path()).unwrap();
+    // Behind the back of a trail that is open.
+    stock(dir.path()).execute_batch("CREATE TRIGGER x BEFORE INSERT ON outcomes BEGIN SELECT RAISE(ABORT, 'no'); END;").unwrap();
+    refused(trail.record(&asked(1), &ended(Status::Done)), Rule::TrailFault, &["recording an outcome", "no"]);
+    assert_eq!(trail.count(&Filter::default()).unwrap(), 0);
+    stock(dir.path()).execute_batch("DROP TRIGGER x").unwrap();
+    assert!(trail.record(&asked(1), &ended(Status::Done)).unwrap(), "and the next one is recorded");
 }
 
 #[test]
@@ -332,6 +344,9 @@ fn a_value_that_no_row_may_have_is_named_with_its_request() {
     db.execute_batch("INSERT INTO requests VALUES (4, randomblob(16), 0, 0, 0, CAST(x'61ff62' AS TEXT), 'l', 't', 1, '', NULL)").unwrap();
     let only = Filter { last: Some(1), ..Filter::default() };
     assert_eq!(entries(&trail, &only)[0].asked.program, "a\\xffb");
+    // What would fill the memory of whoever looks at it.
+    db.execute_batch("DROP TRIGGER outcomes_guard; INSERT INTO outcomes VALUES (4, 'done', '', 0, printf('%200000s', ''))").unwrap();
+    refused(trail.for_each(&only, |_| Ok(())), Rule::TrailFault, &["reading requests", "too big"]);
 }
 
 #[test]
@@ -727,6 +742,20 @@ fn a_trail_is_read_where_nothing_can_be_written_with_and_without_the_index_of_it
         assert!(as_nobody(command).contains("\"total\":3"), "{name}");
         assert_eq!(tree(dir.path()).keys().collect::<Vec<_>>(), before.keys().collect::<Vec<_>>(), "{name}");
         unlock(dir.path());
+    }
+}
+
+/// Root looks at somebody's folder, and they can still ask for something there afterwards.
+#[test]
+fn a_trail_belongs_to_whom_its_folder_belongs() {
+    let dir = TempDir::new().unwrap();
+    if is_root() {
+        chown(dir.path(), Some(NOBODY), Some(NOBODY)).unwrap();
+    }
+    let owner = dir.path().metadata().unwrap().uid();
+    assert!(Trail::open(dir.path()).unwrap().record(&asked(1), &ended(Status::Done)).unwrap());
+    for name in tree(dir.path()).into_keys() {
+        assert_eq!(dir.path().join(&name).metadata().unwrap().uid(), owner, "{name}");
     }
 }
 

@@ -3,8 +3,10 @@
 use std::fs::{self, File};
 use std::io::{ErrorKind, Write as _};
 use std::os::fd::AsRawFd as _;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
+use rusqlite::limits::Limit;
 use rusqlite::types::Value;
 use rusqlite::{Connection, OpenFlags};
 use rustix::fs::{Access, AtFlags, CWD, Mode, OFlags};
@@ -27,6 +29,8 @@ const APPLICATION_ID: i64 = 1_415_668_340;
 const USER_VERSION: i64 = 1;
 /// Pages of the log after which it is synced and copied into the file.
 const CHECKPOINT_PAGES: i64 = 1_000;
+/// Longest value or row that is read, in bytes: more than any guard lets in.
+const VALUE_BYTES_MAX: i32 = 131_072;
 
 impl Trail {
     /// Opens the trail of the ledger in `dir`, and makes it when it is not there.
@@ -83,6 +87,8 @@ impl Trail {
             return Err(Fault::new(Rule::TrailFault, format!("{}: the schema: {difference}", path.display())));
         }
         settle(&db, &path, read_only)?;
+        // What a guard keeps out cannot be brought in past it to fill the memory of whoever reads.
+        db.set_limit(Limit::SQLITE_LIMIT_LENGTH, VALUE_BYTES_MAX).map_err(fault("setting limits"))?;
         Ok(Trail { db, path, _copy: copy })
     }
 }
@@ -170,18 +176,26 @@ fn empty() -> rusqlite::Result<Vec<u8>> {
 }
 
 fn put_without_name(dir: &Path, path: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    let mut file = File::from(rustix::fs::open(dir, OFlags::TMPFILE | OFlags::WRONLY | OFlags::CLOEXEC, Mode::RUSR | Mode::WUSR)?);
-    file.write_all(bytes)?;
-    file.sync_all()?;
+    let file = File::from(rustix::fs::open(dir, OFlags::TMPFILE | OFlags::WRONLY | OFlags::CLOEXEC, Mode::RUSR | Mode::WUSR)?);
+    fill(&file, dir, bytes)?;
     let file_name = format!("/proc/self/fd/{}", file.as_raw_fd());
     Ok(rustix::fs::linkat(CWD, file_name, CWD, path, AtFlags::SYMLINK_FOLLOW)?)
 }
 
 fn put_under_another_name(dir: &Path, path: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    let mut file = NamedTempFile::new_in(dir)?;
-    file.write_all(bytes)?;
-    file.as_file().sync_all()?;
+    let file = NamedTempFile::new_in(dir)?;
+    fill(file.as_file(), dir, bytes)?;
     file.persist_noclobber(path).map(drop).map_err(|error| error.error)
+}
+
+/// Written and synced. What root makes belongs to whom the folder belongs, who could ask for nothing there any more; SQLite does the same with its log.
+fn fill(mut file: &File, dir: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    if rustix::process::geteuid().is_root() {
+        let owner = fs::metadata(dir)?;
+        std::os::unix::fs::fchown(file, Some(owner.uid()), Some(owner.gid()))?;
+    }
+    file.write_all(bytes)?;
+    file.sync_all()
 }
 
 /// The trail and its log in a folder of ours. Nobody writes to them who could not also leave an index there.
@@ -235,4 +249,26 @@ fn settle(db: &Connection, path: &Path, read_only: bool) -> Checked<()> {
     let timeout = ("busy_timeout", Value::Integer(i64::try_from(BUSY_MS).unwrap_or(i64::MAX)));
     let set = settings.into_iter().map(|(name, _, expected)| (name, expected));
     set.chain(of_file).chain([timeout]).try_for_each(|(name, expected)| must_be(db, path, name, &expected))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// On a file system that has no files without a name.
+    #[test]
+    fn a_trail_made_under_another_name_is_the_same_overwrites_nothing_and_leaves_nothing_behind() {
+        let bytes = empty().unwrap();
+        let names = |dir: &Path| fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().file_name()).collect::<Vec<_>>();
+        type Put = fn(&Path, &Path, &[u8]) -> std::io::Result<()>;
+        for put in [put_without_name as Put, put_under_another_name] {
+            let dir = tempfile::tempdir().unwrap();
+            let path = dir.path().join(TRAIL_FILE);
+            put(dir.path(), &path, &bytes).unwrap();
+            assert_eq!(put(dir.path(), &path, b"another").unwrap_err().kind(), ErrorKind::AlreadyExists);
+            assert_eq!((fs::read(&path).unwrap() == bytes, names(dir.path())), (true, vec![TRAIL_FILE.into()]));
+            assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, 0o600);
+            assert_eq!(Trail::look(dir.path()).unwrap().unwrap().missing(), Ok(0));
+        }
+    }
 }
