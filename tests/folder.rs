@@ -5,6 +5,9 @@
 #![cfg(feature = "desk")]
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::disallowed_methods)]
 
+#[path = "support/place.rs"]
+mod place;
+
 use std::fs::{self, File};
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::os::unix::net::UnixListener;
@@ -13,11 +16,11 @@ use std::process::Command;
 use std::sync::Arc;
 
 use ed25519_dalek::{Signer as _, SigningKey};
+use place::memory;
 use rusqlite::Connection;
 use tabellion::core::event::{EventSigner, EventType, signed_message};
 use tabellion::core::rules::{Checked, Fault, Rule};
 use tabellion::ledger::{CheckInput, Health, Ledger, NewEvent};
-use tempfile::TempDir;
 
 struct TestSigner(SigningKey);
 
@@ -61,7 +64,7 @@ fn begin(opened: Checked<Ledger>) -> Result<u64, String> {
 
 /// A log of another ledger, left behind by a program that was killed: `count` events that were never checkpointed.
 fn log_of(count: u64, payload: &[u8]) -> Vec<u8> {
-    let dir = TempDir::new().unwrap();
+    let dir = memory();
     let ledger = ledger_in(dir.path(), count, payload);
     let bytes = fs::read(dir.path().join("ledger.db-wal")).unwrap();
     drop(ledger);
@@ -283,12 +286,12 @@ fn plain_bytes(path: &Path) -> Option<Vec<u8>> {
 
 #[test]
 fn each_prepared_folder_is_refused_in_our_words_or_is_harmless() {
-    let template = TempDir::new().unwrap();
+    let template = memory();
     drop(ledger_in(template.path(), 3, &[0xa0]));
     let mut failures = Vec::new();
     for row in ROWS {
         for is_writer in [true, false] {
-            let (dir, elsewhere) = (TempDir::new().unwrap(), TempDir::new().unwrap());
+            let (dir, elsewhere) = (memory(), memory());
             for name in ["ledger.db", "lock", "instance"] {
                 fs::copy(template.path().join(name), dir.path().join(name)).unwrap();
             }
@@ -320,7 +323,7 @@ fn each_prepared_folder_is_refused_in_our_words_or_is_harmless() {
 /// The journal of the table above is one that SQLite plays back: else refusing it would prove nothing.
 #[test]
 fn hot_journal_changes_the_ledger_for_a_program_that_does_not_look() {
-    let dir = TempDir::new().unwrap();
+    let dir = memory();
     drop(ledger_in(dir.path(), 3, &[0xa0]));
     let db = fs::read(dir.path().join("ledger.db")).unwrap();
     fs::write(dir.path().join("ledger.db-journal"), hot_journal(&db, &[0; 4096])).unwrap();
@@ -333,7 +336,7 @@ fn hot_journal_changes_the_ledger_for_a_program_that_does_not_look() {
 #[test]
 fn nothing_is_created_beside_files_that_sqlite_would_take_for_its_own() {
     for ending in ["-wal", "-shm", "-journal"] {
-        let dir = TempDir::new().unwrap();
+        let dir = memory();
         fs::write(dir.path().join(format!("ledger.db{ending}")), log_of(2, &[0xa0])).unwrap();
         let fault = Ledger::create(dir.path(), &[0xab; 16], signer()).expect_err(ending);
         assert_eq!(fault.rule, Rule::LedgerFault);
@@ -358,7 +361,7 @@ fn file_replaced_or_removed_under_an_open_ledger_ends_its_use_before_anything_is
         ("lock", replace),
     ];
     for (name, change) in changes {
-        let dir = TempDir::new().unwrap();
+        let dir = memory();
         let mut ledger = ledger_in(dir.path(), 3, &[0xa0]);
         let head = ledger.head().unwrap();
         let log = fs::read(dir.path().join("ledger.db-wal")).unwrap();
@@ -372,7 +375,7 @@ fn file_replaced_or_removed_under_an_open_ledger_ends_its_use_before_anything_is
         }
     }
     // The control: with nothing done to it, it goes on.
-    let dir = TempDir::new().unwrap();
+    let dir = memory();
     let mut ledger = ledger_in(dir.path(), 3, &[0xa0]);
     let head = ledger.head().unwrap();
     ledger.commit(head, &[event(3, &[0xa0])]).unwrap();
@@ -387,7 +390,7 @@ fn replace(path: &Path) {
 /// Replaced between the check before the transaction and its end: found before it is acknowledged.
 #[test]
 fn file_replaced_during_the_commit_is_found_before_it_is_acknowledged() {
-    let dir = TempDir::new().unwrap();
+    let dir = memory();
     let mut ledger = ledger_in(dir.path(), 3, &[0xa0]);
     let head = ledger.head().unwrap();
     let path = dir.path().join("ledger.db");

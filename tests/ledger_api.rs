@@ -2,11 +2,15 @@
 #![cfg(feature = "desk")]
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+#[path = "support/place.rs"]
+mod place;
+
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use ed25519_dalek::{Signer as _, SigningKey};
+use place::memory;
 use rusqlite::Connection;
 use rusqlite::functions::FunctionFlags;
 use tabellion::core::event::{EventSigner, EventType, signed_message};
@@ -30,7 +34,7 @@ fn key() -> Arc<Key> {
 }
 
 fn new_ledger() -> (TempDir, Ledger) {
-    let dir = TempDir::new().unwrap();
+    let dir = memory();
     let ledger = Ledger::create(dir.path(), &[0xab; 16], key()).unwrap();
     (dir, ledger)
 }

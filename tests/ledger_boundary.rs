@@ -7,6 +7,8 @@
 #![cfg(feature = "desk")]
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+#[path = "support/place.rs"]
+mod place;
 #[path = "boundary/table.rs"]
 mod table;
 
@@ -14,6 +16,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use ed25519_dalek::{Signer as _, SigningKey};
+use place::memory;
 use rusqlite::Connection;
 use rusqlite::config::DbConfig;
 use rusqlite::functions::FunctionFlags;
@@ -48,7 +51,7 @@ fn key(seed: u8) -> [u8; 32] {
 }
 
 fn new_ledger() -> (TempDir, Ledger) {
-    let dir = TempDir::new().unwrap();
+    let dir = memory();
     let ledger = Ledger::create(dir.path(), &INSTANCE, signer(0x42)).unwrap();
     (dir, ledger)
 }
@@ -442,7 +445,7 @@ fn with_the_triggers_switched_off_no_event_comes_in_and_every_change_is_found() 
     let (template, head) = full_ledger();
     let (mut failures, mut changes) = (Vec::new(), 0);
     for attack in attacks() {
-        let dir = TempDir::new().unwrap();
+        let dir = memory();
         for name in ["ledger.db", "instance"] {
             std::fs::copy(template.path().join(name), dir.path().join(name)).unwrap();
         }
@@ -764,7 +767,7 @@ fn another_schema_is_refused_before_any_function_exists() {
 
 #[test]
 fn file_that_is_no_database_is_refused() {
-    let dir = TempDir::new().unwrap();
+    let dir = memory();
     refusal(Ledger::open(dir.path()), Rule::NotFound, "ledger.db");
     refusal(Ledger::open_read_only(dir.path()), Rule::NotFound, "ledger.db");
     assert!(!dir.path().join("ledger.db").exists(), "opening makes nothing");
@@ -828,7 +831,7 @@ fn instance_file_is_compared() {
 
 #[test]
 fn creation_that_broke_off_is_completed_and_another_instance_refused() {
-    let dir = TempDir::new().unwrap();
+    let dir = memory();
     std::fs::write(dir.path().join("instance"), format!("{}\n", hex::encode(INSTANCE))).unwrap();
     std::fs::write(dir.path().join("ledger.db.new"), b"half").unwrap();
     refusal(Ledger::create(dir.path(), &[1; 16], signer(0x42)), Rule::Exists, "instance");
@@ -839,7 +842,7 @@ fn creation_that_broke_off_is_completed_and_another_instance_refused() {
 
 #[test]
 fn head_file_is_replaced_whole() {
-    let dir = TempDir::new().unwrap();
+    let dir = memory();
     assert_eq!(read_head(dir.path()).unwrap(), None);
     write_head(dir.path(), "one\n").unwrap();
     write_head(dir.path(), "two\n").unwrap();

@@ -5,6 +5,9 @@
 #![cfg(feature = "desk")]
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+#[path = "support/place.rs"]
+mod place;
+
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::Path;
@@ -14,6 +17,7 @@ use std::time::Duration;
 
 use ed25519_dalek::{Signer as _, SigningKey};
 use fastrand::Rng;
+use place::memory;
 use rustix::process::{Resource, Rlimit, setrlimit};
 use tabellion::core::cbor::Writer;
 use tabellion::core::event::{EventSigner, EventType, signed_message};
@@ -154,7 +158,7 @@ fn holds(dir: &Path, before: u64, end: &End, what: &str) -> u64 {
 }
 
 fn new_ledger() -> TempDir {
-    let dir = TempDir::new().unwrap();
+    let dir = memory();
     drop(Ledger::create(dir.path(), &[3; 16], key()).unwrap());
     dir
 }

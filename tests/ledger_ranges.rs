@@ -2,10 +2,14 @@
 #![cfg(feature = "desk")]
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+#[path = "support/place.rs"]
+mod place;
+
 use std::path::Path;
 use std::sync::Arc;
 
 use ed25519_dalek::{Signer as _, SigningKey};
+use place::memory;
 use rusqlite::Connection;
 use rusqlite::functions::{Context, FunctionFlags};
 use tabellion::core::cbor::Writer;
@@ -66,7 +70,7 @@ fn verdict(pid: u8, record: Option<Vec<u8>>) -> Vec<u8> {
 /// Three sessions of four events: `opened`, an accepted paper (record of the session), a refused one, `closed`. Record 2, in event 6, begins
 /// epoch 2, so that every range of some events depends on what was before it. Papers are numbered by their event.
 fn twelve_events() -> (TempDir, Ledger) {
-    let dir = TempDir::new().unwrap();
+    let dir = memory();
     let mut ledger = Ledger::create(dir.path(), &[7; 16], signer()).unwrap();
     let mut head = None;
     for session in 0..3 {
@@ -110,7 +114,7 @@ fn healthy_ledger_is_walked_once_however_it_is_split() {
             assert_eq!(check(&ledger, deep, effort), (Health::Ok, steps), "{effort:?}");
         }
     }
-    let dir = TempDir::new().unwrap();
+    let dir = memory();
     let empty = Ledger::create(dir.path(), &[7; 16], signer()).unwrap();
     assert_eq!(check(&empty, true, &EFFORTS[0]).0, Health::Ok);
 }
@@ -283,7 +287,7 @@ fn derived_tables_are_compared_whole_however_the_walk_is_split() {
 
 #[test]
 fn payload_on_the_wrong_side_of_the_bound_is_found() {
-    let dir = TempDir::new().unwrap();
+    let dir = memory();
     let mut ledger = Ledger::create(dir.path(), &[7; 16], signer()).unwrap();
     let mut w = Writer::new();
     w.map(1).uint(0).bytes(&vec![7; 70_000]);
@@ -309,7 +313,7 @@ fn payload_on_the_wrong_side_of_the_bound_is_found() {
 
 /// A ledger of more than one batch of signatures.
 fn long_ledger(events: u64) -> (TempDir, Ledger) {
-    let dir = TempDir::new().unwrap();
+    let dir = memory();
     let mut ledger = Ledger::create(dir.path(), &[7; 16], signer()).unwrap();
     let events: Vec<NewEvent> = (0..events).map(|index| event(0, index, EventType::Notice, small_map(index))).collect();
     ledger.commit(None, &events).unwrap();

@@ -156,7 +156,11 @@ fn a_session_is_on_every_disk_and_stick_that_may_be_left_or_is_finished_by_the_n
     let stage = Stage::new(scene::busy, 1, if in_full() { 8 } else { 16 });
     let found = try_stage("a session", &stage, &[1], extent((50, 3), ALL));
     found.none();
-    assert!(stage.runs.load(Ordering::SeqCst) > 0);
+    let again_on = stage.again_on();
+    assert!(
+        [(false, false), (true, true)].iter().all(|ends| again_on.contains(ends)),
+        "run again before and after its results: {again_on:?}"
+    );
 }
 
 #[test]
@@ -164,7 +168,7 @@ fn a_founding_is_on_every_disk_that_may_be_left_or_is_finished_by_the_next_run()
     let stage = Stage::new(scene::before_founding, 0, 8);
     let found = try_stage("a founding", &stage, &[0], extent((50, 4), ALL));
     found.none();
-    assert!(stage.runs.load(Ordering::SeqCst) > 0);
+    assert_eq!(stage.again_on(), [(false, true), (true, true)], "run again before and after its result; a founding writes no stick");
 }
 
 #[test]
@@ -187,6 +191,7 @@ fn a_halt_is_on_every_disk_that_may_be_left_from_its_sync_on() {
     let found = search(&before, &watch, extent((50, 4), ALL), |slot, image| halting.look(slot, image), judge);
     found.tell("a halt", halting.runs.load(Ordering::SeqCst));
     found.none();
+    assert_eq!(halting.again_on(), [false, true], "run again without the halt file and with it");
 }
 
 /// An order of the governors ends a halt. The halt file goes when the event of it is safe: no disk has a desk that is neither halted nor resumed.
@@ -208,5 +213,5 @@ fn a_resume_is_on_every_disk_that_may_be_left_or_the_desk_is_halted_as_before() 
     let found = search(&before, &watch, extent((50, 4), ALL), |slot, image| stage.look(slot, image), judge);
     found.tell("an order to resume", stage.runs.load(Ordering::SeqCst));
     found.none();
-    assert!(stage.runs.load(Ordering::SeqCst) > 0);
+    assert_eq!(stage.again_on(), [(false, true), (true, false), (true, true)], "carried out again on a desk halted, resumed, and both");
 }

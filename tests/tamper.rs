@@ -7,12 +7,15 @@
 #![cfg(feature = "desk")]
 #![allow(missing_docs, dead_code, clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::disallowed_methods)]
 
+#[path = "support/place.rs"]
+mod place;
 mod stage;
 
 use std::fs;
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
+use place::memory;
 use rusqlite::Connection;
 use rusqlite::config::DbConfig;
 use rusqlite::functions::{Context, FunctionFlags};
@@ -59,7 +62,7 @@ fn grown() -> Case {
         case.write("stick/tabellion/inbox/next.cose", Forge::put("alice", 20, &pin, "docs/next", b"x").bytes());
         case.remember_head();
         let head = case.quiet("witness status --ledger witness --head", 0);
-        let dir = tempfile::TempDir::new().unwrap();
+        let dir = memory();
         copy_tree(&case.path("."), dir.path());
         (dir, head.trim().to_owned())
     });
@@ -571,7 +574,7 @@ fn is_untouched_but_for_a_halt(dir: &Path, before: &[u8]) -> bool {
 
 /// A folder with a database of these bytes alone.
 fn case_folder_of(database: &[u8]) -> tempfile::TempDir {
-    let dir = tempfile::TempDir::new().unwrap();
+    let dir = memory();
     fs::write(dir.path().join("ledger.db"), database).unwrap();
     dir
 }

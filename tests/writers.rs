@@ -6,17 +6,20 @@
 #![cfg(feature = "desk")]
 #![allow(missing_docs, dead_code, clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::disallowed_methods)]
 
+#[path = "support/place.rs"]
+mod place;
 mod stage;
 
 use std::fs;
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
+use place::memory;
 use rusqlite::Connection;
 use stage::{Case, Forge, copy_tree, differing, seed, tree};
 use tabellion::core::cbor::Writer;
@@ -24,7 +27,6 @@ use tabellion::core::event::{EventSigner, EventType};
 use tabellion::core::rules::Rule;
 use tabellion::keys::derive::LedgerKey;
 use tabellion::ledger::{Ledger, NewEvent};
-use tempfile::TempDir;
 
 struct TestSigner(LedgerKey);
 
@@ -73,7 +75,7 @@ fn holder(dir: &Path) -> Child {
 
 #[test]
 fn lock_dies_with_the_process_that_was_killed() {
-    let dir = TempDir::new().unwrap();
+    let dir = memory();
     drop(Ledger::create(dir.path(), &[1; 16], signer()).unwrap());
     let mut child = holder(dir.path());
     let fault = Ledger::open(dir.path()).expect_err("two writers");
@@ -135,7 +137,7 @@ fn program_that_asks_for_no_lock_is_named_before_the_media_are_read_and_nothing_
 
 #[test]
 fn transaction_begun_by_another_program_after_opening_stops_the_commit_and_no_more() {
-    let dir = TempDir::new().unwrap();
+    let dir = memory();
     let mut ledger = Ledger::create(dir.path(), &[1; 16], signer()).unwrap();
     let head = ledger.commit(None, &[event(0, 1)]).unwrap();
     let foreign = Connection::open(dir.path().join("ledger.db")).unwrap();
@@ -203,64 +205,86 @@ fn read_by_sqlite(dir: &Path, seen: usize) -> Result<usize, String> {
 
 type Read = fn(&Path, usize) -> Result<usize, String>;
 
-/// Reads until told to stop; answers how often, and what went wrong.
-fn keep_reading(dir: &Path, read: Read, stop: &AtomicBool) -> (usize, Vec<String>) {
-    let (mut count, mut seen, mut failures) = (0, 0, Vec::new());
-    while !stop.load(Ordering::SeqCst) && failures.len() < 5 {
-        match read(dir, seen) {
-            Ok(events) => seen = events,
-            Err(failure) => failures.push(failure),
+/// A reader that reads until it is told to stop, and that others can wait for.
+#[derive(Default)]
+struct Reader {
+    stop: AtomicBool,
+    count: AtomicUsize,
+    failures: Mutex<Vec<String>>,
+}
+
+impl Reader {
+    fn keep_reading(&self, mut read: impl FnMut() -> Result<(), String>) {
+        while !self.stop.load(Ordering::SeqCst) {
+            if let Err(failure) = read() {
+                self.failures.lock().unwrap().push(failure);
+            }
+            self.count.fetch_add(1, Ordering::SeqCst);
         }
-        count += 1;
     }
-    (count, failures)
+
+    fn keep_reading_events(&self, dir: &Path, read: Read) {
+        let mut seen = 0;
+        self.keep_reading(|| read(dir, seen).map(|events| seen = events));
+    }
+
+    /// Returns when the reader has read so many times more: of two, at least one began after the call.
+    fn wait(&self, more: usize) {
+        let before = self.count.load(Ordering::SeqCst);
+        while self.count.load(Ordering::SeqCst) < before + more {
+            thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    fn stop(&self) {
+        self.stop.store(true, Ordering::SeqCst);
+    }
+}
+
+/// Tells readers to stop when a test ends, however it does: they would keep it from ending.
+struct Stopping<'a>(&'a [Reader]);
+
+impl Drop for Stopping<'_> {
+    fn drop(&mut self) {
+        self.0.iter().for_each(Reader::stop);
+    }
 }
 
 #[test]
 fn readers_of_every_kind_run_through_sessions_and_see_whole_beginnings() {
     let mut case = waiting();
-    let (stop, dir) = (AtomicBool::new(false), case.path("witness"));
-    let status = |stop: &AtomicBool, command: &dyn Fn() -> Command| {
-        let (mut count, mut failures) = (0, Vec::new());
-        while !stop.load(Ordering::SeqCst) && failures.len() < 5 {
-            let output = command().output().unwrap();
-            if output.status.code() != Some(0) {
-                failures.push(String::from_utf8_lossy(&output.stderr).into_owned());
-            }
-            count += 1;
-        }
-        (count, failures)
-    };
-    let look = |dir: &Path| {
+    let dir = case.path("witness");
+    let status = || {
         let mut command = Command::new(stage::PROGRAM);
-        command.args(["witness", "status", "--ledger"]).arg(dir).stdin(Stdio::null());
-        command
+        let output =
+            command.args(["witness", "status", "--ledger"]).arg(&dir).stdin(Stdio::null()).output().map_err(|error| error.to_string())?;
+        let said = || String::from_utf8_lossy(&output.stderr).into_owned();
+        if output.status.code() == Some(0) { Ok(()) } else { Err(said()) }
     };
-    let outcomes = thread::scope(|scope| {
-        let (stop, dir, look) = (&stop, &dir, &look);
-        let readers = [
-            scope.spawn(move || keep_reading(dir, read_by_ledger, stop)),
-            scope.spawn(move || keep_reading(dir, read_by_sqlite, stop)),
-            scope.spawn(move || status(stop, &|| look(dir))),
-        ];
+    let readers: [Reader; 3] = Default::default();
+    thread::scope(|scope| {
+        let (_stopping, dir, [by_ledger, by_sqlite, by_status]) = (Stopping(&readers), &dir, &readers);
+        scope.spawn(move || by_ledger.keep_reading_events(dir, read_by_ledger));
+        scope.spawn(move || by_sqlite.keep_reading_events(dir, read_by_sqlite));
+        scope.spawn(|| by_status.keep_reading(status));
         for number in 0..6 {
             let paper = Forge::put("alice", 10 + number, &case.pin("alice"), &format!("docs/{number}"), b"x");
             case.write(&format!("stick/tabellion/inbox/{number}.cose"), paper.bytes());
             case.remember_head();
             case.quiet(SESSION, 0);
+            // However fast a session is: each reader has read beside it or after it.
+            readers.iter().for_each(|reader| reader.wait(1));
         }
-        stop.store(true, Ordering::SeqCst);
-        readers.map(|reader| reader.join().unwrap())
     });
-    for (name, (count, failures)) in ["Ledger::open_read_only", "sqlite", "witness status"].iter().zip(outcomes) {
-        assert!(failures.is_empty(), "{name}: {failures:?}");
-        assert!(count >= 6, "{name}: {count} reads in six sessions");
+    for (name, reader) in ["Ledger::open_read_only", "sqlite", "witness status"].iter().zip(readers) {
+        assert_eq!(reader.failures.into_inner().unwrap(), [""; 0], "{name}");
+        assert!(reader.count.into_inner() >= 6, "{name}");
     }
 }
 
 #[test]
 fn readers_block_no_checkpoint_for_ever_and_a_long_one_blocks_no_commit() {
-    let dir = TempDir::new().unwrap();
+    let dir = memory();
     let mut ledger = Ledger::create(dir.path(), &[1; 16], signer()).unwrap();
     let mut head = ledger.commit(None, &[event(0, 1)]).unwrap();
     // A reader that begins now and looks again when all is done: it sees what it saw.
@@ -268,25 +292,27 @@ fn readers_block_no_checkpoint_for_ever_and_a_long_one_blocks_no_commit() {
     long.execute_batch("BEGIN").unwrap();
     let count = |db: &Connection| db.query_row("SELECT count(*) FROM events", [], |row| row.get::<_, i64>(0)).unwrap();
     assert_eq!(count(&long), 1);
-    let stop = AtomicBool::new(false);
+    let readers: [Reader; 2] = Default::default();
     let log = dir.path().join("ledger.db-wal");
-    let outcomes = thread::scope(|scope| {
-        let (stop, dir) = (&stop, dir.path());
-        let readers = [read_by_ledger as Read, read_by_sqlite].map(|read| scope.spawn(move || keep_reading(dir, read, stop)));
+    thread::scope(|scope| {
+        let (_stopping, dir, [by_ledger, by_sqlite]) = (Stopping(&readers), dir.path(), &readers);
+        scope.spawn(move || by_ledger.keep_reading_events(dir, read_by_ledger));
+        scope.spawn(move || by_sqlite.keep_reading_events(dir, read_by_sqlite));
         for index in 1..=30 {
             head = ledger.commit(Some(head), &[event(index, 300_000)]).unwrap();
         }
+        readers.iter().for_each(|reader| reader.wait(1));
         assert!(log.metadata().unwrap().len() > 8 << 20, "what the long reader still needs is kept");
         assert_eq!(count(&long), 1, "one state, whatever was committed since");
         long.execute_batch("COMMIT").unwrap();
         for index in 31..=60 {
             head = ledger.commit(Some(head), &[event(index, 300_000)]).unwrap();
         }
-        stop.store(true, Ordering::SeqCst);
-        readers.map(|reader| reader.join().unwrap())
+        readers.iter().for_each(|reader| reader.wait(2));
     });
-    for (count, failures) in outcomes {
-        assert!(failures.is_empty() && count > 0, "{count} reads: {failures:?}");
+    for reader in readers {
+        assert_eq!(reader.failures.into_inner().unwrap(), [""; 0]);
+        assert!(reader.count.into_inner() >= 3);
     }
     assert_eq!(count(&long), 61);
     assert!(!ledger.is_poisoned());

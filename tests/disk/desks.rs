@@ -1,5 +1,6 @@
 //! The real program on a desk and a stick, and how an image of the two is looked at: with the eyes of the test of kills.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -30,12 +31,19 @@ pub struct Stage {
     reference: Made,
     seen: Mutex<Seen>,
     confirm: Option<String>,
-    /// One image of so many is given to the program as well.
+    /// One image of so many is given to the program as well, and the first of each kind.
     every: u8,
     /// Runs of the program on images.
     pub runs: AtomicUsize,
+    /// Which results the image had on which the program was run: see [`Stage::again_on`].
+    again_on: Mutex<BTreeSet<(bool, bool)>>,
+    /// What the undisturbed run made of [`RESULTS`].
+    results: [Option<Vec<u8>>; 2],
     _folder: tempfile::TempDir,
 }
+
+/// The desk's head file, and the checkpoint on the stick.
+const RESULTS: [&str; 2] = ["desk/head", "stick/tabellion/common/checkpoint"];
 
 impl Stage {
     /// Prepares, and runs the undisturbed command on a copy. It must end with this code.
@@ -56,6 +64,7 @@ impl Stage {
         let (found, said) = run(command(&scene, &confirm, &reference));
         assert_eq!(found, code, "{said}");
         let made = Made::of(&reference);
+        let results = RESULTS.map(|path| fs::read(reference.join(path)).ok());
         Stage {
             dir,
             code,
@@ -66,8 +75,15 @@ impl Stage {
             confirm,
             every,
             runs: AtomicUsize::new(0),
+            again_on: Mutex::default(),
+            results,
             _folder: folder,
         }
+    }
+
+    /// Of the images on which the program was run: whether the desk's head file and the stick's checkpoint were those of the undisturbed run.
+    pub fn again_on(&self) -> Vec<(bool, bool)> {
+        self.again_on.lock().unwrap().iter().copied().collect()
     }
 
     /// The command, in a folder.
@@ -81,7 +97,11 @@ impl Stage {
             let _no_fork = FORKS.read().unwrap();
             inspect(slot, &self.before, self.scene.pin.as_ref(), &self.seen)
         };
-        if image.name()[0].is_multiple_of(self.every) {
+        let mut is_made =
+            RESULTS.iter().zip(&self.results).map(|(path, made)| made.as_ref() == image.files.get(*path).map(|bytes| &**bytes));
+        let kind = (is_made.next().unwrap(), is_made.next().unwrap());
+        let is_first = self.again_on.lock().unwrap().insert(kind);
+        if is_first || image.name()[0].is_multiple_of(self.every) {
             out.extend(self.recover(image));
         }
         out
@@ -157,11 +177,13 @@ pub struct Halting {
     before: (Tree, Vec<(EventType, [u8; 32])>),
     every: u8,
     pub runs: AtomicUsize,
+    /// Whether the image on which the program was run had a halt file.
+    again_on: Mutex<BTreeSet<bool>>,
     _folder: tempfile::TempDir,
 }
 
 impl Halting {
-    /// Prepares; one image of so many is given to the program as well.
+    /// Prepares; one image of so many is given to the program as well, the first with a halt file, and the first without.
     pub fn new(every: u8) -> Halting {
         let folder = memory();
         let scene = scene::busy(folder.path().join("scene"));
@@ -171,7 +193,12 @@ impl Halting {
         let head = Head { number: known(&dir).number + 3, root: Hash([9; 32]) };
         fs::write(dir.join("stick/tabellion/heads/from-elsewhere"), scene::signed(head)).unwrap();
         let before = (tree(&dir.join("stick")), events_of(&dir.join("desk")));
-        Halting { dir, scene, before, every, runs: AtomicUsize::new(0), _folder: folder }
+        Halting { dir, scene, before, every, runs: AtomicUsize::new(0), again_on: Mutex::default(), _folder: folder }
+    }
+
+    /// Of the images on which the program was run: whether they had a halt file.
+    pub fn again_on(&self) -> Vec<bool> {
+        self.again_on.lock().unwrap().iter().copied().collect()
     }
 
     /// The command, in a folder.
@@ -186,7 +213,8 @@ impl Halting {
         if halt.is_some_and(|bytes| Halt::parse(&String::from_utf8_lossy(bytes)).is_err()) {
             out.push("the halt file is there and torn".into());
         }
-        if image.name()[0].is_multiple_of(self.every) {
+        let is_first = self.again_on.lock().unwrap().insert(halt.is_some());
+        if is_first || image.name()[0].is_multiple_of(self.every) {
             let case = memory();
             image.put(case.path(), &Image::default());
             self.runs.fetch_add(1, Ordering::SeqCst);

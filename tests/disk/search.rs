@@ -32,7 +32,7 @@ pub fn in_full() -> bool {
 /// What is tried of one recording.
 #[derive(Clone, Copy)]
 pub struct Extent {
-    /// Most boundaries; the first, the last and those beside a sync or a mark come first.
+    /// Most boundaries; the first, the last and the one behind each mark are always among them, and those beside a sync or a mark come first.
     pub boundaries: usize,
     /// Most images at a boundary.
     pub images: usize,
@@ -163,7 +163,8 @@ fn is_near(effects: &[Effect], boundary: usize) -> bool {
     effects[boundary.saturating_sub(NEAR)..(boundary + NEAR).min(effects.len())].iter().any(decides)
 }
 
-/// Boundaries to look at, ascending: all when they are few enough; else the ends, those beside syncs and marks, and others by chance.
+/// Boundaries to look at, ascending: all when they are few enough; else the ends and the one behind each mark, which no seed leaves out; those
+/// beside syncs and marks, and others by chance.
 fn boundaries(effects: &[Effect], most: usize, rng: &mut Rng) -> std::collections::BTreeSet<usize> {
     let mut first: Vec<usize> = Vec::new();
     for (at, _) in effects.iter().enumerate().filter(|(_, effect)| decides(effect)) {
@@ -172,7 +173,8 @@ fn boundaries(effects: &[Effect], most: usize, rng: &mut Rng) -> std::collection
     rng.shuffle(&mut first);
     let mut others: Vec<usize> = (0..=effects.len()).collect();
     rng.shuffle(&mut others);
-    let mut out: std::collections::BTreeSet<usize> = [0, effects.len()].into();
+    let marks = effects.iter().enumerate().filter(|(_, effect)| matches!(effect.kind, Kind::Mark(_)));
+    let mut out: std::collections::BTreeSet<usize> = [0, effects.len()].into_iter().chain(marks.map(|(at, _)| at + 1)).collect();
     // Half of what is allowed goes to the places where something is decided.
     for at in first.into_iter().take(most / 2).chain(others) {
         if out.len() >= most {
