@@ -22,11 +22,12 @@ use tabellion::core::order::{Order, What};
 use tabellion::core::proposal::Expect;
 use tabellion::core::rules::Rule;
 use tabellion::ledger::{CheckInput, Ledger, NewEvent};
+use tabellion::run::branches::Which;
 use tabellion::run::desk::{Desk, DeskKeys, KEY_FILE};
 use tabellion::run::integrity;
 use tabellion::run::lost_head::LostHead;
 use tabellion::run::problem::{Exit, Problem};
-use tabellion::run::resume;
+use tabellion::run::{recover, resume};
 
 /// What is done at the path of the head file.
 type Change<'a> = &'a dyn Fn(&Path);
@@ -174,7 +175,56 @@ fn a_head_file_that_tells_of_another_session_is_never_replaced_also_when_it_went
         fs::write(scene.at("desk/head"), genuine()).unwrap();
         let resumed = scene.resumes(&order, &TWO);
         assert!(resumed.is_new && resumed.head_file.is_none(), "{name}");
+
+        // That halt is over: put back in its place, its file goes again, and does not stand in the way of the halt over what is lost now.
+        let ended = dossier_of(&order);
+        fs::copy(scene.at(&format!("desk/halt-evidence/{ended}.halt")), scene.at("desk/halt")).unwrap();
+        fs::remove_file(scene.at("desk/head")).unwrap();
+        let problem = scene.refused(&order, &TWO);
+        assert!(
+            problem.state.starts_with(&format!("the halt over dossier sha256:{ended} is ended; the desk is halted (")),
+            "{name}: {problem}"
+        );
+        assert_eq!(halt(&scene).rule, Rule::HeadLost, "{name}");
+        assert!(scene.resumes(&scene.draft(), &TWO).head_file.is_some(), "{name}");
     }
+}
+
+/// The dossier that an order names.
+fn dossier_of(order: &Order) -> Hash {
+    let What::Resume { dossier, .. } = &order.what else { panic!("{order:?}") };
+    *dossier
+}
+
+#[test]
+fn the_first_damaged_head_file_is_the_one_that_is_kept() {
+    let scene = Scene::over_head(&|path| fs::write(path, "damaged").unwrap());
+    let (order, halted) = (scene.signed(&scene.draft(), &TWO), halt(&scene));
+    let broken = std::panic::catch_unwind(|| {
+        scene::resume_at(&scene.at("desk"), std::slice::from_ref(&order), &mut |effect, _| {
+            assert_ne!(effect, "write head file", "the power fails")
+        })
+    });
+    assert!(broken.is_err() && !scene.at("desk/head").exists());
+    // What the dossier shows is kept; what came since is not what the desk halted over.
+    fs::write(scene.at("desk/head"), "since").unwrap();
+    let resumed = scene.resume(&[order]).unwrap_or_else(|problem| panic!("{problem}"));
+    let kept = resumed.head_file.and_then(|written| written.kept).expect("kept");
+    assert_eq!((fs::read(kept).unwrap(), fs::read(scene.at("desk/head")).unwrap()), (b"damaged".to_vec(), genuine()));
+    assert!(scene.at(&format!("desk/halt-evidence/{}.txt", halted.dossier)).exists());
+}
+
+#[test]
+fn of_two_copies_none_is_chosen_while_the_head_file_is_lost() {
+    let scene = Scene::forked();
+    let order = recover::draft(&scene::parted(&scene, "desk", "other"), Which::Ours, None).unwrap_or_else(|problem| panic!("{problem}"));
+    let order = scene.signed(&order, &TWO);
+    fs::remove_file(scene.at("desk/head")).unwrap();
+    let before = scene.print();
+    let problem = scene::recover_at(&scene.at("desk"), &scene.at("other"), &[order], &mut |_, _| {}).err().expect("refused");
+    assert_eq!(problem.fault.rule, Rule::HeadLost, "{problem}");
+    assert!(problem.next.as_ref().unwrap().starts_with("end the halt over the head file first"), "{problem}");
+    assert_eq!(scene.print(), before);
 }
 
 #[test]

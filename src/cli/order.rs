@@ -113,7 +113,7 @@ pub fn texts(count: usize) -> String {
 }
 
 /// What an order to resume does when the desk had halted over its head file: those who sign do not see the desk.
-const LOST_HEAD: &str = "if the dossier is over a head file that was lost, it is written anew from the ledger as it is: compare the head above with your pin, for a higher one there means that an older ledger was put back";
+const LOST_HEAD: &str = "a head file that was lost, if the dossier tells of one, is written anew from this ledger: when your pin has a higher number than the head above, do not sign, for an older ledger was put back";
 
 /// What an order does, and what follows from it: what somebody should know before signing.
 fn means(what: &What) -> Vec<String> {

@@ -129,10 +129,9 @@ impl Findings {
         self.wrong = Some(Wrong { fault, last_good_seq_no, first_bad_seq_no: last_good_seq_no + 1, kind });
     }
 
-    /// That the head file is missing or damaged, when nothing else is wrong.
+    /// That the head file is missing or damaged; it is looked at last, so that nothing else is wrong then.
     pub(super) fn lost_head(&self) -> Option<Fault> {
-        let is_lost = |fault: &&Fault| self.chain_is_whole && fault.rule == Rule::HeadLost;
-        self.wrong.as_ref().map(|wrong| &wrong.fault).filter(is_lost).cloned()
+        self.wrong.as_ref().map(|wrong| wrong.fault.clone()).filter(|fault| fault.rule == Rule::HeadLost)
     }
 
     /// The charter, from event 2. Whether the chain that leads here is whole is checked with its key, next.
