@@ -415,7 +415,7 @@ fn without_a_closed_session_there_is_nothing_to_write_it_from() {
         let before = scene.print();
         let problem = scene.refused(&order(&scene), &TWO);
         assert_eq!(problem.fault.rule, Rule::LedgerFault, "{problem}");
-        assert!(problem.fault.found.contains("no closed session found"), "{problem}");
+        assert!(problem.fault.found.contains("no closed session found; the founding expected"), "{problem}");
         assert_eq!(scene.print(), before);
     }
 }
