@@ -627,6 +627,44 @@ fn a_halt_ends_by_an_order_of_the_governors() {
 }
 
 #[test]
+fn a_head_file_that_was_lost_is_written_anew_by_an_order_of_the_governors() {
+    let mut case = Case::grown("ceremony-resume-head");
+    let head = case.read("witness/head");
+    let order = |desk: &str| format!("ceremony resume --ledger {desk} --write-order {desk}.payload");
+    case.say("The head file is gone. A look says that the desk has to be halted first.");
+    copy_tree(&case.path("witness"), &case.path("gone"));
+    fs::remove_file(case.path("gone/head")).unwrap();
+    case.run("ceremony resume --ledger gone", 5);
+    case.run("witness integrity --ledger gone", 5);
+    case.say("The order that ends this halt has the head file written anew. Both who sign and who carries it out see the head to compare.");
+    case.run(&order("gone"), 0);
+    approve_by(&case, "gone.payload", &["alice", "james"]);
+    case.run("ceremony resume --ledger gone --order gone.cose", 0);
+    assert_eq!(case.read("gone/head"), head);
+    case.run("witness integrity --ledger gone", 0);
+    case.say("A damaged one is kept.");
+    copy_tree(&case.path("witness"), &case.path("torn"));
+    case.write("torn/head", &head[..40]);
+    case.quiet("witness integrity --ledger torn", 5);
+    case.quiet(&order("torn"), 0);
+    approve_by(&case, "torn.payload", &["alice", "james"]);
+    case.run("ceremony resume --ledger torn --order torn.cose", 0);
+    assert_eq!(case.read("torn/head"), head);
+    case.say("One that tells of another session is never replaced; nor is a folder in its place, which a person has to move.");
+    copy_tree(&case.path("witness"), &case.path("other"));
+    case.write("other/head", Case::founded("ceremony-resume-head-other").read("witness/head"));
+    case.quiet("witness integrity --ledger other", 5);
+    case.run(&order("other"), 5);
+    copy_tree(&case.path("witness"), &case.path("folder"));
+    fs::remove_file(case.path("folder/head")).unwrap();
+    fs::create_dir(case.path("folder/head")).unwrap();
+    case.quiet("witness integrity --ledger folder", 5);
+    case.run(&order("folder"), 5);
+    assert!(!case.path("other.payload").exists() && !case.path("folder.payload").exists());
+    case.finish();
+}
+
+#[test]
 fn of_two_copies_of_a_ledger_one_stays_by_an_order() {
     let mut case = parted("ceremony-recover");
     case.say("Two copies of a desk went different ways. Both are shown, and nothing is done.");

@@ -447,7 +447,7 @@ fn what_is_wrong_when_a_session_reads_its_ledger_again_halts_before_anything_goe
             fs::write(desk.dir.join("head"), b"not what was written\n").unwrap();
         }
     }));
-    assert_eq!((problem.fault.rule, problem.exit()), (Rule::LedgerFault, Exit::Halted), "{problem}");
+    assert_eq!((problem.fault.rule, problem.exit()), (Rule::HeadLost, Exit::Halted), "{problem}");
     assert!(problem.state.contains("the desk is halted (") && desk.dir.join("halt").is_file(), "{problem}");
     assert!(!media[0].join("tabellion").exists(), "nothing goes out");
 }

@@ -129,7 +129,7 @@ fn what_stops_a_desk_is_told_with_both_values() {
     let mismatch = of(&lines, "head mismatch")[0];
     assert_eq!((&mismatch["found_hash"], &mismatch["expected_hash"]), (&"none".into(), &closed.into()));
     let stopped: Vec<&str> = of(&lines, "command stopped").iter().map(|line| line["rule"].as_str().unwrap()).collect();
-    assert_eq!(stopped, ["head-unexpected", "head-rolled-back", "ledger-fault"], "{lines:#?}");
+    assert_eq!(stopped, ["head-unexpected", "head-lost", "ledger-fault"], "{lines:#?}");
 }
 
 /// Every way in which somebody may look at these bytes.

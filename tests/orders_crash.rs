@@ -17,8 +17,11 @@ use std::sync::Mutex;
 
 use rustix::process::{Signal, getpid, kill_process};
 use scene::{Scene, events, parted, recover_at, resume_at};
+use support::Paper;
 use tabellion::core::event::EventType;
+use tabellion::core::proposal::Expect;
 use tabellion::run::branches::Which;
+use tabellion::run::desk::Desk;
 use tabellion::run::{quarantine, recover};
 
 /// `<task> <kill at, 0 for never> <folder>`
@@ -88,6 +91,58 @@ fn a_resume_killed_at_every_effect_leaves_a_halted_desk_or_a_resumed_one_and_is_
         assert_eq!(resumed.is_new, !is_resumed, "effect {kill_at}");
         assert_eq!(scene.print(), (files.clone(), last_hash), "effect {kill_at}: {}", effects[kill_at - 1]);
         assert!(scene.session().is_ok(), "effect {kill_at}");
+    }
+}
+
+#[test]
+fn a_resume_that_writes_a_lost_head_file_killed_at_every_effect_leaves_it_lost_or_whole_and_is_finished_by_the_next() {
+    let _alone = ALONE.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+    let genuine = fs::read(Scene::new().at("desk/head")).unwrap();
+    for (name, torn) in [("missing", None), ("damaged", Some("tabellion-head v1\nsession 1\nnumb"))] {
+        let prepared = Scene::over_head(&|path| torn.map_or_else(|| fs::remove_file(path), |bytes| fs::write(path, bytes)).unwrap());
+        fs::rename(prepared.signed(&prepared.draft(), &["alice", "bob"]), prepared.at("order.cose")).unwrap();
+        // The dossier names the folder in which it was made: each desk is a copy of one.
+        let scene = || {
+            let room = support::room();
+            support::copy_folder(prepared.room.path(), room.path());
+            Scene { room }
+        };
+        let whole = scene();
+        assert!(run_child("resume", whole.room.path(), 0).success());
+        let effects = fs::read_to_string(whole.at("effects")).unwrap();
+        let effects: Vec<&str> = effects.lines().collect();
+        let at = |effect: &str| effects.iter().position(|line| line.starts_with(effect)).unwrap_or_else(|| panic!("{effect}: {effects:?}"));
+        // The ledger knows first that it was lost, and last that the desk goes on.
+        let order =
+            ["append the halt event", "write head file", "rename head file", "append the resume event", "put the halt file away"].map(at);
+        assert!(order.is_sorted(), "{effects:?}");
+        assert_eq!(effects.iter().any(|effect| effect.starts_with("keep the damaged head file")), name == "damaged");
+        let (files, last_hash) = whole.print();
+        assert_eq!(files["head"], genuine);
+        for kill_at in 1..=effects.len() {
+            let (scene, told) = (scene(), format!("{name}, effect {kill_at}: {}", effects[kill_at - 1]));
+            assert_eq!(run_child("resume", scene.room.path(), kill_at).signal(), Some(9), "{told}");
+            // Halted as before, whatever became of the head file; or resumed, and then the head file is whole.
+            let is_resumed = events(&scene.at("desk")).contains(&EventType::Resume);
+            let (desk, lost) = Desk::look_to_resume(&scene.at("desk")).unwrap_or_else(|problem| panic!("{told}: {problem}"));
+            let is_halted = desk.halted().unwrap().is_some();
+            drop(desk);
+            assert!(is_halted || (is_resumed && lost.is_none()), "{told}");
+            assert!(!is_resumed || lost.is_none(), "{told}: resumed without a head file");
+            let head = fs::read(scene.at("desk/head")).ok();
+            assert_eq!(head.as_ref() == Some(&genuine), lost.is_none(), "{told}");
+            let resumed = scene.resume(&[scene.at("order.cose")]).unwrap_or_else(|problem| panic!("{told}: {problem}"));
+            assert_eq!(resumed.is_new, !is_resumed, "{told}");
+            assert_eq!(resumed.head_file.map(|written| written.lost.is_some()), is_halted.then_some(lost.is_some()), "{told}");
+            let (mut again, hash) = scene.print();
+            // A temporary file that was broken off is written over by the next head file, and is no harm.
+            again.remove("head.new");
+            let names = |files: &std::collections::BTreeMap<String, Vec<u8>>| files.keys().cloned().collect::<Vec<String>>();
+            assert_eq!((names(&again), hash), (names(&files), last_hash), "{told}");
+            assert!(again == files, "{told}");
+            let paper = Paper::new("alice", 2, scene.desk().head()).put("open/c", b"c", Expect::Absent);
+            assert!(scene.desk().judge(&scene.at("later"), &[paper]).is_new, "{told}");
+        }
     }
 }
 

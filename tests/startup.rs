@@ -198,7 +198,7 @@ fn a_start_halts_over_every_head_file_that_no_crash_leaves() {
     let state = scene.state("older copy put back", &scene.earlier, Some(&scene.whole));
     halts(&scene, "older copy put back", &state, rolled, [two, one], "missing");
     let state = scene.state("missing", &scene.whole, None);
-    halts(&scene, "missing", &state, rolled, ["no head file is there", two], "head-file");
+    halts(&scene, "missing", &state, Rule::HeadLost, ["no head file is there", two], "head-file");
 
     let damaged = |name: &str, change: &dyn Fn(&mut Vec<u8>)| {
         let state = scene.state(name, &scene.whole, Some(&scene.whole));
@@ -208,11 +208,11 @@ fn a_start_halts_over_every_head_file_that_no_crash_leaves() {
         state
     };
     let state = damaged("flipped", &|bytes| bytes[30] ^= 1);
-    halts(&scene, "flipped", &state, Rule::LedgerFault, ["the head file: line ", "expected"], "head-file");
+    halts(&scene, "flipped", &state, Rule::HeadLost, ["the head file: line ", "expected"], "head-file");
     let state = damaged("empty", &|bytes| bytes.clear());
-    halts(&scene, "empty", &state, Rule::LedgerFault, ["the head file: ", "expected"], "head-file");
+    halts(&scene, "empty", &state, Rule::HeadLost, ["the head file: ", "expected"], "head-file");
     let state = damaged("no text", &|bytes| bytes[30] = 0xff);
-    halts(&scene, "no text", &state, Rule::LedgerFault, ["head: ", "UTF-8"], "head-file");
+    halts(&scene, "no text", &state, Rule::HeadLost, ["head: ", "UTF-8"], "head-file");
 }
 
 #[test]

@@ -217,7 +217,7 @@ fn a_desk_that_cannot_be_used_for_another_reason_still_answers() {
     let case = Case::grown("status-unusable");
     for (folder, rule, counted, checked) in [
         ("schema", "ledger-fault", false, false),
-        ("headless", "head-rolled-back", true, true),
+        ("headless", "head-lost", true, true),
         // Whose ledger it is is asked before it is checked.
         ("copied", "ledger-fault", true, false),
         ("bytes", "ledger-fault", false, false),

@@ -16,6 +16,7 @@ use crate::run::resume::{self as resuming, Resumed, Standing};
 
 use super::argument;
 use super::facts::{Head, sha256};
+use super::lost_head::HeadFileSeen;
 use super::order::{Order, texts};
 use super::output::{Answer, Output, Page};
 use super::passphrase::PassphraseArgs;
@@ -72,6 +73,9 @@ struct HaltSeen {
     dossier_file: Option<String>,
     /// SHA-256 of the texts that an order may settle.
     texts: Vec<String>,
+    /// The head file, when it is or was missing or damaged.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    head_file: Option<HeadFileSeen>,
 }
 
 impl From<&Standing> for HaltSeen {
@@ -82,6 +86,7 @@ impl From<&Standing> for HaltSeen {
             dossier: sha256(&standing.halt.dossier),
             dossier_file: standing.dossier.as_ref().map(|path| path.display().to_string()),
             texts: standing.listed.iter().map(sha256).collect(),
+            head_file: standing.lost_head.as_ref().map(HeadFileSeen::from),
         }
     }
 }
@@ -95,6 +100,7 @@ impl HaltSeen {
         }
         page.labelled("lists", texts(self.texts.len()));
         self.texts.iter().for_each(|text| page.line(format!("    {text}")));
+        self.head_file.iter().for_each(|file| file.say(page));
     }
 }
 
@@ -152,9 +158,9 @@ impl Answer for Halted {
 }
 
 fn look_or_write(args: &ResumeArgs, out: &mut Output) -> Outcomes<Exit> {
-    let desk = Desk::open_to_look(&args.ledger)?;
+    let (desk, lost) = Desk::look_to_resume(&args.ledger).map_err(resuming::advised)?;
     let books = desk.books();
-    let standing = resuming::standing(desk.dir(), books)?;
+    let standing = resuming::standing_with_head(&desk, lost)?;
     let (signatures_needed, governors) = governors(books.policy()?);
     let mut seen = Halted {
         head: (&books.head()).into(),
@@ -219,6 +225,9 @@ struct Went {
     /// Where the halt file was put.
     #[serde(skip_serializing_if = "Option::is_none")]
     put_away: Option<String>,
+    /// What became of the head file; absent when the halt was not over it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    head_file: Option<HeadFileSeen>,
     /// Another halt, which stays: SHA-256 of its dossier.
     #[serde(skip_serializing_if = "Option::is_none")]
     still_halted: Option<String>,
@@ -240,6 +249,7 @@ impl Went {
             settled: names(&resumed.settled),
             unsettled: names(&resumed.unsettled),
             put_away: resumed.put_away.as_ref().map(|path| path.display().to_string()),
+            head_file: resumed.head_file.as_ref().map(HeadFileSeen::from),
             still_halted: resumed.still.as_ref().map(dossier),
             head: (&resumed.head).into(),
             desk: desk.display().to_string(),
@@ -263,6 +273,7 @@ impl Answer for Went {
             self.unsettled.iter().for_each(|text| page.line(format!("    {text}")));
         }
         self.put_away.iter().for_each(|path| page.labelled("halt file", format!("put away as {path}")));
+        self.head_file.iter().for_each(|file| file.say(page));
         page.labelled("head", self.head.to_string());
         match &self.still_halted {
             Some(dossier) => {

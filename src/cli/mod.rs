@@ -35,6 +35,8 @@ mod key;
 mod log;
 mod look;
 #[cfg(feature = "desk")]
+mod lost_head;
+#[cfg(feature = "desk")]
 mod manual;
 #[cfg(feature = "desk")]
 mod order;

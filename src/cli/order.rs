@@ -112,6 +112,9 @@ pub fn texts(count: usize) -> String {
     }
 }
 
+/// What an order to resume does when the desk had halted over its head file: those who sign do not see the desk.
+const LOST_HEAD: &str = "a head file that was lost, if the dossier tells of one, is written anew from this ledger: when your pin has a higher number than the head above, do not sign, for an older ledger was put back";
+
 /// What an order does, and what follows from it: what somebody should know before signing.
 fn means(what: &What) -> Vec<String> {
     let lines: &[&str] = match what {
@@ -126,10 +129,12 @@ fn means(what: &What) -> Vec<String> {
         ],
         What::Resume { settled, .. } if settled.is_empty() => &[
             "the halt over this dossier ends, and the desk signs again",
+            LOST_HEAD,
             "nothing is settled: whatever halted it halts it again when it is met again",
         ],
         What::Resume { .. } => &[
             "the halt over this dossier ends, and the desk signs again",
+            LOST_HEAD,
             "the texts below carry the log key's signature and are not in the ledger; they are reported ever after and halt no more",
             "whoever holds one of them still holds a proof that the log key signed two histories",
         ],

@@ -143,7 +143,7 @@ pub fn stand(found: Option<&HeadFile>, closed: &[HeadFile], last_is_sealed: bool
 /// Compares the head file with the closed sessions of its ledger. `true`: it is to be rolled forward.
 ///
 /// # Errors
-/// `head-rolled-back` when the file tells of another session, or of the one before although the last is sealed.
+/// `head-lost` when there is none; `head-rolled-back` when it tells of another session, or of the one before although the last is sealed.
 pub fn compare(found: Option<&HeadFile>, closed: &[HeadFile], last_is_sealed: bool) -> Checked<bool> {
     let stand = stand(found, closed, last_is_sealed);
     if stand.is_well() {
@@ -151,7 +151,8 @@ pub fn compare(found: Option<&HeadFile>, closed: &[HeadFile], last_is_sealed: bo
     }
     let found = found.map_or("no head file is there".into(), |found| format!("{found} in the head file"));
     let expected = closed.last().map_or("no session".into(), ToString::to_string);
-    Err(Fault::new(Rule::HeadRolledBack, format!("{found}; {expected} in the ledger")))
+    let rule = if stand == Stand::Missing { Rule::HeadLost } else { Rule::HeadRolledBack };
+    Err(Fault::new(rule, format!("{found}; {expected} in the ledger")))
 }
 
 #[cfg(test)]
@@ -229,7 +230,11 @@ mod tests {
             for (is_sealed, expected) in [(true, sealed), (false, unsealed)] {
                 assert_eq!(stand(found.as_ref(), &closed, is_sealed), expected, "{found:?}, {is_sealed}");
                 let compared = compare(found.as_ref(), &closed, is_sealed).map_err(|fault| fault.rule);
-                let expected = if expected.is_well() { Ok(expected == Stand::Behind) } else { Err(Rule::HeadRolledBack) };
+                let expected = match expected {
+                    Stand::Equal | Stand::Behind => Ok(expected == Stand::Behind),
+                    Stand::Missing => Err(Rule::HeadLost),
+                    Stand::Earlier | Stand::Later | Stand::Foreign => Err(Rule::HeadRolledBack),
+                };
                 assert_eq!(compared, expected, "{found:?}, {is_sealed}");
             }
         }

@@ -170,6 +170,7 @@ rules! {
     LedgerFault "ledger-fault" Desk Stop "the ledger failed a check" "found expected" "leave the machine on, photograph this screen, and keep the disk as it is";
     ChainBroken "chain-broken" Desk Stop "an event does not follow its predecessor" "event found expected" "leave the machine on, photograph this screen, and keep the disk as it is";
     HeadRolledBack "head-rolled-back" Desk Stop "the head file and the ledger tell different histories" "found expected" "this disk or its head file is an old or foreign copy; do not sign anything with it";
+    HeadLost "head-lost" Desk Stop "the head file is missing or damaged, and nothing else on this disk tells whether an older ledger was put back" "found expected" "sign nothing with this disk; compare its head with one that was known elsewhere: a pin, a printout, the last report on a stick";
     HeadElsewhere "head-elsewhere" Desk Stop "a medium brings our own signature on a head this ledger does not have" "found expected" "this disk is an old or cloned copy; sign nothing with it, and keep the medium as evidence";
     LedgerForked "ledger-forked" Desk Stop "two copies of the ledger went different ways" "common ours theirs" "tabellion ceremony recover shows what is in both; the governors choose which one stays";
     Halted "halted" Desk Stop "the desk is halted" "reason" "only a resume order of the custodians ends it; reading and export still work";

@@ -4,6 +4,7 @@ use std::fs::{self, File};
 use std::io::{ErrorKind, Write as _};
 use std::path::Path;
 
+use super::place::kind;
 use super::{HEAD_FILE, disk_fault, file_fault};
 use crate::core::rules::{Checked, Fault, Rule};
 
@@ -37,7 +38,7 @@ pub fn write_head_observed(dir: &Path, text: &str, observe: &mut dyn FnMut(&'sta
 pub(super) fn read_small(path: &Path) -> Checked<Option<String>> {
     let length = match fs::symlink_metadata(path) {
         Ok(found) if found.is_file() => found.len(),
-        Ok(found) => return Err(file_fault(path, format!("{:?} found; a plain file expected", found.file_type()))),
+        Ok(found) => return Err(file_fault(path, format!("{} found; a plain file expected", kind(&found)))),
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(disk_fault(path, &error)),
     };

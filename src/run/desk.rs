@@ -58,6 +58,15 @@ impl Start {
             desk => Start::Wrong(desk.map(Box::new), Box::new(findings)),
         }
     }
+
+    /// A desk of which nothing is wrong, or nothing but that its head file is missing or damaged; else what is.
+    fn into_resumable(self) -> Result<(Desk, Option<Fault>), Box<Findings>> {
+        match self {
+            Start::Ready(desk) => Ok((*desk, None)),
+            Start::Wrong(Some(desk), findings) if findings.lost_head().is_some() => Ok((*desk, findings.lost_head())),
+            Start::Wrong(_, findings) => Err(findings),
+        }
+    }
 }
 
 /// The unlocked keys of one session; wiped when dropped.
@@ -110,7 +119,7 @@ impl Desk {
     /// Opens the desk to write: takes the lock and runs the start-up checks. A check that fails halts the desk.
     ///
     /// # Errors
-    /// `not-found`, `another-writer`, `halted`, faults of the disk; what halts: `chain-broken`, `ledger-fault`, `head-rolled-back`.
+    /// `not-found`, `another-writer`, `halted`, faults of the disk; what halts: `chain-broken`, `ledger-fault`, `head-rolled-back`, `head-lost`.
     pub fn open(dir: &Path) -> Outcomes<Desk> {
         match Desk::start(dir)? {
             Start::Ready(desk) => Ok(*desk),
@@ -146,15 +155,23 @@ impl Desk {
     /// # Errors
     /// As [`Desk::open`], but for the halt.
     pub fn open_halted(dir: &Path) -> Outcomes<Desk> {
+        match Desk::open_to_resume(dir)? {
+            (desk, None) => Ok(desk),
+            (_, Some(lost)) => Err(lost.into()),
+        }
+    }
+
+    /// [`Desk::open_halted`] for an order to resume: a head file that is missing or damaged is no reason to refuse, and is told.
+    ///
+    /// # Errors
+    /// As [`Desk::open_halted`], but for `head-lost`.
+    pub fn open_to_resume(dir: &Path) -> Outcomes<(Desk, Option<Fault>)> {
         let ledger = match Broker::open(dir) {
             Ok(ledger) => ledger,
             Err(refused) => return Err(wrong(diagnose(dir, refused)?).into()),
         };
         let findings = examine(dir, &ledger, false)?;
-        match Start::of(dir, ledger, findings) {
-            Start::Ready(desk) => Ok(*desk),
-            Start::Wrong(_, findings) => Err(wrong(*findings).into()),
-        }
+        Start::of(dir, ledger, findings).into_resumable().map_err(|findings| wrong(*findings).into())
     }
 
     /// Opens the desk to look, also while another process writes or while it is halted. What is wrong is reported and halts nothing.
@@ -162,6 +179,21 @@ impl Desk {
     /// # Errors
     /// As [`Desk::open`], but for the lock and the halt.
     pub fn open_to_look(dir: &Path) -> Outcomes<Desk> {
+        match Desk::look_calmly(dir)? {
+            Start::Ready(desk) => Ok(*desk),
+            Start::Wrong(_, findings) => looks_wrong(dir, *findings),
+        }
+    }
+
+    /// [`Desk::open_to_look`] for whoever thinks of an order to resume: a head file that is missing or damaged is told and no reason to refuse.
+    ///
+    /// # Errors
+    /// As [`Desk::open_to_look`], but for `head-lost`.
+    pub fn look_to_resume(dir: &Path) -> Outcomes<(Desk, Option<Fault>)> {
+        Desk::look_calmly(dir)?.into_resumable().or_else(|findings| looks_wrong(dir, *findings))
+    }
+
+    fn look_calmly(dir: &Path) -> Outcomes<Start> {
         // Database and head file are read one after the other, and a session may end in between: then both are read again.
         let mut before = read_head(dir);
         let mut looked = Desk::look(dir)?;
@@ -173,14 +205,7 @@ impl Desk {
             before = after;
             looked = Desk::look(dir)?;
         }
-        match looked {
-            Start::Ready(desk) => Ok(*desk),
-            Start::Wrong(_, findings) => {
-                let fault = wrong(*findings);
-                let halted = read_halt(dir)?.map_or(String::new(), |reason| format!("; the desk is halted: {reason}"));
-                Err(fault).unchanged(|| format!("nothing was written{halted}"))
-            }
-        }
+        Ok(looked)
     }
 
     fn look(dir: &Path) -> Outcomes<Start> {
@@ -373,6 +398,12 @@ impl Desk {
         self.books = findings.books;
         Ok(())
     }
+}
+
+/// What a look at a desk says that does not start.
+fn looks_wrong<T>(dir: &Path, findings: Findings) -> Outcomes<T> {
+    let halted = read_halt(dir)?.map_or(String::new(), |reason| format!("; the desk is halted: {reason}"));
+    Err(wrong(findings)).unchanged(|| format!("nothing was written{halted}"))
 }
 
 /// What is wrong with a desk that does not start.

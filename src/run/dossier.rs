@@ -39,7 +39,8 @@ impl Dossier {
         lines.push(("kind", wrong.kind.to_owned()));
         lines.push(("last good", format!("event {}", wrong.last_good_seq_no)));
         lines.push(("first bad", format!("event {}", wrong.first_bad_seq_no)));
-        Dossier::of_desk(dir, findings, &opening, lines, AFTER_A_CHECK)
+        let after = if wrong.fault.rule == Rule::HeadLost { AFTER_A_LOST_HEAD } else { AFTER_A_CHECK };
+        Dossier::of_desk(dir, findings, &opening, lines, after)
     }
 
     /// A person knows another head than the ledger has, and insists.
@@ -117,7 +118,7 @@ again, the operator insisted. Nothing was signed.";
 /// The two compared values, each on its line, where a fault is made of two: `A found; B expected`, or of heads `A in …; B in …`.
 fn compared(fault: &Fault) -> Vec<(&'static str, String)> {
     let found = fault.shown();
-    let of_heads = matches!(fault.rule, Rule::HeadRolledBack | Rule::HeadUnexpected);
+    let of_heads = matches!(fault.rule, Rule::HeadRolledBack | Rule::HeadLost | Rule::HeadUnexpected);
     let at = if of_heads { found.find("; ") } else { found.find(" found; ").map(|at| at + " found".len()) };
     match at {
         Some(at) => vec![("found", one_line(&found[..at])), ("against", one_line(&found[at + "; ".len()..]))],
@@ -204,6 +205,18 @@ What to do next
    Compare the head above with the words on your last printouts, and with the newest stick.
 3. If a newer or undamaged disk of this desk is there, go on with that one and keep this one switched off.
 4. Otherwise call the custodians. Only their resume order ends this halt; it names this dossier by its SHA-256, which is its file's name.
+";
+
+const AFTER_A_LOST_HEAD: &str = "
+What to do next
+
+1. Sign nothing with this disk, start no copy of it, and mend nothing on it. Photograph the screen, and keep the disk as it is.
+2. Find out what touched it: a failing disk, a backup put back, or somebody with access to the machine. Whoever puts an older ledger
+   back and takes the head file away leaves exactly this, and nothing on this disk can tell.
+3. Compare the number and the words of the head above with what is known elsewhere: a consumer's pin, a printout, the last report on
+   a stick. If anything knows a higher number, or other words under this one, this is an old disk or another one: look for the newer.
+4. If nothing does, call the custodians. Only their resume order ends this halt; it names this dossier by its SHA-256, which is its
+   file's name. It has the head file written anew from this ledger, as it is.
 ";
 
 const AFTER_A_KNOWN_HEAD: &str = "

@@ -45,6 +45,8 @@ pub mod integrity;
 #[cfg(feature = "desk")]
 pub mod log;
 #[cfg(feature = "desk")]
+pub mod lost_head;
+#[cfg(feature = "desk")]
 pub mod objects;
 #[cfg(feature = "desk")]
 pub mod order;

@@ -79,9 +79,8 @@ impl Exit {
             Rule::MediumFault | Rule::MediumForeign => Exit::Medium,
             Rule::KeyFile | Rule::Passphrase | Rule::KeyMismatch | Rule::CharterUnsigned | Rule::CheckpointUnsigned => Exit::Key,
             Rule::FingerprintMismatch | Rule::SignatureInvalid | Rule::SignatureStranger | Rule::AuthorUnsigned => Exit::Key,
-            Rule::HeadUnexpected | Rule::DiskFault | Rule::LedgerFault | Rule::ChainBroken | Rule::HeadRolledBack | Rule::HeadElsewhere => {
-                Exit::Halted
-            }
+            Rule::HeadUnexpected | Rule::HeadRolledBack | Rule::HeadLost | Rule::HeadElsewhere => Exit::Halted,
+            Rule::DiskFault | Rule::LedgerFault | Rule::ChainBroken => Exit::Halted,
             Rule::OrderUnsigned => Exit::Key,
             Rule::OrderHead | Rule::LedgerForked | Rule::TrailFault => Exit::Halted,
             Rule::Halted | Rule::ProofFails | Rule::RecordForm | Rule::ReplayDiffers => Exit::Halted,

@@ -1,7 +1,8 @@
 //! Ending a halt by an order of the governors (SPEC 7.11, docs/ceremonies/resume.md).
 //!
 //! It can be read aloud in [`resume`]. The order of the steps is the whole point: the ledger remembers why the desk was halted, then that it goes
-//! on and by whose order, and only then is the halt file put away. Broken off between any two, running it again does what is left.
+//! on and by whose order, and only then is the halt file put away. Broken off between any two, running it again does what is left. A head file
+//! that was lost is written before the ledger is told that the desk goes on: no order that the ledger knows as carried out ever writes one.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -25,6 +26,7 @@ use super::desk::{Desk, DeskKeys, KEY_FILE};
 use super::dossier::texts_in;
 use super::files::{self, file_fault, make_folder, sync_folder};
 use super::halt::{HALT_FILE, dossier_path};
+use super::lost_head::{self, HeadWritten, LostHead};
 use super::order::{check, pid_of, read_copies};
 use super::problem::{Outcomes, Problem, Unchanged};
 
@@ -36,6 +38,8 @@ pub struct Standing {
     pub dossier: Option<PathBuf>,
     /// The texts that an order may settle: those that the dossier lists, and those of branches that went.
     pub listed: Vec<Hash>,
+    /// What an order has to do with the head file; `None` when nothing was ever wrong with it, or nobody looked.
+    pub lost_head: Option<LostHead>,
     /// What the halt file holds; `None` when it is gone and the ledger alone tells of the halt.
     file: Option<Vec<u8>>,
 }
@@ -54,6 +58,8 @@ pub struct Resumed {
     pub unsettled: Vec<Hash>,
     /// Where the halt file was put.
     pub put_away: Option<PathBuf>,
+    /// What became of the head file, when the halt was over it.
+    pub head_file: Option<HeadWritten>,
     /// Another halt, which stays.
     pub still: Option<Halt>,
     /// The head.
@@ -95,7 +101,25 @@ pub fn standing(dir: &Path, books: &Books) -> Outcomes<Option<Standing>> {
     let of_branches = books.trouble().strayed().iter().filter(|text| !books.trouble().settled().contains_key(*text));
     let seen: BTreeSet<Hash> = listed.iter().copied().collect();
     listed.extend(of_branches.filter(|text| !seen.contains(*text)));
-    Ok(Some(Standing { halt, dossier, listed, file }))
+    Ok(Some(Standing { halt, dossier, listed, lost_head: None, file }))
+}
+
+/// [`standing`], with what an order would do about the head file when that is missing or damaged.
+///
+/// # Errors
+/// As [`standing`]; `head-lost` when no order writes it anew, with what to do first.
+pub fn standing_with_head(desk: &Desk, lost: Option<Fault>) -> Outcomes<Option<Standing>> {
+    let Some(mut halted) = standing(desk.dir(), desk.books())? else {
+        return lost.map_or(Ok(None), |lost| Err(not_halted_yet(desk, lost)));
+    };
+    halted.lost_head = LostHead::of(desk, &halted.halt, lost)?;
+    Ok(Some(halted))
+}
+
+/// Without a halt there is no dossier that an order could name.
+fn not_halted_yet(desk: &Desk, lost: Fault) -> Problem {
+    let next = "halt the desk first, so that there is a dossier for an order to name: tabellion witness integrity --ledger";
+    Problem::from(lost).advising(format!("{next} {}", desk.dir().display()))
 }
 
 /// SPEC 7.7: a halt file that cannot be read halts as any other, and its own bytes take the place of the dossier.
@@ -122,15 +146,16 @@ pub fn draft(books: &Books, halted: &Standing, note: Option<Text>) -> Checked<(O
 /// # Errors
 /// Whatever stops it, with what did not change.
 pub fn resume(dir: &Path, orders: &[PathBuf], confirm: &mut Confirm<'_>, observe: &mut Observe<'_>) -> Outcomes<Resumed> {
-    // The desk: lock, chain, books, head file. An order ends a halt; it makes nothing whole, and hides nothing that is broken.
+    // The desk: lock, chain, books, head file. An order ends a halt; of what is broken it mends a head file that was lost, and hides nothing.
     observe("open the ledger", crate::broker::DATABASE_FILE);
-    let mut desk = Desk::open_halted(dir).map_err(still_broken)?;
+    let (mut desk, lost) = Desk::open_to_resume(dir).map_err(still_broken)?;
 
     // The order, and whether it was carried out already.
     let copies = read_copies(orders)?;
-    let Some(halted) = standing(dir, desk.books())? else { return done_before(&desk, &copies) };
+    let Some(halted) = standing_with_head(&desk, lost)? else { return done_before(&desk, &copies) };
     if desk.books().trouble().ended(&halted.halt.dossier) == Some(&pid_of(&copies)) {
         let put_away = put_away(dir, &halted, observe).unchanged(|| ended(&halted.halt))?;
+        check_again(&mut desk, &halted)?;
         return finished(&desk, (pid_of(&copies), false), halted, put_away);
     }
     let order = check(&copies, desk.books())?;
@@ -143,6 +168,12 @@ pub fn resume(dir: &Path, orders: &[PathBuf], confirm: &mut Confirm<'_>, observe
 
     // Why the desk was halted, when the ledger does not know it yet: the process that halted had no key.
     append_halt(&mut desk, &halted.halt, observe).unchanged(stays_halted)?;
+
+    // The head file, when it was lost and the dossier says so: while the ledger still has this halt open. Behind the resume event an order that
+    // somebody kept could be used to write another one.
+    if let Some(LostHead::ToWrite { .. }) = halted.lost_head {
+        lost_head::write_anew(&mut desk, &halted.halt, observe).unchanged(head_stays_lost)?;
+    }
 
     // THE COMMIT POINT: before it the desk is halted; after it what is left is to put the halt file away.
     let resume = Resume {
@@ -157,8 +188,18 @@ pub fn resume(dir: &Path, orders: &[PathBuf], confirm: &mut Confirm<'_>, observe
     drop(keys);
 
     let put_away = put_away(dir, &halted, observe).unchanged(|| ended(&halted.halt))?;
-    desk.read_again()?;
+    check_again(&mut desk, &halted)?;
     finished(&desk, (order.pid(), true), halted, put_away)
+}
+
+/// Reads and checks everything again: what this order had no say in halts the desk now, with a dossier of its own.
+fn check_again(desk: &mut Desk, halted: &Standing) -> Outcomes<()> {
+    desk.read_again().map_err(|problem| {
+        let state = format!("the halt over dossier sha256:{} is ended; {}", halted.halt.dossier, problem.state);
+        let again = format!("this halt takes an order of its own: tabellion ceremony resume --ledger {}", desk.dir().display());
+        let next = if problem.fault.rule == Rule::HeadLost { Some(again) } else { problem.next };
+        Problem { state, next, ..problem }
+    })
 }
 
 /// Appends the `halt` event, unless the ledger has it.
@@ -198,7 +239,8 @@ fn finished(desk: &Desk, (order, is_new): (Pid, bool), halted: Standing, put_awa
     let settled: Vec<Hash> = desk.books().trouble().settled().keys().filter(of_order).copied().collect();
     let unsettled = halted.listed.into_iter().filter(|text| !desk.books().trouble().settled().contains_key(text)).collect();
     let still = standing(desk.dir(), desk.books())?.map(|other| other.halt);
-    Ok(Resumed { order, is_new, halt: Some(halted.halt), settled, unsettled, put_away, still, head: desk.books().head() })
+    let head_file = lost_head::written(desk.dir(), &halted.halt, halted.lost_head);
+    Ok(Resumed { order, is_new, halt: Some(halted.halt), settled, unsettled, put_away, head_file, still, head: desk.books().head() })
 }
 
 /// The desk is not halted: the order had been carried out, or is about a halt that is not here.
@@ -207,7 +249,17 @@ fn done_before(desk: &Desk, copies: &[Envelope]) -> Outcomes<Resumed> {
     if trouble.used().has(&order) && trouble.recovery(&order).is_none() {
         let settled = trouble.settled().iter().filter(|(_, by)| **by == order).map(|(text, _)| *text).collect();
         let head = desk.books().head();
-        return Ok(Resumed { order, is_new: false, halt: None, settled, unsettled: Vec::new(), put_away: None, still: None, head });
+        return Ok(Resumed {
+            order,
+            is_new: false,
+            halt: None,
+            settled,
+            unsettled: Vec::new(),
+            put_away: None,
+            head_file: None,
+            still: None,
+            head,
+        });
     }
     let order = check(copies, desk.books())?;
     let What::Resume { dossier, .. } = &order.order().what else {
@@ -223,6 +275,10 @@ fn nothing_halted() -> Fault {
 
 pub(super) fn stays_halted() -> String {
     "the desk stays halted unless the event was acknowledged; running this again tells".into()
+}
+
+fn head_stays_lost() -> String {
+    "the desk stays halted, and its head file is lost as before or written anew; running this again tells".into()
 }
 
 fn ended(halt: &Halt) -> String {
@@ -245,15 +301,29 @@ fn about(fault: Fault, halted: &Standing) -> Problem {
 
 /// What to do first when the desk fails a check of its own.
 pub(super) fn still_broken(problem: Problem) -> Problem {
-    match problem.fault.rule {
-        Rule::ChainBroken | Rule::LedgerFault | Rule::HeadRolledBack => Problem {
-            state: "the desk stays halted; nothing was written".into(),
-            next: Some(
-                "a resume order does not mend this: keep the disk as it is, and put the ledger in order first, from a backup or with tabellion ceremony recover"
-                    .into(),
-            ),
-            ..problem
-        },
-        _ => problem,
+    match advice(problem.fault.rule) {
+        Some(_) => Problem { state: "the desk stays halted; nothing was written".into(), ..advised(problem) },
+        None => problem,
+    }
+}
+
+/// The same, for whoever only looks.
+pub fn advised(problem: Problem) -> Problem {
+    match advice(problem.fault.rule) {
+        Some(next) => problem.advising(next),
+        None => problem,
+    }
+}
+
+fn advice(rule: Rule) -> Option<&'static str> {
+    match rule {
+        Rule::ChainBroken | Rule::LedgerFault => Some(
+            "a resume order does not mend this: keep the disk as it is, and put the ledger in order first, from a backup or with tabellion ceremony recover",
+        ),
+        Rule::HeadRolledBack => Some(
+            "no order writes a head file in the place of one that tells of another session: keep the disk as it is, look for the disk that this head file belongs to, and go on with that one; or put back the ledger and the head file that belong together",
+        ),
+        Rule::HeadLost => Some("end the halt over the head file first: tabellion ceremony resume"),
+        _ => None,
     }
 }

@@ -129,6 +129,11 @@ impl Findings {
         self.wrong = Some(Wrong { fault, last_good_seq_no, first_bad_seq_no: last_good_seq_no + 1, kind });
     }
 
+    /// That the head file is missing or damaged; it is looked at last, so that nothing else is wrong then.
+    pub(super) fn lost_head(&self) -> Option<Fault> {
+        self.wrong.as_ref().map(|wrong| wrong.fault.clone()).filter(|fault| fault.rule == Rule::HeadLost)
+    }
+
     /// The charter, from event 2. Whether the chain that leads here is whole is checked with its key, next.
     fn charter(&mut self, dir: &Path, ledger: &Broker) -> Outcomes<bool> {
         let charter = match founding_charter(ledger) {
@@ -191,21 +196,22 @@ impl Findings {
             return Ok(());
         }
         let last_event = self.last.as_ref().map_or(0, |event| event.seq_no);
+        let (closed, sealed) = (closed_sessions(&self.books), self.books.unsealed().is_none());
+        if closed.is_empty() {
+            self.head_file = parsed.ok().flatten();
+            self.wrong(Fault::new(Rule::LedgerFault, "no closed session found; the founding expected"), last_event, "meaning");
+            return Ok(());
+        }
         match parsed {
             Ok(found) => self.head_file = found,
             Err(fault) => {
                 let fault = match fault.rule {
-                    Rule::FileFault => Fault { rule: Rule::LedgerFault, ..fault },
+                    Rule::FileFault => fault,
                     _ => wrong_or_fault(fault)?.within("the head file"),
                 };
-                self.wrong(fault, last_event, "head-file");
+                self.wrong(Fault { rule: Rule::HeadLost, ..fault }, last_event, "head-file");
                 return Ok(());
             }
-        }
-        let (closed, sealed) = (closed_sessions(&self.books), self.books.unsealed().is_none());
-        if closed.is_empty() {
-            self.wrong(Fault::new(Rule::LedgerFault, "no closed session found; the founding expected"), last_event, "meaning");
-            return Ok(());
         }
         let stand = stand(self.head_file.as_ref(), &closed, sealed);
         self.stand = Some(stand);

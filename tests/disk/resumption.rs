@@ -12,6 +12,7 @@ use tabellion::run::desk::Desk;
 use super::disk::Image;
 use super::orders::{Scene, events, resume_at};
 use super::recorder::{FORKS, MARKS, memory};
+use super::support;
 
 const ORDER: &str = "order.cose";
 
@@ -21,7 +22,7 @@ pub fn run(dir: &Path) {
     fs::write(std::env::var_os(MARKS).unwrap(), "resumed\n").unwrap();
 }
 
-/// A halted desk with an order, and what the order makes of it when nobody disturbs it.
+/// A desk that is halted over a damaged head file with an order, and what the order makes of it when nobody disturbs it.
 pub struct Stage {
     scene: Scene,
     /// The files of the desk but SQLite's, and the last event.
@@ -44,12 +45,11 @@ impl Stage {
     /// Prepares; on the first desk of each kind, and on one image of so many, the order is carried out again.
     pub fn new(every: u8) -> Stage {
         let _no_fork = FORKS.read().unwrap();
-        let made = || {
-            let scene = Scene::new();
-            fs::rename(scene.signed(&scene.draft(), &["alice", "bob"]), scene.at(ORDER)).unwrap();
-            scene
-        };
-        let (scene, whole) = (made(), made());
+        let scene = Scene::over_head(&|path| fs::write(path, "tabellion-head v1\nsession 1\nnumb").unwrap());
+        fs::rename(scene.signed(&scene.draft(), &["alice", "bob"]), scene.at(ORDER)).unwrap();
+        // The dossier names the folder in which it was made.
+        let whole = Scene { room: memory() };
+        support::copy_folder(scene.room.path(), whole.room.path());
         whole.resume(&[whole.at(ORDER)]).unwrap_or_else(|problem| panic!("{problem}"));
         Stage { scene, reference: whole.print(), every, runs: AtomicUsize::new(0), again_on: Mutex::default() }
     }
@@ -69,9 +69,12 @@ impl Stage {
         let _no_fork = FORKS.read().unwrap();
         let desk = slot.join("desk");
         let is_resumed = events(&desk).contains(&EventType::Resume);
-        let opened = Desk::open_to_look(&desk).and_then(|desk| Ok(desk.halted()?.is_some()));
+        let opened = Desk::look_to_resume(&desk).and_then(|(desk, lost)| Ok((desk.halted()?.is_some(), lost)));
         let (is_halted, mut wrong) = match opened {
-            Ok(is_halted) => (is_halted, Vec::new()),
+            // Until the ledger tells of the order the head file may be what it was, or gone, or whole; from then on it is whole.
+            Ok((is_halted, lost)) => {
+                (is_halted, lost.filter(|_| is_resumed).map(|lost| format!("resumed without a head file: {lost}")).into_iter().collect())
+            }
             Err(problem) => (image.files.contains_key("desk/halt"), vec![format!("the checks object: {problem}")]),
         };
         let is_first = self.again_on.lock().unwrap().insert((is_halted, is_resumed));

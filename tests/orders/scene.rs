@@ -57,6 +57,17 @@ impl Scene {
         scene
     }
 
+    /// A desk that is halted over nothing but what was done to its head file.
+    pub fn over_head(change: &dyn Fn(&Path)) -> Scene {
+        let scene = Scene::new();
+        fs::remove_file(scene.at("desk/halt")).unwrap();
+        fs::remove_dir_all(scene.at("desk/halt-evidence")).unwrap();
+        change(&scene.at("desk/head"));
+        let halted = scene.desk().try_session(&[scene.at("first")], None).err().expect("halted");
+        assert!(matches!(halted.fault.rule, Rule::HeadLost | Rule::HeadRolledBack), "{halted}");
+        scene
+    }
+
     pub fn at(&self, path: &str) -> PathBuf {
         self.room.path().join(path)
     }
@@ -66,13 +77,14 @@ impl Scene {
     }
 
     pub fn standing(&self) -> Standing {
-        let desk = self.desk().desk();
-        resume::standing(&self.at("desk"), desk.books()).unwrap_or_else(|problem| panic!("{problem}")).expect("a halt")
+        let (desk, lost) = Desk::look_to_resume(&self.at("desk")).unwrap_or_else(|problem| panic!("{problem}"));
+        resume::standing_with_head(&desk, lost).unwrap_or_else(|problem| panic!("{problem}")).expect("a halt")
     }
 
     /// The order that the program would write.
     pub fn draft(&self) -> Order {
-        resume::draft(self.desk().desk().books(), &self.standing(), None).unwrap().0
+        let (desk, _) = Desk::look_to_resume(&self.at("desk")).unwrap_or_else(|problem| panic!("{problem}"));
+        resume::draft(desk.books(), &self.standing(), None).unwrap().0
     }
 
     /// A signed copy of an order, as a file.
@@ -104,7 +116,8 @@ impl Scene {
     pub fn print(&self) -> (BTreeMap<String, Vec<u8>>, [u8; 32]) {
         let mut files = tree(&self.at("desk"));
         files.retain(|path, _| !path.starts_with("ledger.db") && !path.starts_with("audit.db"));
-        (files, self.desk().desk().books().last_hash())
+        let ledger = tabellion::ledger::Ledger::open_read_only(&self.at("desk")).unwrap();
+        (files, ledger.latest().unwrap().unwrap().event_hash)
     }
 }
 
