@@ -195,6 +195,15 @@ impl Broker {
         self.with(|ledger| ledger.tally())?
     }
 
+    /// [`Ledger::copy_to`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn copy_to(&self, into: &Path) -> Checked<()> {
+        let into = into.to_owned();
+        self.with(move |ledger| ledger.copy_to(&into))?
+    }
+
     /// [`Ledger::last_common`].
     ///
     /// # Errors
