@@ -32,7 +32,9 @@ impl Identities {
         let bytes = read_bounded(path, IDENTITY_FILE_BYTES_MAX + 1)?;
         let refuse = |reason: String| Fault::new(Rule::KeyFile, format!("{}: {reason}", path.display()));
         if bytes.len() > IDENTITY_FILE_BYTES_MAX {
-            return Err(refuse(format!("more than {IDENTITY_FILE_BYTES_MAX} bytes found; an identity file of age or a sealed key expected")));
+            return Err(refuse(format!(
+                "more than {IDENTITY_FILE_BYTES_MAX} bytes found; an identity file of age or a sealed key expected"
+            )));
         }
         let text = std::str::from_utf8(&bytes).map_err(|error| refuse(format!("byte {} is not UTF-8", error.valid_up_to())))?;
         if text.starts_with(KEY_FILE_FIRST) {
@@ -74,7 +76,8 @@ fn identity(text: &str) -> Checked<x25519::Identity> {
 /// `internal-fault` when age does not read what was encoded.
 pub fn identity_file(seed: &super::Seed, rehearsal: bool) -> Checked<(Zeroizing<String>, String)> {
     let (secret, recipient) = seed.age_identity(rehearsal)?;
-    let lines = ["# opens backups of one witness and signs nothing; for age and for tabellion", &format!("# public key: {recipient}"), &secret];
+    let lines =
+        ["# opens backups of one witness and signs nothing; for age and for tabellion", &format!("# public key: {recipient}"), &secret];
     // The room is taken at once so that growing leaves no copy behind.
     let mut text = Zeroizing::new(String::with_capacity(512));
     for line in lines {
@@ -135,7 +138,8 @@ impl<R: Read> Opened<R> {
         let all = identities.0.iter().map(|identity| identity as &dyn age::Identity);
         decryptor.decrypt(all).map(Opened).map_err(|error| match error {
             DecryptError::NoMatchingKeys | DecryptError::DecryptionFailed | DecryptError::KeyDecryptionFailed => {
-                let found = format!("found a file for another recipient; the identity opens files for {}", identities.recipients().join(" or "));
+                let found =
+                    format!("found a file for another recipient; the identity opens files for {}", identities.recipients().join(" or "));
                 Fault::new(Rule::KeyMismatch, found)
             }
             error => no_file(&error),
@@ -266,7 +270,10 @@ mod tests {
             (b"bring milk\n".to_vec(), "no whole header"),
             (file[..40].to_vec(), "no whole header"),
             (for_passphrase, "for a passphrase"),
-            (String::from_utf8_lossy(&file[..22]).replace("v1", "v2").into_bytes().into_iter().chain(file[22..].to_vec()).collect(), "found"),
+            (
+                String::from_utf8_lossy(&file[..22]).replace("v1", "v2").into_bytes().into_iter().chain(file[22..].to_vec()).collect(),
+                "found",
+            ),
         ] {
             let fault = look(bytes.as_slice()).expect_err(expected);
             assert!(fault.rule == Rule::BackupFault && fault.found.contains(expected), "{fault}");

@@ -95,7 +95,9 @@ mod tests {
         let dir = tempfile::tempdir().expect("a folder");
         let path = dir.path().join("new");
         let mut effects = Vec::new();
-        let mut fill = |file: &mut NewFile, _: &mut Observe<'_>| file.write_all(b"content").map_err(|error| Fault::new(Rule::MediumFault, error.to_string()));
+        let mut fill = |file: &mut NewFile, _: &mut Observe<'_>| {
+            file.write_all(b"content").map_err(|error| Fault::new(Rule::MediumFault, error.to_string()))
+        };
         let made = write_new(&path, &mut |effect, _| effects.push(effect), &mut fill);
         assert_eq!((made, effects), (Ok((Hash::of(b"content"), 7)), vec!["write", "read back", "rename"]));
         assert_eq!(std::fs::read(&path).expect("read"), b"content");
@@ -104,7 +106,8 @@ mod tests {
         let taken = dir.path().join("taken");
         let raced = write_new(&taken, &mut |effect, _| drop((effect == "rename").then(|| std::fs::write(&taken, b"theirs"))), &mut fill);
         assert_eq!((raced.map_err(|fault| fault.rule), std::fs::read(&taken).expect("read")), (Err(Rule::Exists), b"theirs".to_vec()));
-        let broken = write_new(&dir.path().join("broken"), &mut |_, _| {}, &mut |_, _| Err(Fault::new(Rule::FileFault, "the source is gone")));
+        let broken =
+            write_new(&dir.path().join("broken"), &mut |_, _| {}, &mut |_, _| Err(Fault::new(Rule::FileFault, "the source is gone")));
         assert_eq!(broken.map_err(|fault| fault.rule), Err(Rule::FileFault));
         assert_eq!(write_new(&dir.path().join("no/folder"), &mut |_, _| {}, &mut fill).map_err(|fault| fault.rule), Err(Rule::NotFound));
         let mut names = names(dir.path());
@@ -116,7 +119,9 @@ mod tests {
     fn what_is_read_back_otherwise_gets_no_name() {
         let dir = tempfile::tempdir().expect("a folder");
         let path = dir.path().join("new");
-        let mut fill = |file: &mut NewFile, _: &mut Observe<'_>| file.write_all(b"content").map_err(|error| Fault::new(Rule::MediumFault, error.to_string()));
+        let mut fill = |file: &mut NewFile, _: &mut Observe<'_>| {
+            file.write_all(b"content").map_err(|error| Fault::new(Rule::MediumFault, error.to_string()))
+        };
         let made = write_new(
             &path,
             &mut |effect, _| {

@@ -335,7 +335,9 @@ fn not_written(fault: Fault, file: &Path) -> Problem {
         Rule::FileFault | Rule::NotFound if !fault.found.contains(&file.display().to_string()) => {
             Some("copy the file from the folder tabellion/common/objects of any medium, and run the same command again".into())
         }
-        Rule::MediumFault => Some("the desk is as it was: look whether there is room, or give another medium, and run the same command again".into()),
+        Rule::MediumFault => {
+            Some("the desk is as it was: look whether there is room, or give another medium, and run the same command again".into())
+        }
         _ => None,
     };
     Problem { fault, state: UNTOUCHED.into(), next }

@@ -5,6 +5,7 @@
 
 use std::fs::{self, File};
 use std::io::{BufReader, ErrorKind, Read, Write as _};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest as _, Sha256};
@@ -65,7 +66,9 @@ pub fn restore(file: &Path, identities: &Identities, dir: &Path, observe: &mut O
         return Err(Problem::usage(format!("{} names no folder; a new one, with its name, expected", dir.display())));
     };
     let begin = format!("{}.restoring-", name.to_string_lossy());
-    let staging = tempfile::Builder::new().prefix(&begin).tempdir_in(above).map_err(|error| file_fault(above, &error))?;
+    let private = fs::Permissions::from_mode(0o700);
+    let staging =
+        tempfile::Builder::new().prefix(&begin).permissions(private).tempdir_in(above).map_err(|error| file_fault(above, &error))?;
     let contents = restored_at(file, identities, staging.path(), observe)?;
     observe("mark as standby", STANDBY_FILE);
     let standby = StandbyFile { backup: contents.hash, head: contents.header.head };
@@ -204,7 +207,11 @@ impl<R: Read> Archive<R> {
         if found == expected {
             return Ok(());
         }
-        Err(self.fault(format!("{} found; {} expected, a byte string of {size} bytes for {what}", hex::encode(found), hex::encode(expected))))
+        Err(self.fault(format!(
+            "{} found; {} expected, a byte string of {size} bytes for {what}",
+            hex::encode(found),
+            hex::encode(expected)
+        )))
     }
 
     /// Reads the header. `length` is that of the sealed file, and what is in it cannot be more.
@@ -218,7 +225,8 @@ impl<R: Read> Archive<R> {
         self.read(&mut head[1..])?;
         let size = bytes_head_size(&head).filter(|size| *size <= BACKUP_HEADER_BYTES_MAX.min(length));
         let Some(size) = size else {
-            let found = format!("{} found; a header of at most {BACKUP_HEADER_BYTES_MAX} bytes, and of the file's, expected", hex::encode(&head));
+            let found =
+                format!("{} found; a header of at most {BACKUP_HEADER_BYTES_MAX} bytes, and of the file's, expected", hex::encode(&head));
             return Err(self.fault(found));
         };
         let mut bytes = vec![0; usize::try_from(size).unwrap_or_default()];

@@ -61,6 +61,7 @@ pub(super) fn refuse_standby(findings: &Findings) -> Outcomes<()> {
     let head = findings.chain_is_whole.then(|| findings.books.head().number);
     let at = head.map_or(String::new(), |number| format!(", its ledger ends with common@{number}"));
     let path = standby.dir.join(INSTANCE_FILE);
-    let found = format!("{}: no file found; that of the desk which is the writer expected: this is {}{at}", path.display(), standby.words());
+    let found =
+        format!("{}: no file found; that of the desk which is the writer expected: this is {}{at}", path.display(), standby.words());
     Err(Fault::new(Rule::Standby, found).into())
 }
