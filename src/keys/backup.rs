@@ -138,8 +138,9 @@ impl<R: Read> Opened<R> {
         let all = identities.0.iter().map(|identity| identity as &dyn age::Identity);
         decryptor.decrypt(all).map(Opened).map_err(|error| match error {
             DecryptError::NoMatchingKeys | DecryptError::DecryptionFailed | DecryptError::KeyDecryptionFailed => {
+                let opens = identities.recipients().join(" or ");
                 let found =
-                    format!("found a file for another recipient; the identity opens files for {}", identities.recipients().join(" or "));
+                    format!("a file for another recipient found, or one whose beginning was changed; the identity opens files for {opens}");
                 Fault::new(Rule::KeyMismatch, found)
             }
             error => no_file(&error),

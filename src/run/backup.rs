@@ -215,27 +215,24 @@ impl<W: Write> Archive<W> {
 
     /// Puts a file that must be what its row says.
     fn put_file(&mut self, path: &Path, row: &Row, fault: &dyn Fn(std::io::Error) -> Fault) -> Checked<()> {
-        let mut file = File::open(path).map_err(|error| file_fault(path, &error))?;
+        let (mut file, expected) = (File::open(path).map_err(|error| file_fault(path, &error))?, row.sha256);
+        let differs = |found: String| {
+            Fault::new(Rule::FileFault, format!("{}: {found} found; {} bytes, sha256 {expected} expected", path.display(), row.size))
+        };
+        let length = file.metadata().map_err(|error| file_fault(path, &error))?.len();
+        if length != row.size {
+            return Err(differs(format!("{length} bytes")));
+        }
         let (mut hasher, mut left, mut chunk) = (Sha256::new(), row.size, vec![0; CHUNK_BYTES]);
         while left > 0 {
             let want = usize::try_from(left).map_or(chunk.len(), |left| left.min(chunk.len()));
-            file.read_exact(&mut chunk[..want]).map_err(|error| match error.kind() {
-                ErrorKind::UnexpectedEof => {
-                    let found = format!("{}: {} bytes found; {} expected", path.display(), row.size - left, row.size);
-                    Fault::new(Rule::FileFault, found)
-                }
-                _ => file_fault(path, &error),
-            })?;
+            file.read_exact(&mut chunk[..want]).map_err(|error| file_fault(path, &error))?;
             hasher.update(&chunk[..want]);
             self.put(&chunk[..want]).map_err(fault)?;
             left -= want as u64;
         }
-        let (found, more) = (Hash(hasher.finalize().into()), file.read(&mut chunk[..1]).map_err(|error| file_fault(path, &error))?);
-        if found == row.sha256 && more == 0 {
-            return Ok(());
-        }
-        let found = if more > 0 { "more bytes".to_owned() } else { format!("sha256 {found}") };
-        Err(Fault::new(Rule::FileFault, format!("{}: {found} found; {} bytes, sha256 {} expected", path.display(), row.size, row.sha256)))
+        let found = Hash(hasher.finalize().into());
+        if found == expected { Ok(()) } else { Err(differs(format!("sha256 {found}"))) }
     }
 }
 
@@ -332,7 +329,10 @@ fn head_is_wrong(fault: Fault) -> Problem {
 fn not_written(fault: Fault, file: &Path) -> Problem {
     let next = match fault.rule {
         Rule::Exists => Some(format!("if it is an earlier backup, verify it: tabellion witness backup --verify {}", file.display())),
-        Rule::FileFault | Rule::NotFound if !fault.found.contains(&file.display().to_string()) => {
+        Rule::FileFault | Rule::NotFound if fault.found.contains("/objects/loose/") => {
+            Some("content of a paper that waits is damaged or gone: bring it again to a session, and run the same command again".into())
+        }
+        Rule::FileFault | Rule::NotFound if fault.found.contains("/objects/") => {
             Some("copy the file from the folder tabellion/common/objects of any medium, and run the same command again".into())
         }
         Rule::MediumFault => {
