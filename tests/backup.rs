@@ -220,7 +220,8 @@ fn a_standby_is_looked_at_and_opens_no_session_publishes_nothing_and_is_never_ha
     assert!(found.findings.unwrap().wrong.is_some() && found.halted.is_none());
     is_refused(Desk::open(&dir).map(drop));
     let mut after = tree(&dir);
-    after.retain(|name, _| !["head", "lock", "ledger.db-wal", "ledger.db-shm"].contains(&name.as_str()));
+    let of_looking = |name: &str| ["lock", "ledger.db-wal", "ledger.db-shm"].contains(&name) || name.starts_with("audit.db");
+    after.retain(|name, _| name != "head" && !of_looking(name));
     assert!(after.iter().all(|(name, bytes)| before[name] == *bytes), "nothing was written to it: {:?}", after.keys());
     assert_eq!(tree(&scene.at("medium")).len(), 0);
 }
@@ -485,7 +486,7 @@ fn killed_at_every_effect(task: &str, out: &str, begin: &str, scene: &dyn Fn() -
     }
     let now: BTreeSet<String> = tree(&scene.desk()).into_keys().collect();
     assert!(
-        now.iter().all(|name| desk.contains_key(name) || name.starts_with("ledger.db-")),
+        now.iter().all(|name| desk.contains_key(name) || ["ledger.db-", "audit.db"].iter().any(|begin| name.starts_with(begin))),
         "nothing is left in the desk's folder: {now:?}"
     );
     assert!(spawn(task, scene.room.path(), 0).wait().unwrap().success(), "what is left is in nobody's way");
@@ -748,6 +749,12 @@ fn a_ledger_in_a_backup_is_checked_as_a_start_does_with_every_signature() {
     scene.seal("forged.age", &good.clone().with(Item::Database, &fs::read(&path).unwrap()).bytes());
     let (rule, found) = refused(scene.verify("forged.age"));
     assert!(rule == Rule::BackupFault && found.contains("[chain-broken]") && found.contains("event 3"), "{found}");
+    // Nor is such a desk backed up.
+    copy_folder(&scene.desk(), &scene.at("spoilt"));
+    ["-wal", "-shm"].iter().for_each(|ending| drop(fs::remove_file(scene.at(&format!("spoilt/ledger.db{ending}")))));
+    fs::copy(&path, scene.at("spoilt/ledger.db")).unwrap();
+    let (rule, found) = refused(backup(&scene.at("spoilt"), &scene.at("spoilt.age"), &mut silent));
+    assert!(rule == Rule::ChainBroken && found.contains("event 3") && !scene.at("spoilt.age").exists(), "{found}");
     // Another Common, whole in itself: it says which one it is, and whoever knows the fingerprint sees that it is not ours.
     let other = Scene { notary: Notary::found(&scene.at("other"), &policy_toml(50)), room: room() };
     let made = ok(backup(&other.desk(), &scene.at("other.age"), &mut silent));

@@ -240,7 +240,7 @@ impl StandbyFacts {
 
     /// Says that it is one, and what that means.
     pub fn say(&self, page: &mut Page) {
-        page.labelled("STANDBY", format!("this is {}: it signs nothing, and nothing is written to it", self.words));
+        page.labelled("STANDBY", format!("this is {}: it signs nothing, and no event is appended to it", self.words));
         page.below("next", "the desk that is the writer goes on; only an order of the governors to hand over makes this one the writer");
     }
 }
