@@ -400,8 +400,8 @@ mod tests {
         for (change, expected) in [
             (&(|h: &mut Header| h.files.swap(0, 1)) as &dyn Fn(&mut Header), "head found behind ledger.db"),
             (&|h| h.files[1] = h.files[0].clone(), "head found behind head; paths in ascending order, none twice"),
-            (&|h| drop(h.files.remove(0)), "no head found"),
-            (&|h| drop(h.files.remove(1)), "no ledger.db found"),
+            (&|h| h.files.truncate(0), "no head found"),
+            (&|h| h.files.truncate(1), "no ledger.db found"),
             (&|h| h.files[0].size = BACKUP_SMALL_BYTES_MAX + 1, "65537 bytes found for head"),
             (&|h| h.files[2].sha256 = Hash([7; 32]), "the one in its path expected"),
             (&|h| h.last_event.0 = 0, "0 found"),
