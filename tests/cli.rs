@@ -743,6 +743,51 @@ fn a_ledger_that_was_touched_is_not_used() {
 }
 
 #[test]
+fn a_desk_is_backed_up_verified_and_restored_as_a_standby() {
+    let mut case = Case::grown("operator-backup");
+    let identity = "key identity witness/key --out safe/backup.identity --passphrase-file passphrase";
+    case.say("What opens backups is made once, and kept apart from the desk and from them.");
+    case.run(identity, 0);
+    case.run(identity, 2);
+    case.say("A backup goes into a folder, under a name that says what it holds, or to a new file.");
+    fs::create_dir(case.path("usb")).unwrap();
+    case.run("witness backup --ledger witness usb", 0);
+    case.run("witness backup --ledger witness usb", 2);
+    case.run("witness backup --ledger witness nowhere/b.age", 2);
+    case.run("witness backup --ledger witness", 2);
+    case.say("Verified without what opens it, with it, with a copy of the sealed key, with another's key.");
+    let backup = case.find("usb", "witness.example-common@3-event-", ".backup.age");
+    case.run(&format!("witness backup --verify {backup}"), 1);
+    case.run(&format!("witness backup --verify {backup} --identity safe/backup.identity"), 0);
+    case.run(&format!("witness backup --verify {backup} --identity witness/key --passphrase-file passphrase"), 0);
+    case.run(&format!("witness backup --verify {backup} --identity alice/key --passphrase-file passphrase"), 4);
+    case.run(&format!("witness backup --verify {backup} --identity policy.toml"), 4);
+    case.say("A byte was changed; something else has the name.");
+    case.write("flipped.age", case.read(&backup));
+    case.flip("flipped.age", -1);
+    case.run("witness backup --verify flipped.age --identity safe/backup.identity", 3);
+    case.write("milk.age", "bring milk\n");
+    case.run("witness backup --verify milk.age", 3);
+    case.say("Restored: a standby, which can be looked at.");
+    let restore = format!("witness restore {backup} standby --identity safe/backup.identity");
+    case.run(&restore, 0);
+    case.run(&restore, 2);
+    case.run("witness status --ledger standby", 0);
+    case.run("witness integrity --ledger standby --deep", 0);
+    case.run("witness integrity --ledger standby --expect-head 9:abandon-ability-able-about-above-absent --halt", 1);
+    case.run("witness integrity --ledger standby --expect-head 3:abandon-ability-able-about-above-absent --halt", 5);
+    case.run("witness session --ledger standby --media stick --expect-head 3:abandon-ability-able-about-above-absent --yes --time none", 5);
+    case.run("witness export --ledger standby --media stick", 5);
+    case.say("A desk that is halted is backed up, and what is restored from that is halted.");
+    case.write("witness/halt", "by hand\n");
+    case.run("witness backup --ledger witness usb", 0);
+    let backup = case.find("usb", "witness.example-common@3-event-", "-halted.backup.age");
+    case.run(&format!("witness restore {backup} halted --identity safe/backup.identity"), 0);
+    case.run("witness status --ledger halted", 5);
+    case.finish();
+}
+
+#[test]
 fn integrity_tells_what_it_checked_and_what_is_wrong() {
     let mut case = Case::grown("operator-integrity");
     case.remember_head();
@@ -1223,6 +1268,7 @@ fn helps_are_as_printed() {
         "demo",
         "key",
         "key new",
+        "key identity",
         "key show",
         "domain",
         "domain init",
@@ -1241,6 +1287,8 @@ fn helps_are_as_printed() {
         "witness init",
         "witness session",
         "witness export",
+        "witness backup",
+        "witness restore",
         "witness integrity",
         "witness rebuild",
         "witness status",
@@ -1363,6 +1411,20 @@ fn json_tells_what_founding_export_and_status_tell() {
     assert_eq!(json(&mut case, "witness export --ledger desk --media empty", 0)["answer"]["head"], founded["answer"]["head"]);
     let refused = json(&mut case, "witness export --ledger desk --media stick", 3);
     assert_eq!(refused["problem"]["rule"], "medium-foreign");
+    case.say("A backup, verified with and without what opens it, and a standby made of it.");
+    let made = json(&mut case, "witness backup --ledger desk desk.backup.age", 0);
+    assert_eq!((&made["answer"]["head"], &made["answer"]["fingerprint"]), (&founded["answer"]["head"], &founded["answer"]["fingerprint"]));
+    let opens = "--identity desk/key --passphrase-file passphrase";
+    let verified = json(&mut case, &format!("witness backup --verify desk.backup.age {opens}"), 0);
+    assert_eq!((&verified["answer"]["backup"], &verified["answer"]["opened"]), (&made["answer"]["backup"], &true.into()));
+    let unopened = json(&mut case, "witness backup --verify desk.backup.age", 1);
+    assert_eq!((&unopened["answer"]["opened"], unopened["answer"].get("backup")), (&false.into(), None));
+    let restored = json(&mut case, &format!("witness restore desk.backup.age standby {opens}"), 0);
+    assert_eq!(restored["answer"]["backup"], made["answer"]["backup"]);
+    let status = json(&mut case, "witness status --ledger standby", 0);
+    assert_eq!((&status["answer"]["standby"]["backup"], &status["answer"]["standby"]["number"]), (&made["answer"]["backup"], &1.into()));
+    json(&mut case, "witness integrity --ledger standby", 0);
+    json(&mut case, &format!("witness restore desk.backup.age standby {opens}"), 2);
     case.finish();
 }
 

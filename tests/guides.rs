@@ -1,4 +1,4 @@
-//! What the guides say is what happens: every `console` block of `docs/proposer.md`, `docs/operator.md`, `docs/consumer.md`, `docs/recovery.md` and `README.md` is run,
+//! What the guides say is what happens: every `console` block of `docs/proposer.md`, `docs/operator.md`, `docs/consumer.md`, `docs/recovery.md`, `docs/backup.md` and `README.md` is run,
 //! in order, in a world of its own, and must end and answer as the page shows.
 //!
 //! In a block, `$ tabellion …` is typed, and must end with 0 or with the code behind `# exit`; the lines below it must occur in what is
@@ -44,6 +44,13 @@ fn the_recovery_guide_is_what_happens() {
     let mut world = World::of("home/olga");
     world.founded("guide-recovery");
     assert_eq!(world.walk("recovery"), 11);
+}
+
+#[test]
+fn the_backup_guide_is_what_happens() {
+    let mut world = World::of("home/olga");
+    world.founded("guide-backup");
+    assert_eq!(world.walk("backup"), 6);
 }
 
 #[test]
@@ -325,7 +332,8 @@ impl World {
                 line = format!("{line} {option} {value}");
             }
         };
-        let unlocks = ["key new", "propose ", "approve ", "witness init", "witness session", "domain init", "domain snapshot"];
+        let unlocks =
+            ["key new", "key identity", "propose ", "approve ", "witness init", "witness session", "domain init", "domain snapshot"];
         let carries_out = command.starts_with("tabellion ceremony") && command.contains(" --order ");
         if carries_out || unlocks.iter().any(|name| command.starts_with(&format!("tabellion {name}"))) {
             add("--passphrase-file", "/passphrase");

@@ -186,6 +186,7 @@ fn scene() -> Scene {
 impl Scene {
     fn tell_of_keys_and_policies(&mut self) {
         self.run("key new new-key --passphrase-file passphrase", 0);
+        self.run("key identity new-key --out new-identity --passphrase-file passphrase", 0);
         self.run("key show new-key", 0);
         self.run("key show new-key --public", 0);
         self.run("policy check second.toml --against stick --pin alice/common.pin", 0);

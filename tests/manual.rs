@@ -64,7 +64,7 @@ fn every_command_has_a_page_that_names_its_options_its_exits_and_an_example() {
     }
     let page = |name: &str| String::from_utf8(case.read(&format!("pages/{name}.1"))).unwrap().replace("\\-", "-");
     assert!(page("tabellion-witness-session").ends_with(".SH \"SEE ALSO\"\ntabellion(1), tabellion-witness(1)\n"));
-    let below = "tabellion(1), tabellion-key-new(1), tabellion-key-show(1)\n";
+    let below = "tabellion(1), tabellion-key-new(1), tabellion-key-identity(1), tabellion-key-show(1)\n";
     assert!(page("tabellion-key").ends_with(below), "those above and those below");
 }
 

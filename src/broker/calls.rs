@@ -198,6 +198,15 @@ impl Broker {
         self.with(&Call::of("tally", ""), |ledger| ledger.tally())
     }
 
+    /// [`Ledger::copy_to`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn copy_to(&self, into: &Path) -> Checked<()> {
+        let into = into.to_owned();
+        self.with(&Call::of("copy", ""), move |ledger| ledger.copy_to(&into))
+    }
+
     /// [`Ledger::last_common`].
     ///
     /// # Errors

@@ -11,6 +11,7 @@ use crate::run::problem::{Exit, Outcomes};
 use crate::run::startup::Findings;
 
 use super::argument;
+use super::backup::StandbyFacts;
 use super::branches::against;
 use super::desk_facts::Health;
 use super::facts::{Head, sha256};
@@ -78,6 +79,9 @@ struct Checkup {
     /// Who else writes.
     #[serde(skip_serializing_if = "Option::is_none")]
     writer: Option<String>,
+    /// What the folder is when it is no desk that may sign.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    standby: Option<StandbyFacts>,
     /// Why the desk signs nothing any more.
     #[serde(skip_serializing_if = "Option::is_none")]
     halted: Option<String>,
@@ -190,16 +194,24 @@ impl Checkup {
             unsealed: whole.and_then(|findings| findings.books.unsealed()).map(|session| session.opened.session),
             damaged: stored.map_or(Vec::new(), |stored| stored.damaged.iter().map(Damaged::of).collect()),
             writer: found.writer.clone(),
+            standby: findings.and_then(|findings| findings.standby.as_ref()).map(StandbyFacts::of),
             halted: found.halted.clone(),
             done: found.done.clone(),
             next: next(found),
         }
     }
 
+    fn is_well_but_behind(&self) -> bool {
+        let is_well = self.health.state == "ok" && self.damaged.is_empty() && self.halted.is_none();
+        is_well && self.standby.is_some() && self.known_head == Some("later")
+    }
+
     fn exit(&self) -> Exit {
         let is_well = self.health.state == "ok" && self.damaged.is_empty() && !matches!(self.known_head, Some("later" | "differs"));
         match () {
             () if self.writer.is_some() => Exit::Writer,
+            // An older state is what a standby is: that is told, and is no alarm.
+            () if self.is_well_but_behind() => Exit::Differs,
             () if self.halted.is_some() || !is_well => Exit::Halted,
             () => Exit::Done,
         }
@@ -209,6 +221,7 @@ impl Checkup {
 /// What to do, the gravest first.
 fn next(found: &Integrity) -> Option<&'static str> {
     let is_damaged = found.stored.as_ref().is_some_and(|stored| !stored.damaged.is_empty());
+    let is_standby = found.findings.as_ref().is_some_and(|findings| findings.standby.is_some());
     match () {
         () if found.halted.is_some() => {
             Some("sign nothing with this disk, read the dossier, and call the custodians: only their resume order ends a halt")
@@ -216,6 +229,12 @@ fn next(found: &Integrity) -> Option<&'static str> {
         () if found.writer.is_some() => {
             Some("wait until it has ended, then run the same command again; if nobody knows of a program that writes here, find it")
         }
+        () if found.known == Some(check::Known::Later) && is_standby => Some(
+            "the Common went on behind this backup: whoever makes it the writer adopts what was published since, as the order to hand over says",
+        ),
+        () if found.known.is_some_and(|known| !known.is_well()) && is_standby => Some(
+            "this standby holds another history than the one you know: make it the writer of nothing, and find out where the backup comes from",
+        ),
         () if found.known.is_some_and(|known| !known.is_well()) => Some(
             "look at what was written down once more; if it is right, this disk is an old or another one: run the same command with --halt",
         ),
@@ -252,7 +271,9 @@ impl Answer for Checkup {
             page.labelled("last", format!("event {}, {} {}, {}", last.seq_no, last.event_type, last.event_id, last.event_hash));
         }
         if let Some(session) = self.unsealed {
-            page.labelled("broken", format!("session {session} is committed but not sealed; run tabellion witness session again"));
+            let next =
+                if self.standby.is_some() { "whoever becomes the writer seals it first" } else { "run tabellion witness session again" };
+            page.labelled("broken", format!("session {session} is committed but not sealed; {next}"));
         }
         for damaged in &self.damaged {
             page.labelled("damaged", &damaged.path);
@@ -266,6 +287,9 @@ impl Answer for Checkup {
             page.labelled("HALTED", reason);
         }
         self.done.iter().for_each(|done| page.below("now", done));
+        if let Some(standby) = &self.standby {
+            standby.say(page);
+        }
         if let Some(next) = self.next {
             page.labelled("next", next);
         }

@@ -9,6 +9,7 @@ use crate::core::ids::{Hash, Origin, kid_of};
 use crate::core::note::VerifierKey;
 use crate::core::policy_text::show_key;
 use crate::keys::Seed;
+use crate::keys::backup::identity_file;
 use crate::keys::file::{KeyFile, WorkFactor, seal, write_new};
 use crate::run::problem::{Exit, Outcomes, Unchanged};
 
@@ -24,6 +25,19 @@ pub enum KeyCommand {
     New {
         /// The key file to make, which must not be there yet
         file: PathBuf,
+        #[command(flatten)]
+        passphrase: PassphraseArgs,
+    },
+    /// Write what opens a witness's backups, and signs nothing: an age identity file, for those who keep backups
+    Identity {
+        /// The witness's key file
+        file: PathBuf,
+        /// The identity file to make, which must not be there yet
+        #[arg(long, value_name = "FILE")]
+        out: PathBuf,
+        /// Of a rehearsal, whose keys are others
+        #[arg(long)]
+        rehearsal: bool,
         #[command(flatten)]
         passphrase: PassphraseArgs,
     },
@@ -98,6 +112,26 @@ impl Answer for Shown {
     }
 }
 
+/// `key identity`
+#[derive(Serialize)]
+struct Identity {
+    /// The file.
+    file: String,
+    /// The recipient whose files it opens, as the charter has it.
+    recipient: String,
+}
+
+impl Answer for Identity {
+    fn say(&self, page: &mut Page) {
+        page.labelled("made", format!("{}, not sealed: whoever has it can open the backups, and sign nothing", self.file));
+        page.labelled("opens", format!("what is sealed for {}", self.recipient));
+        page.labelled(
+            "next",
+            "give it to those who keep the backups, keep it apart from them, and try it: tabellion witness backup --verify",
+        );
+    }
+}
+
 /// Runs it.
 pub fn key(command: KeyCommand, out: &mut Output) -> Outcomes<Exit> {
     match command {
@@ -107,6 +141,13 @@ pub fn key(command: KeyCommand, out: &mut Output) -> Outcomes<Exit> {
             write_new(&file, &seal(&seed, &passphrase, WorkFactor::STANDARD)?).unchanged(|| "no key was made".into())?;
             let sealed = KeyFile::read(&file)?;
             out.give(&Made(KeyFacts::of(&file, &sealed.member_public, &sealed.log_public)));
+        }
+        KeyCommand::Identity { file, out: to, rehearsal, passphrase } => {
+            let key = KeyFile::read(&file)?;
+            let passphrase = passphrase.get(&file.display().to_string())?;
+            let (text, recipient) = identity_file(&key.unlock(&passphrase, WorkFactor::STANDARD)?, rehearsal)?;
+            write_new(&to, &text)?;
+            out.give(&Identity { file: to.display().to_string(), recipient });
         }
         KeyCommand::Show { file, public, vkey } => {
             let key = KeyFile::read(&file)?;

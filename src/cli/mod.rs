@@ -6,6 +6,8 @@ mod argument;
 #[cfg(feature = "desk")]
 mod audit;
 #[cfg(feature = "desk")]
+mod backup;
+#[cfg(feature = "desk")]
 mod branches;
 #[cfg(feature = "desk")]
 mod ceremony;

@@ -9,6 +9,7 @@ use crate::run::desk::Desk;
 use crate::run::problem::{Exit, Outcomes};
 use crate::run::status::{self, Status, status as look};
 
+use super::backup::StandbyFacts;
 use super::desk_facts::{Health, Value, head_as_asked};
 use super::facts::{Head, sha256};
 use super::output::{Answer, Output, Page};
@@ -37,6 +38,9 @@ struct Stands {
     /// What follows from the ledger; nothing when it fails its check.
     #[serde(flatten)]
     common: Option<Common>,
+    /// What the folder is when it is no desk that may sign.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    standby: Option<StandbyFacts>,
     /// Why the desk signs nothing any more.
     #[serde(skip_serializing_if = "Option::is_none")]
     halted: Option<String>,
@@ -132,12 +136,20 @@ impl Answer for Stands {
             page.labelled("policy", &common.policy);
             page.labelled("sessions", format!("{}, papers held {}", common.sessions, common.held));
             if let Some(session) = common.unsealed {
-                page.labelled("broken", format!("session {session} is committed but not sealed; run tabellion witness session again"));
+                let next = if self.standby.is_some() {
+                    "whoever becomes the writer seals it first"
+                } else {
+                    "run tabellion witness session again"
+                };
+                page.labelled("broken", format!("session {session} is committed but not sealed; {next}"));
             }
         }
         page.labelled("health", health_in_words(&self.health, &self.metrics));
         if let Some(reason) = &self.halted {
             page.labelled("HALTED", reason);
+        }
+        if let Some(standby) = &self.standby {
+            standby.say(page);
         }
     }
 }
@@ -211,7 +223,8 @@ pub fn status(args: &StatusArgs, out: &mut Output) -> Outcomes<Exit> {
         _ if args.prometheus => out.give(&prometheus::exposition(&args.ledger, &found)?),
         _ => {
             let (health, metrics) = (health_of(&found), Metrics::of(&found));
-            out.give(&Stands { common, halted: found.halted.clone(), health, metrics });
+            let standby = found.standby.as_ref().map(StandbyFacts::of);
+            out.give(&Stands { common, standby, halted: found.halted.clone(), health, metrics });
         }
     }
     match found.problem {

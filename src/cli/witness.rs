@@ -16,6 +16,7 @@ use crate::run::session::export as export_to;
 
 use super::argument;
 use super::audit::{AuditArgs, audit};
+use super::backup::{BackupArgs, RestoreArgs, backup, restore};
 use super::charter::Charter;
 use super::code::Code;
 use super::desk_facts::head_as_asked;
@@ -43,6 +44,10 @@ pub enum WitnessCommand {
         #[arg(long, value_name = "DIR")]
         media: PathBuf,
     },
+    /// Make a sealed copy of the desk, also while a session runs; or verify one
+    Backup(BackupArgs),
+    /// Make a standby of a backup in a new folder: it can be looked at, and signs nothing
+    Restore(RestoreArgs),
     /// Check the whole desk, and say what was found; also while it is halted
     Integrity(Box<IntegrityArgs>),
     /// Make every table that follows from the events again, and compare
@@ -98,6 +103,8 @@ pub fn witness(command: WitnessCommand, out: &mut Output) -> Outcomes<Exit> {
             out.give(&Exported { head: (&desk.books().head()).into(), medium: media.display().to_string() });
             Ok(Exit::Done)
         }
+        WitnessCommand::Backup(args) => backup(&args, out),
+        WitnessCommand::Restore(args) => restore(&args, out),
         WitnessCommand::Integrity(args) => integrity(&args, out),
         WitnessCommand::Rebuild(args) => rebuild(&args, out),
         WitnessCommand::Status(args) => status(&args, out),

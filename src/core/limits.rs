@@ -10,6 +10,10 @@ pub const SIGNATURES_UNITED_MAX: usize = 512;
 pub const OPERATIONS_MAX: usize = 256;
 /// Most papers one paper may wait for.
 pub const AFTER_MAX: usize = 16;
+/// Most files in a backup.
+pub const BACKUP_FILES_MAX: usize = 250_000;
+/// Largest header of a backup, in bytes.
+pub const BACKUP_HEADER_BYTES_MAX: u64 = 33_554_432;
 /// Most texts that one order settles.
 pub const ORDER_SETTLED_MAX: usize = 1_024;
 /// Most papers judged in one session.

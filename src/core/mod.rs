@@ -7,6 +7,7 @@
 //! [`event`] [`books`] [`publish`] [`common`] [`replay`].
 
 pub mod artifact;
+pub mod backup;
 pub mod batch;
 pub mod books;
 pub mod bundle;

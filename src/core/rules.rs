@@ -174,6 +174,8 @@ rules! {
     HeadElsewhere "head-elsewhere" Desk Stop "a medium brings our own signature on a head this ledger does not have" "found expected" "this disk is an old or cloned copy; sign nothing with it, and keep the medium as evidence";
     LedgerForked "ledger-forked" Desk Stop "two copies of the ledger went different ways" "common ours theirs" "tabellion ceremony recover shows what is in both; the governors choose which one stays";
     Halted "halted" Desk Stop "the desk is halted" "reason" "only a resume order of the custodians ends it; reading and export still work";
+    Standby "standby" Desk Stop "the folder is a standby: a restored backup or a copy, which signs nothing" "found expected" "go on at the desk that is the writer; only an order of the governors to hand over makes this one the writer";
+    BackupFault "backup-fault" Desk Stop "the backup is not whole, or not what it says" "found expected" "use another backup, and keep this one: what is wrong with it may be wrong with its medium";
     OrderInBag "order-in-bag" Desk Listed "an order is carried out by a ceremony, and by no session" "found expected" "copy it from the medium and run the ceremony that it names: tabellion ceremony --help";
     OrderKind "order-kind" Desk Stop "the paper is no order, or one of another kind" "found expected" "name the order that was made for this ceremony";
     OrderUnsigned "order-unsigned" Desk Stop "the order does not carry the quorum of the governors of the policy in force" "group have need missing" "have those named run: tabellion approve FILE, and give every signed copy";

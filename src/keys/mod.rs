@@ -4,6 +4,7 @@
 //! age identity a backup is opened with. No type here shows its content: `Debug` prints what is public. Each signature is verified, strictly,
 //! before it is handed out, so that a fault of memory or processor cannot publish one from which a key could be computed.
 
+pub mod backup;
 pub mod derive;
 pub mod file;
 

@@ -57,6 +57,7 @@
 
 mod append;
 mod audit;
+mod backup;
 mod branches;
 mod bring;
 mod decided;

@@ -6,6 +6,8 @@
 pub mod bundle_file;
 #[cfg(feature = "desk")]
 pub mod ledger_copy;
+#[cfg(feature = "desk")]
+pub mod new_file;
 mod plain;
 pub mod publish;
 mod published;

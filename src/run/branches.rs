@@ -237,7 +237,7 @@ fn of(fault: Fault, whose: &str, next: &str) -> Problem {
 }
 
 /// Verifies a ledger as a start does, and folds it.
-fn books_of(ledger: &Broker, deep: bool) -> Checked<Books> {
+pub(super) fn books_of(ledger: &Broker, deep: bool) -> Checked<Books> {
     let charter = founding_charter(ledger)??;
     ledger.start_up_check(&CheckInput { ledger_keys: &[charter.ledger_public], deep, must_hold: &[] })?.into_checked()?;
     let mut books = Books::default();

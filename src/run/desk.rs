@@ -25,6 +25,7 @@ use crate::media::publish::Observe;
 
 use super::halt::{Alarm, HALT_FILE, Halted, halt, read_halt, refuse_halted, why_halted};
 use super::problem::{Outcomes, Unchanged};
+use super::standby::refuse_standby;
 use super::startup::{Findings, closed_sessions, diagnose, examine};
 
 /// Name of the sealed seed in the desk's folder.
@@ -119,7 +120,8 @@ impl Desk {
     /// Opens the desk to write: takes the lock and runs the start-up checks. A check that fails halts the desk.
     ///
     /// # Errors
-    /// `not-found`, `another-writer`, `halted`, faults of the disk; what halts: `chain-broken`, `ledger-fault`, `head-rolled-back`, `head-lost`.
+    /// `not-found`, `another-writer`, `halted`, `standby`, faults of the disk; what halts: `chain-broken`, `ledger-fault`, `head-rolled-back`,
+    /// `head-lost`.
     pub fn open(dir: &Path) -> Outcomes<Desk> {
         match Desk::start(dir)? {
             Start::Ready(desk) => Ok(*desk),
@@ -141,6 +143,7 @@ impl Desk {
             Err(refused) => return Ok(Start::Wrong(None, Box::new(diagnose(dir, refused)?))),
         };
         let findings = examine(dir, &ledger, false)?;
+        refuse_standby(&findings)?;
         match Start::of(dir, ledger, findings) {
             Start::Ready(desk) => match desk.halted()? {
                 Some(reason) => Err(Fault::new(Rule::Halted, reason)).unchanged(|| "the log key signs nothing; nothing was written".into()),
@@ -171,6 +174,7 @@ impl Desk {
             Err(refused) => return Err(wrong(diagnose(dir, refused)?).into()),
         };
         let findings = examine(dir, &ledger, false)?;
+        refuse_standby(&findings)?;
         Start::of(dir, ledger, findings).into_resumable().map_err(|findings| wrong(*findings).into())
     }
 
@@ -211,6 +215,7 @@ impl Desk {
     fn look(dir: &Path) -> Outcomes<Start> {
         let ledger = Broker::look(dir)?;
         let findings = examine(dir, &ledger, false)?;
+        refuse_standby(&findings)?;
         Ok(Start::of(dir, ledger, findings))
     }
 

@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::{ErrorKind, Write as _};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use sha2::{Digest as _, Sha256};
@@ -103,10 +104,12 @@ pub fn hash_file(path: &Path) -> Checked<(Hash, u64)> {
     Ok((Hash(hasher.finalize().into()), length))
 }
 
-/// A new empty folder for our own copies, removed when dropped.
+/// A new empty folder for our own copies, which nobody else may look into, removed when dropped.
 ///
 /// # Errors
 /// `file-fault`.
 pub fn staging() -> Checked<tempfile::TempDir> {
-    tempfile::tempdir().map_err(|error| Fault::new(Rule::FileFault, format!("a folder for copies: {error}")))
+    let private = fs::Permissions::from_mode(0o700);
+    let made = tempfile::Builder::new().permissions(private).tempdir();
+    made.map_err(|error| Fault::new(Rule::FileFault, format!("a folder for copies: {error}")))
 }

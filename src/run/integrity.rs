@@ -151,6 +151,8 @@ pub fn integrity(
 fn alarm(request: &Request, findings: &Findings, known: Option<Known>) -> Outcomes<Option<Alarm>> {
     let dir = request.ledger.as_path();
     match (&request.known, known) {
+        // SPEC 7.14: what a standby finds halts nobody.
+        _ if findings.standby.is_some() => Ok(None),
         _ if findings.wrong.is_some() => Ok(Some(Alarm::of_check(dir, findings)?)),
         (Some(expected), Some(known)) if !known.is_well() && request.insists => {
             let head = findings.books.head();

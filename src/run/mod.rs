@@ -6,6 +6,8 @@ pub mod approve;
 #[cfg(feature = "desk")]
 pub mod audit;
 #[cfg(feature = "desk")]
+pub mod backup;
+#[cfg(feature = "desk")]
 pub mod bag;
 #[cfg(feature = "desk")]
 pub mod branches;
@@ -72,12 +74,16 @@ pub mod replay;
 #[cfg(feature = "desk")]
 pub mod report;
 #[cfg(feature = "desk")]
+pub mod restore;
+#[cfg(feature = "desk")]
 pub mod resume;
 #[cfg(feature = "desk")]
 pub mod session;
 #[cfg(feature = "desk")]
 pub mod signing;
 pub mod source;
+#[cfg(feature = "desk")]
+pub mod standby;
 #[cfg(feature = "desk")]
 pub mod startup;
 #[cfg(feature = "desk")]

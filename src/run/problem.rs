@@ -76,14 +76,14 @@ impl Exit {
     pub fn of(rule: Rule) -> Exit {
         match rule {
             Rule::AnotherWriter | Rule::RequestExpired => Exit::Writer,
-            Rule::MediumFault | Rule::MediumForeign => Exit::Medium,
+            Rule::MediumFault | Rule::MediumForeign | Rule::BackupFault => Exit::Medium,
             Rule::KeyFile | Rule::Passphrase | Rule::KeyMismatch | Rule::CharterUnsigned | Rule::CheckpointUnsigned => Exit::Key,
             Rule::FingerprintMismatch | Rule::SignatureInvalid | Rule::SignatureStranger | Rule::AuthorUnsigned => Exit::Key,
             Rule::HeadUnexpected | Rule::HeadRolledBack | Rule::HeadLost | Rule::HeadElsewhere => Exit::Halted,
             Rule::DiskFault | Rule::LedgerFault | Rule::ChainBroken => Exit::Halted,
             Rule::OrderUnsigned => Exit::Key,
             Rule::OrderHead | Rule::LedgerForked | Rule::TrailFault => Exit::Halted,
-            Rule::Halted | Rule::ProofFails | Rule::RecordForm | Rule::ReplayDiffers => Exit::Halted,
+            Rule::Halted | Rule::Standby | Rule::ProofFails | Rule::RecordForm | Rule::ReplayDiffers => Exit::Halted,
             Rule::InternalFault => Exit::Bug,
             Rule::NotComparable => Exit::Usage,
             _ if rule.stage() == Stage::Consumer => Exit::Medium,

@@ -17,6 +17,7 @@ use crate::core::rules::{Checked, Fault, Rule};
 use super::files;
 use super::log;
 use super::problem::{Outcomes, Problem};
+use super::standby::Standby;
 
 /// Name of the file that says whose domain a folder is; a desk has none.
 pub(super) const IDENTITY_FILE: &str = "domain";
@@ -49,6 +50,8 @@ pub struct Findings {
     pub head_file: Option<HeadFile>,
     /// How it stands to the ledger; `None` when that could not be told.
     pub stand: Option<Stand>,
+    /// What the folder is when it has no instance file: a standby, which signs nothing.
+    pub standby: Option<Standby>,
     /// What is wrong, if anything is.
     pub wrong: Option<Wrong>,
     /// Whether the chain is whole and the books are folded, whatever the head file says.
@@ -60,8 +63,8 @@ pub struct Findings {
 /// Reads and compares everything.
 ///
 /// # Errors
-/// What says that this is no desk of ours, or that it cannot be read now: `ledger-fault` without an instance file or with a foreign one, and
-/// when nothing was founded; faults of the disk. What is wrong with a desk that can be read is in the findings.
+/// What says that this is no desk of ours, or that it cannot be read now: `ledger-fault` with a foreign instance file and when nothing was
+/// founded; faults of the disk. What is wrong with a desk that can be read is in the findings, and whether it is a [`Standby`].
 pub fn examine(dir: &Path, ledger: &Broker, deep: bool) -> Outcomes<Findings> {
     loop {
         let before = ledger.head()?;
@@ -75,7 +78,7 @@ pub fn examine(dir: &Path, ledger: &Broker, deep: bool) -> Outcomes<Findings> {
 }
 
 fn examine_once(dir: &Path, ledger: &Broker, deep: bool) -> Outcomes<Findings> {
-    let mut findings = Findings::default();
+    let mut findings = Findings { standby: Standby::of(dir)?, ..Findings::default() };
     if findings.charter(dir, ledger)? {
         findings.chain(ledger, deep)?;
     }
@@ -154,7 +157,9 @@ impl Findings {
                 return Ok(false);
             }
         };
-        ledger.check_instance(&charter.instance).map_err(not_this_desk)?;
+        if self.standby.is_none() {
+            check_instance(ledger, &charter)?;
+        }
         self.charter = Some(charter);
         Ok(true)
     }
@@ -268,16 +273,15 @@ pub(super) fn read_head_file(dir: &Path) -> Checked<Option<HeadFile>> {
     read_head(dir)?.map(|text| HeadFile::parse(&text).map_err(|fault| fault.within("the head file"))).transpose()
 }
 
-/// A copy of the folder without its instance file, as a backup is, or with another's: nothing of it is ours to halt.
-fn not_this_desk(fault: Fault) -> Problem {
-    let next = match fault.rule {
-        Rule::NotFound => {
-            "this is a copy of a desk, and the original may be at work: sign nothing with it, and ask the custodians which machine is the writer"
-        }
-        Rule::LedgerFault => {
-            "the ledger in this folder belongs to another desk: sign nothing with it, and put back the ledger or the instance file that was here"
-        }
-        _ => return fault.into(),
-    };
-    Problem::from(Fault { rule: Rule::LedgerFault, ..fault }).advising(next)
+/// The folder's instance file is the one that the charter names.
+///
+/// # Errors
+/// `ledger-fault` when the ledger in it is another desk's: nothing of it is ours to halt.
+pub(super) fn check_instance(ledger: &Broker, charter: &Charter) -> Outcomes<()> {
+    ledger.check_instance(&charter.instance).map_err(|fault| match fault.rule {
+        Rule::LedgerFault => Problem::from(fault).advising(
+            "the ledger in this folder belongs to another desk: sign nothing with it, and put back the ledger or the instance file that was here",
+        ),
+        _ => fault.into(),
+    })
 }

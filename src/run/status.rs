@@ -12,6 +12,7 @@ use crate::core::rules::{Checked, Rule};
 use super::desk::Desk;
 use super::halt::{read_halt, why_halted};
 use super::problem::{Outcomes, Problem, Unchanged as _};
+use super::standby::Standby;
 use super::startup::{Wrong, examine};
 
 /// Whether the desk passed its start-up checks just now.
@@ -93,6 +94,8 @@ pub struct Status {
     pub stored: Option<Stored>,
     /// What was checked.
     pub check: Check,
+    /// What it is when it has no instance file.
+    pub standby: Option<Standby>,
     /// Why it is halted, if it is.
     pub halted: Option<String>,
     /// What stops it.
@@ -118,7 +121,7 @@ pub fn status(dir: &Path) -> Outcomes<Status> {
     let halted = why_halted(dir, &findings.books)?;
     let Some(wrong) = findings.wrong.take() else {
         let desk = Desk::of_findings(dir, ledger, &findings);
-        return Ok(Status { desk, health: Health::Ok, stored: Some(stored?), check, halted, problem: None });
+        return Ok(Status { desk, health: Health::Ok, stored: Some(stored?), check, standby: findings.standby, halted, problem: None });
     };
     let also = halted.as_ref().map_or(String::new(), |reason| format!("; the desk is halted: {reason}"));
     let health = match wrong {
@@ -128,13 +131,14 @@ pub fn status(dir: &Path) -> Outcomes<Status> {
         }
     };
     let problem = Err::<(), _>(wrong.fault).unchanged(|| format!("nothing was written{also}")).err();
-    Ok(Status { desk: None, health, stored: stored.ok(), check, halted, problem })
+    Ok(Status { desk: None, health, stored: stored.ok(), check, standby: findings.standby, halted, problem })
 }
 
 /// What can be told of a folder that cannot be examined as a desk.
 fn stopped(dir: &Path, problem: Problem) -> Outcomes<Status> {
     let halted = read_halt(dir)?;
-    Ok(Status { desk: None, health: Health::Unusable, stored: None, check: Check::default(), halted, problem: Some(problem) })
+    let standby = Standby::of(dir)?;
+    Ok(Status { desk: None, health: Health::Unusable, stored: None, check: Check::default(), standby, halted, problem: Some(problem) })
 }
 
 /// Name under which the content of accepted and waiting papers is counted, all files together.
