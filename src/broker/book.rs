@@ -62,6 +62,15 @@ enum Paper {
     Broken(Fault),
 }
 
+impl Paper {
+    /// Trouble of the trail or its disk ends it; a value that is out of bounds, or another process that takes long, is the request's own.
+    fn breaks(&mut self, fault: &Fault) {
+        if matches!(fault.rule, Rule::TrailFault | Rule::DiskFault | Rule::FileFault) {
+            *self = Paper::Broken(fault.clone());
+        }
+    }
+}
+
 /// The trail, for all threads of this process.
 pub(super) struct Book {
     paper: Mutex<Paper>,
@@ -100,7 +109,7 @@ impl Book {
     }
 
     fn with(dir: &Path, paper: Paper) -> Book {
-        Book { paper: Mutex::new(paper), ledger: dir.display().to_string() }
+        Book { paper: Mutex::new(paper), ledger: dir.canonicalize().unwrap_or_else(|_| dir.to_owned()).display().to_string() }
     }
 
     fn paper(&self) -> MutexGuard<'_, Paper> {
@@ -140,7 +149,7 @@ impl Book {
             match &*paper {
                 Paper::Trail(trail) => {
                     if let Err(fault) = trail.begin(&asked) {
-                        *paper = Paper::Broken(fault.clone());
+                        paper.breaks(&fault);
                         return Err(fault);
                     }
                 }
@@ -166,8 +175,8 @@ impl Book {
             false => trail.record(&line.asked, &ended).map(drop),
         };
         if let Err(fault) = recorded {
-            warn!(target: "broker", rule = fault.rule.id(), found = %fault.found, "requests are not recorded");
-            *paper = Paper::Broken(fault);
+            warn!(target: "broker", rule = fault.rule.id(), found = %fault.found, "a request is not recorded");
+            paper.breaks(&fault);
         }
     }
 
@@ -197,7 +206,7 @@ impl Book {
         let Paper::Trail(trail) = &*paper else { return };
         if let Err(fault) = trail.keep_answer(key, digest, answer) {
             warn!(target: "broker", rule = fault.rule.id(), found = %fault.found, "an answer is not kept");
-            *paper = Paper::Broken(fault);
+            paper.breaks(&fault);
         }
     }
 }

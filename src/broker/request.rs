@@ -1,6 +1,7 @@
 //! What may be asked of the broker, as values: no SQL passes through this door, and what is not in this list cannot be asked from another
 //! process.
 
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::PathBuf;
 
 use super::book::Call;
@@ -137,14 +138,17 @@ impl Read {
 }
 
 impl Append {
-    /// SHA-256 over everything that it asks for: under one idempotency key there is one such value.
+    /// SHA-256 over everything that it asks for, but where files lie before: under one idempotency key there is one such value.
     pub fn digest(&self) -> Hash {
         let mut w = crate::core::cbor::Writer::new();
         w.bytes(self.expected_head.as_ref().map_or(&[], |head| head.as_slice())).array(self.events.len());
         for event in &self.events {
             w.array(4).text(&event.event_id).uint(event.timestamp).text(event.event_type.as_str()).bytes(&event.payload);
         }
-        w.text(self.head_file.as_deref().unwrap_or_default());
+        w.text(self.head_file.as_deref().unwrap_or_default()).array(self.bring.len());
+        for Bring { to, .. } in &self.bring {
+            w.bytes(to.as_os_str().as_bytes());
+        }
         Hash::of(&w.finish())
     }
 

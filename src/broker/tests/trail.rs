@@ -148,6 +148,15 @@ fn what_cannot_be_recorded_is_not_written_and_can_still_be_read() {
 }
 
 #[test]
+fn a_request_that_is_out_of_its_bounds_is_refused_and_keeps_nobody_else_from_writing() {
+    let (_dir, broker) = broker(1);
+    open_to_all(&broker);
+    let long = Append { idempotency_key: Some("k".repeat(257)), ..append(broker.head().unwrap(), vec![notice("1/1")]) };
+    assert_eq!(broker.append(&asker(), &[1; 16], long, &patience(LONG)).unwrap_err().fault.rule, Rule::Usage);
+    broker.append(&asker(), &[2; 16], append(broker.head().unwrap(), vec![notice("1/1")]), &patience(LONG)).unwrap();
+}
+
+#[test]
 fn whoever_only_looks_makes_no_trail_and_writes_into_one_that_is_there() {
     let (dir, broker) = broker(1);
     drop(broker);
