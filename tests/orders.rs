@@ -292,7 +292,7 @@ fn a_halt_that_comes_in_between_stays() {
     let order = scene.signed(&scene.draft(), &["alice", "bob"]);
     let other = Halt { rule: Rule::HeadElsewhere, dossier: Hash([3; 32]), found: "something else".into() };
     let resumed = resume_at(&scene.at("desk"), std::slice::from_ref(&order), &mut |effect, _| {
-        if effect == "put the halt file away" {
+        if effect == "remove the halt file" {
             fs::write(scene.at("desk/halt"), other.text()).unwrap();
         }
     });

@@ -76,7 +76,7 @@ fn a_resume_killed_at_every_effect_leaves_a_halted_desk_or_a_resumed_one_and_is_
     let effects: Vec<&str> = effects.lines().collect();
     let at = |effect: &str| effects.iter().position(|line| line.starts_with(effect)).unwrap_or_else(|| panic!("{effect}: {effects:?}"));
     assert!(at("append the halt event") < at("append the resume event") && at("append the resume event") < at("put the halt file away"));
-    assert!(at("put the halt file away") < at("sync the folders"));
+    assert!(at("put the halt file away") < at("remove the halt file") && at("remove the halt file") < at("sync the folder"));
     let (files, last_hash) = whole.print();
     for kill_at in 1..=effects.len() {
         let scene = scene();

@@ -24,7 +24,7 @@ use crate::media::publish::Observe;
 
 use super::desk::{Desk, DeskKeys, KEY_FILE};
 use super::dossier::texts_in;
-use super::files::{self, file_fault, make_folder, sync_folder};
+use super::files::{self, file_fault, make_folder, sync_folder, write_bytes};
 use super::halt::{HALT_FILE, dossier_path};
 use super::lost_head::{self, HeadWritten, LostHead};
 use super::order::{check, pid_of, read_copies};
@@ -216,20 +216,21 @@ pub(super) fn append(desk: &mut Desk, event_type: EventType, payload: Vec<u8>, o
     desk.commit(vec![NewEvent { event_id, timestamp: 0, event_type, payload }], observe)
 }
 
-/// Renames the halt file into the folder of dossiers, unless another halt took its place meanwhile.
+/// Puts the halt file into the folder of dossiers, unless another halt took its place meanwhile: a copy of it is safe there before the file
+/// goes, for of a file that moves from folder to folder a power cut may keep neither name.
 fn put_away(dir: &Path, halted: &Standing, observe: &mut Observe<'_>) -> Checked<Option<PathBuf>> {
     let Some(file) = &halted.file else { return Ok(None) };
     let (from, to) = (dir.join(HALT_FILE), dossier_path(dir, &halted.halt).with_extension("halt"));
-    let folder = to.parent().unwrap_or(dir);
-    make_folder(folder)?;
+    make_folder(to.parent().unwrap_or(dir))?;
     observe("put the halt file away", HALT_FILE);
+    write_bytes(&to, file)?;
+    observe("remove the halt file", HALT_FILE);
     match fs::read(&from) {
-        Ok(bytes) if bytes == *file => fs::rename(&from, &to).map_err(|error| file_fault(&from, &error))?,
+        Ok(bytes) if bytes == *file => fs::remove_file(&from).map_err(|error| file_fault(&from, &error))?,
         Ok(_) => return Ok(None),
         Err(error) => return Err(file_fault(&from, &error)),
     }
-    observe("sync the folders", HALT_FILE);
-    sync_folder(folder)?;
+    observe("sync the folder", HALT_FILE);
     sync_folder(dir)?;
     Ok(Some(to))
 }

@@ -104,15 +104,8 @@ impl Stage {
         wrong.extend(
             files.keys().filter(|path| !expected.contains_key(*path)).map(|path| format!("carried out again: {path} is left over")),
         );
-        let lost = expected.iter().filter(|(path, bytes)| files.get(*path) != Some(*bytes) && !is_between_names(path, image));
+        let lost = expected.iter().filter(|(path, bytes)| files.get(*path) != Some(*bytes));
         wrong.extend(lost.map(|(path, _)| format!("carried out again: {path} is not as undisturbed")));
         wrong
     }
-}
-
-/// Whether the file is that of the ended halt, and lost between its two names: the program renames it from folder to folder, so a power cut may
-/// keep the removal alone. What it said is in the ledger's halt event by then.
-fn is_between_names(path: &str, image: &Image) -> bool {
-    let is_there = |path: &str| image.files.contains_key(path);
-    path.starts_with("halt-evidence/") && path.ends_with(".halt") && !is_there("desk/halt") && !is_there(&format!("desk/{path}"))
 }
