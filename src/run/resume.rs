@@ -24,7 +24,7 @@ use crate::media::publish::Observe;
 
 use super::desk::{Desk, DeskKeys, KEY_FILE};
 use super::dossier::texts_in;
-use super::files::{self, file_fault, make_folder, sync_folder};
+use super::files::{self, file_fault, sync_folder, write_bytes};
 use super::halt::{HALT_FILE, dossier_path};
 use super::lost_head::{self, HeadWritten, LostHead};
 use super::order::{check, pid_of, read_copies};
@@ -216,20 +216,21 @@ pub(super) fn append(desk: &mut Desk, event_type: EventType, payload: Vec<u8>, o
     desk.commit(vec![NewEvent { event_id, timestamp: 0, event_type, payload }], observe)
 }
 
-/// Renames the halt file into the folder of dossiers, unless another halt took its place meanwhile.
+/// Moves the halt file into the folder of dossiers, unless another halt took its place meanwhile. It is copied, synced, and then removed: of a
+/// rename from folder to folder a power cut may leave neither name.
 fn put_away(dir: &Path, halted: &Standing, observe: &mut Observe<'_>) -> Checked<Option<PathBuf>> {
     let Some(file) = &halted.file else { return Ok(None) };
     let (from, to) = (dir.join(HALT_FILE), dossier_path(dir, &halted.halt).with_extension("halt"));
-    let folder = to.parent().unwrap_or(dir);
-    make_folder(folder)?;
     observe("put the halt file away", HALT_FILE);
     match fs::read(&from) {
-        Ok(bytes) if bytes == *file => fs::rename(&from, &to).map_err(|error| file_fault(&from, &error))?,
+        Ok(bytes) if bytes == *file => {
+            write_bytes(&to, file)?;
+            fs::remove_file(&from).map_err(|error| file_fault(&from, &error))?;
+        }
         Ok(_) => return Ok(None),
         Err(error) => return Err(file_fault(&from, &error)),
     }
     observe("sync the folders", HALT_FILE);
-    sync_folder(folder)?;
     sync_folder(dir)?;
     Ok(Some(to))
 }
