@@ -205,7 +205,7 @@ fn the_first_damaged_head_file_is_the_one_that_is_kept() {
             assert_ne!(effect, "write head file", "the power fails")
         })
     });
-    assert!(broken.is_err() && !scene.at("desk/head").exists());
+    assert!(broken.is_err() && scene.at(&format!("desk/halt-evidence/{}.head", halted.dossier)).exists());
     // What the dossier shows is kept; what came since is not what the desk halted over.
     fs::write(scene.at("desk/head"), "since").unwrap();
     let resumed = scene.resume(&[order]).unwrap_or_else(|problem| panic!("{problem}"));

@@ -3,7 +3,6 @@
 //! The order that names the dossier of a halt over it has it written anew from the books. It never replaces a head file that can be read: one
 //! that tells of another session than the ledger is a witness against the ledger, and the desk stays halted, also when that file went since.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::broker::{HEAD_FILE, read_head};
@@ -14,7 +13,7 @@ use crate::core::rules::{Checked, Fault, Rule};
 use crate::media::publish::Observe;
 
 use super::desk::Desk;
-use super::files::{file_fault, make_folder, sync_folder};
+use super::files::{self, write_bytes};
 use super::halt::dossier_path;
 use super::problem::{Outcomes, Problem};
 use super::startup::closed_sessions;
@@ -106,11 +105,9 @@ pub(super) fn write_anew(desk: &mut Desk, halt: &Halt, observe: &mut Observe<'_>
         ));
     }
     if there == Some(true) && stands(&to).is_none() {
-        let folder = to.parent().unwrap_or(desk.dir());
-        make_folder(folder)?;
         observe("keep the damaged head file", HEAD_FILE);
-        fs::rename(&from, &to).map_err(|error| file_fault(&from, &error))?;
-        sync_folder(folder)?;
+        // Copied and not moved: of a move from folder to folder a power cut may leave neither name.
+        write_bytes(&to, &files::read(&from)?)?;
     }
     desk.write_head_file(observe)
 }
