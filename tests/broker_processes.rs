@@ -1,0 +1,6 @@
+//! One ledger, many commands: what passes through the socket, who leads, and what becomes of everything when a process is stopped or killed.
+#![cfg(feature = "desk")]
+#![allow(missing_docs, dead_code, clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::disallowed_methods)]
+
+#[path = "broker_processes/peers.rs"]
+mod peers;
