@@ -34,7 +34,7 @@ pub fn bound() -> u64 {
 
 /// Leads or follows, within the time until `until_us`.
 ///
-/// `lead` takes the lock and does what a leader does before it listens; `None` when another was faster.
+/// `lead` takes the lock and does what a leader does before it listens; the inner fault says who was faster.
 ///
 /// # Errors
 /// `another-writer` with who it is; what `lead` answers; `broker-message` when whoever leads turns us away.
@@ -43,7 +43,7 @@ pub fn elect<L, E: From<Fault>>(
     ledger: &str,
     program: &str,
     until_us: u64,
-    lead: &mut dyn FnMut() -> Result<Option<L>, E>,
+    lead: &mut dyn FnMut() -> Result<Result<L, Fault>, E>,
 ) -> Result<Role<L>, E> {
     let mut rouse = Rouse::default();
     loop {
@@ -54,16 +54,19 @@ pub fn elect<L, E: From<Fault>>(
                 Err(Turned::Away(fault)) => return Err(fault.into()),
             }
         }
-        if !is_locked(dir)?
-            && let Some(led) = lead()?
-        {
-            return Ok(Role::Leads(led));
+        let mut other = None;
+        if !is_locked(dir)? {
+            match lead()? {
+                Ok(led) => return Ok(Role::Leads(led)),
+                Err(fault) => other = Some(fault),
+            }
         }
         if let Some(pid) = holder(dir) {
             rouse.look(pid, || holder(dir) == Some(pid));
         }
         if monotonic_us() >= until_us {
-            return Err(held(dir).into());
+            // Somebody may write without asking for the lock: then that is what was met last.
+            return Err(other.filter(|_| holder(dir).is_none()).unwrap_or_else(|| held(dir)).into());
         }
         pause()?;
     }

@@ -74,10 +74,16 @@ pub mod report;
 #[cfg(feature = "desk")]
 pub mod resume;
 #[cfg(feature = "desk")]
+mod seat;
+#[cfg(feature = "desk")]
 pub mod session;
 #[cfg(feature = "desk")]
 pub mod signing;
+#[cfg(feature = "desk")]
+pub mod snapshot;
 pub mod source;
+#[cfg(feature = "desk")]
+mod staged;
 #[cfg(feature = "desk")]
 pub mod startup;
 #[cfg(feature = "desk")]

@@ -220,7 +220,7 @@ fn thousand_connections_cost_sixty_four_places_and_a_follower_comes_in_when_they
     let Ok(Connected::To(channel)) = connect(dir.path()) else { panic!("somebody listens") };
     assert!(matches!(Remote::greet(channel, LEDGER, "", bound()), Err(Turned::Again)));
     drop(places);
-    let mut lead = || -> Result<Option<()>, Fault> { Ok(None) };
+    let mut lead = || -> Result<Result<(), Fault>, Fault> { Ok(Err(Fault::new(Rule::AnotherWriter, "another"))) };
     assert!(matches!(elect(dir.path(), LEDGER, "", bound(), &mut lead), Ok(Role::Follows(_))));
 }
 
