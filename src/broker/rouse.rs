@@ -23,29 +23,30 @@ const COMMAND_CHARS_MAX: usize = 120;
 /// What was done about a process so far.
 #[derive(Default)]
 pub(super) struct Rouse {
-    /// Which one, since when it is stopped, and whether it was continued.
-    at: Option<(u32, u64, bool)>,
+    pid: u32,
+    /// Since when it is seen stopped.
+    since: Option<u64>,
+    /// Whether it was continued: it is, once.
+    is_continued: bool,
 }
 
 impl Rouse {
     /// Looks at process `pid`, which does not answer; `still` says whether it is still the one that is meant. Called again and again.
     pub(super) fn look(&mut self, pid: u32, still: impl FnOnce() -> bool) {
+        if pid != self.pid {
+            *self = Rouse { pid, ..Rouse::default() };
+        }
         if state(pid) != Some('T') {
-            // One that was continued and runs may be stopped again: then all begins anew.
-            self.at = None;
+            self.since = None;
             return;
         }
         let now = monotonic_us();
-        let (since, continued) = match self.at {
-            Some((known, since, continued)) if known == pid => (since, continued),
-            _ => (now, false),
-        };
-        self.at = Some((pid, since, continued));
+        let since = *self.since.get_or_insert(now);
         if u128::from(now.saturating_sub(since)) < STEP.as_micros() {
             return;
         }
-        let signal = if continued { Signal::KILL } else { Signal::CONT };
-        self.at = Some((pid, now, true));
+        let signal = if self.is_continued { Signal::KILL } else { Signal::CONT };
+        (self.since, self.is_continued) = (Some(now), true);
         let Some(raw) = i32::try_from(pid).ok().and_then(Pid::from_raw) else { return };
         if let Ok(process) = pidfd_open(raw, PidfdFlags::empty())
             && still()

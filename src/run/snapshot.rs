@@ -146,6 +146,8 @@ impl<'a> Writer<'a> {
     /// # Errors
     /// As [`snapshot`].
     pub fn take(&mut self, source: &Folder, note: Option<Text>, time: Option<u64>) -> Outcomes<Taken> {
+        // It takes a while, and nobody is to wait for it.
+        program_digest()?;
         self.until_us = bound();
         let mut work = Work { source, tree: source.tree.to_cbor(), note, time, staged: None, asked: None };
         let taken = self.until_done(|writer| writer.attempt(&mut work))?;
@@ -179,6 +181,15 @@ impl<'a> Writer<'a> {
                 return Err(held(&self.dir).into());
             }
         }
+    }
+
+    /// Leads or follows, without taking a snapshot yet.
+    ///
+    /// # Errors
+    /// As [`snapshot`].
+    pub fn sit_down(&mut self) -> Outcomes<()> {
+        self.until_us = bound();
+        self.until_done(|writer| writer.sit())
     }
 
     fn sit(&mut self) -> Result<(), Trip> {
@@ -220,10 +231,17 @@ impl<'a> Writer<'a> {
         Ok(())
     }
 
-    /// Seals the last session, if nobody has.
+    /// Seals the last session, if nobody has, and those that others commit meanwhile: no session is opened before that.
     fn seal(&mut self) -> Result<(), Trip> {
+        while let Some(number) = self.reading.domain().unsealed() {
+            self.seal_last(number)?;
+            self.read_on()?;
+        }
+        Ok(())
+    }
+
+    fn seal_last(&mut self, number: u64) -> Result<(), Trip> {
         let domain = self.reading.domain();
-        let Some(number) = domain.unsealed() else { return Ok(()) };
         let log = &self.identity.log;
         let signature = self.seed.log(log.name().clone(), false).sign_note(&domain.checkpoint_text(number)?)?;
         let lines = signature_line(log.name(), log.id(), &signature);
@@ -233,8 +251,7 @@ impl<'a> Writer<'a> {
         let append =
             Append { expected_head: self.reading.head(), bring: Vec::new(), events: vec![event], head_file: None, idempotency_key: None };
         (self.observe)("seal");
-        self.append(&new_id()?, append)?;
-        self.read_on()
+        self.append(&new_id()?, append)
     }
 
     fn attempt(&mut self, work: &mut Work<'_>) -> Result<Taken, Trip> {
