@@ -31,6 +31,8 @@ struct Conversation {
     is_over: bool,
     /// The number of the last ping.
     pings: u64,
+    /// What was done about a leader that did not answer.
+    rouse: Rouse,
 }
 
 /// Why there was no welcome.
@@ -54,7 +56,7 @@ impl Remote {
         loop {
             match channel.receive(LOOK, MESSAGE_TIME, |_| Ok(())).map_err(Turned::Away)? {
                 Received::Message(Message::Welcome { .. }, _) => {
-                    return Ok(Remote { channel: Mutex::new(Conversation { channel, is_over: false, pings: 0 }), pid });
+                    return Ok(Remote { channel: Mutex::new(Conversation { channel, is_over: false, pings: 0, rouse }), pid });
                 }
                 Received::Message(Message::Away(LedgerError { fault, .. }), _) if fault.rule != Rule::AnotherWriter => {
                     return Err(Turned::Away(fault));
@@ -117,14 +119,13 @@ impl Conversation {
     /// Waits for the answer to `id`; pings when nothing comes, and rouses whoever is stopped.
     fn wait(&mut self, id: &RequestId, patience: &Patience, pid: u32) -> Result<Answer, LedgerError> {
         let step = u64::try_from(STEP.as_micros()).unwrap_or(u64::MAX);
-        let (mut rouse, mut heard_us, mut is_pinged) = (Rouse::default(), monotonic_us(), false);
+        let (mut heard_us, mut is_pinged) = (monotonic_us(), false);
         loop {
             match self.channel.receive(LOOK, MESSAGE_TIME, |_| Ok(())) {
                 Ok(Received::Message(Message::Response { id: of, outcome }, _)) if of == *id => return outcome,
                 // Of one that we gave up, or a sign of life. A leader that is leaving still finishes what it has begun.
                 Ok(Received::Message(Message::Response { .. } | Message::Pong(_) | Message::Leaving, _)) => {
                     (heard_us, is_pinged) = (monotonic_us(), false);
-                    rouse = Rouse::default();
                 }
                 Ok(Received::Message(Message::Away(refusal), _)) => {
                     self.end(pid);
@@ -154,7 +155,8 @@ impl Conversation {
                 self.channel.send_at_once(&Message::Ping(self.pings));
                 (heard_us, is_pinged) = (now, true);
             } else if is_pinged && now.saturating_sub(heard_us) >= step {
-                rouse.look(pid, || self.channel.stands());
+                let channel = &self.channel;
+                self.rouse.look(pid, || channel.stands());
             }
         }
     }

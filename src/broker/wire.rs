@@ -21,6 +21,10 @@ pub const MESSAGE_BYTES_MAX: usize = 16_777_216;
 pub const PATIENCE_MS_MAX: u64 = 600_000;
 /// Most bytes of a name: of a ledger, a program, an event, a file.
 const NAME_BYTES_MAX: usize = 1_024;
+/// Most bytes of a program's name, as of the trail's.
+const PROGRAM_BYTES_MAX: usize = 128;
+/// Most bytes of an idempotency key, as of the trail's.
+const KEY_BYTES_MAX: usize = 256;
 /// Most bytes of a text: a refusal's values, a head file.
 const TEXT_BYTES_MAX: usize = 65_536;
 /// Most files that one append brings.
@@ -157,7 +161,7 @@ impl Canonical for Message {
             }
         }
         let message = match (kind, items) {
-            (0, 4) => Message::Hello { ledger: name(r)?, program: name(r)? },
+            (0, 4) => Message::Hello { ledger: name(r)?, program: program(r)? },
             (1, 3) => Message::Welcome { pid: u32::try_from(r.uint_in(1..=i32::MAX as u64)?).unwrap_or_default() },
             (2, 3) => Message::Away(read_refusal(r)?),
             (3, 2) => Message::Ping(r.uint()?),
@@ -179,6 +183,18 @@ fn text(r: &mut Reader<'_>, most: usize) -> Checked<String> {
 
 fn name(r: &mut Reader<'_>) -> Checked<String> {
     text(r, NAME_BYTES_MAX)
+}
+
+fn program(r: &mut Reader<'_>) -> Checked<String> {
+    filled(text(r, PROGRAM_BYTES_MAX)?, r)
+}
+
+fn key(r: &mut Reader<'_>) -> Checked<String> {
+    filled(text(r, KEY_BYTES_MAX)?, r)
+}
+
+fn filled(text: String, r: &Reader<'_>) -> Checked<String> {
+    if text.is_empty() { Err(r.fault("an empty text, a byte at least expected")) } else { Ok(text) }
 }
 
 /// Zero or one, as an array: there is no null.
@@ -292,7 +308,7 @@ fn append_behind_word(r: &mut Reader<'_>) -> Checked<Append> {
     let count = r.array(EVENTS_MAX)?;
     let events = (0..count).map(|_| read_new_event(r)).collect::<Checked<_>>()?;
     let head_file = read_optional(r, |r| text(r, TEXT_BYTES_MAX))?;
-    Ok(Append { expected_head, bring, events, head_file, idempotency_key: read_optional(r, name)? })
+    Ok(Append { expected_head, bring, events, head_file, idempotency_key: read_optional(r, key)? })
 }
 
 fn read_bring(r: &mut Reader<'_>) -> Checked<Bring> {

@@ -248,7 +248,7 @@ pub fn domain(command: DomainCommand, out: &mut Output) -> Outcomes<Exit> {
                 dropped: taken.dropped,
             });
             // Behind the answer: others may be asking.
-            writer.leave();
+            writer.leave()?;
         }
         DomainCommand::Log { dir } => out.give(&log(domain::look(&dir)?.domain())),
         DomainCommand::Show { dir, at } => {

@@ -9,9 +9,9 @@ use std::sync::Arc;
 use crate::broker::elect::{Role, elect};
 use crate::broker::follow::Remote;
 use crate::broker::serve::Server;
-use crate::broker::{Asker, Broker, Door, Guard, NewEvent, write_head};
+use crate::broker::{Append, Asker, Broker, Door, Guard, NewEvent, write_head};
 use crate::core::domain::{Domain, Identity};
-use crate::core::event::{Event, EventParts, PayloadForm, event_hash};
+use crate::core::event::{Event, EventParts, EventType, PayloadForm, event_hash};
 use crate::core::ids::{Kid, kid_of};
 use crate::core::rules::{Checked, Fault, Rule};
 use crate::keys::Seed;
@@ -134,11 +134,22 @@ impl Reading {
         }
     }
 
+    /// The head file as it must be behind an append, if that ends a session.
+    pub(super) fn head_file_behind(events: &[NewEvent], after: &Domain) -> Option<String> {
+        let closes = events.iter().any(|event| event.event_type == EventType::Closed);
+        after.kept().last().filter(|_| closes).and_then(head_file).map(|head| head.text())
+    }
+
     /// Judges, in the leader's worker, what is to be appended: it must be what a domain's owner does next.
     pub(super) fn guard(mut self) -> Guard {
-        Box::new(move |since: &[Event], new: &[NewEvent]| {
+        Box::new(move |since: &[Event], append: &Append| {
             since.iter().try_for_each(|event| self.take(event))?;
-            self.with(new).map(drop)
+            let expected = Reading::head_file_behind(&append.events, &self.with(&append.events)?);
+            if append.head_file == expected {
+                return Ok(());
+            }
+            let found = format!("head file {:?} found; {expected:?}, which follows from the events, expected", append.head_file);
+            Err(Fault::new(Rule::LedgerFault, found))
         })
     }
 }
@@ -173,10 +184,15 @@ impl Seat {
     }
 
     /// Goes on answering others for a short while, and then lets the lock go.
-    pub(super) fn linger(self) {
-        if let Seat::Leads(Some(server), _) = &self {
+    ///
+    /// # Errors
+    /// `disk-fault` when SQLite's log could not be copied into the database: what was committed is in the log all the same.
+    pub(super) fn linger(self) -> Checked<()> {
+        let Seat::Leads(server, broker) = self else { return Ok(()) };
+        if let Some(server) = server {
             server.linger();
         }
+        broker.write_back()
     }
 }
 
@@ -195,12 +211,12 @@ fn lead(dir: &Path, identity: &Identity, seed: &Seed) -> Outcomes<Result<Led, Fa
     };
     let desk = DomainDesk::check(dir, identity.clone(), broker)?;
     let (broker, domain, head_is_behind) = desk.into_parts();
-    broker.unlock(Arc::new(LedgerSigner(seed.ledger(false))))?;
+    broker.unlock(Arc::new(LedgerSigner(seed.ledger(false))), false)?;
     if head_is_behind && let Some(head) = domain.kept().last().and_then(head_file) {
         write_head(dir, &head.text())?;
     }
     let reading = Reading::up_to(domain, broker.latest()?.as_ref());
-    broker.guard(reading.seq_no, Box::new(reading.clone().guard()));
+    broker.guard(reading.seq_no, reading.clone().guard());
     sweep(dir);
     // Where there can be no socket, the others wait for the lock.
     let server = Server::open(dir, identity.origin().as_str(), Arc::new(broker.clone())).ok();

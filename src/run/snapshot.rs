@@ -26,7 +26,7 @@ use crate::core::tile::session_stem;
 use crate::keys::Seed;
 use crate::media::bundle_file::write_pack;
 
-use super::domain::{head_file, read_identity, shown, with_ending};
+use super::domain::{read_identity, shown, with_ending};
 use super::events::program_digest;
 use super::files::{file_fault, hash_file, staging, write_bytes};
 use super::problem::{Outcomes, Problem, Unchanged};
@@ -159,10 +159,12 @@ impl<'a> Writer<'a> {
     }
 
     /// Answers others for as long as they ask, and no longer than a leader may.
-    pub fn leave(self) {
-        if let Some(seat) = self.seat {
-            seat.linger();
-        }
+    ///
+    /// # Errors
+    /// `disk-fault`; every snapshot that was taken is kept all the same.
+    pub fn leave(self) -> Outcomes<()> {
+        let state = || "the snapshot is kept; SQLite's log was not copied into the database, and the next start reads it".into();
+        self.seat.map_or(Ok(()), |seat| seat.linger().unchanged(state))
     }
 
     /// Tries again until it is done, it cannot be done, or the time is over.
@@ -289,14 +291,8 @@ impl<'a> Writer<'a> {
         (self.observe)("keep content");
         let pack = self.keep_content(work, &plan, &sizes).unchanged(|| stays)?;
         let events = events_of(&plan, pack, &shown(self.reading.domain(), snapshot.sequence))?;
-        let after = self.reading.with(&events)?;
-        let append = Append {
-            expected_head: self.reading.head(),
-            bring: Vec::new(),
-            events,
-            head_file: after.kept().last().and_then(head_file).map(|head| head.text()),
-            idempotency_key: None,
-        };
+        let head_file = Reading::head_file_behind(&events, &self.reading.with(&events)?);
+        let append = Append { expected_head: self.reading.head(), bring: Vec::new(), events, head_file, idempotency_key: None };
         let stem = Path::new("objects").join(session_stem(snapshot.sequence));
         self.ask(work, Asked { id: new_id()?, append, stem, taken })
     }

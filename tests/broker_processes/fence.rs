@@ -1,6 +1,8 @@
 //! A process that stands still at each step: whoever follows and wakes up late damages nothing, whoever leads is continued or replaced.
 
 use std::os::unix::process::ExitStatusExt as _;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -32,7 +34,7 @@ fn follower_that_wakes_up_late_takes_a_later_number_and_damages_nothing() {
         let number = if step == "seal" { 2 } else { 4 };
         assert_eq!(kept, format!("kept late {number}"), "{step}");
         assert!(child.wait().unwrap().success());
-        leader.leave();
+        leader.leave().unwrap();
         scene.nothing_is_left();
         let mut contents: Vec<String> = scene.contents().into_values().collect();
         assert_eq!(contents[number as usize - 1], "late", "{step}");
@@ -43,7 +45,7 @@ fn follower_that_wakes_up_late_takes_a_later_number_and_damages_nothing() {
 
 #[test]
 fn leader_that_is_stopped_is_continued_and_finishes_and_nobody_waits_over_the_bound() {
-    let waits: Vec<_> = STEPS.into_iter().skip(1).map(|step| thread::spawn(move || stopped_leader(step, 1))).collect();
+    let waits: Vec<_> = STEPS.into_iter().skip(1).map(|step| thread::spawn(move || stopped_leader(step, false))).collect();
     for wait in waits {
         let (scene, status, said) = wait.join().unwrap();
         assert!(status.success(), "{said:?}");
@@ -56,7 +58,7 @@ fn leader_that_is_stopped_is_continued_and_finishes_and_nobody_waits_over_the_bo
 
 #[test]
 fn leader_that_stays_stopped_is_killed_and_replaced_and_what_it_had_committed_stands() {
-    let waits: Vec<_> = STEPS.into_iter().skip(1).map(|step| (step, thread::spawn(move || stopped_leader(step, 9)))).collect();
+    let waits: Vec<_> = STEPS.into_iter().skip(1).map(|step| (step, thread::spawn(move || stopped_leader(step, true)))).collect();
     for (step, wait) in waits {
         let (scene, status, said) = wait.join().unwrap();
         assert_eq!(status.signal(), Some(9), "{step}: {said:?}");
@@ -66,24 +68,35 @@ fn leader_that_stays_stopped_is_killed_and_replaced_and_what_it_had_committed_st
     }
 }
 
-/// A child leads and stops so many times at a step; another command comes, and is done within the bound.
-fn stopped_leader(step: &str, times: u32) -> (Scene, std::process::ExitStatus, Vec<String>) {
+/// A child leads and stops at a step, or is stopped again whenever it is continued; another command comes, and is done within the bound.
+fn stopped_leader(step: &str, again: bool) -> (Scene, std::process::ExitStatus, Vec<String>) {
     let scene = Scene::new();
-    let mut child = scene.child(&format!("stop/{step}/{times}/slow"));
+    let mut child = scene.child(&format!("stop/{step}/1/slow"));
     let mut said = lines(&mut child);
     assert!(said.any(|line| line == "stops"), "{step}");
+    let (leader, is_done) = (pid(&child), Arc::new(AtomicBool::new(!again)));
+    let may_end = Arc::clone(&is_done);
+    let stopping = thread::spawn(move || {
+        while !may_end.load(Ordering::SeqCst) {
+            let _ = kill_process(leader, Signal::STOP);
+            thread::sleep(Duration::from_micros(200));
+        }
+    });
     let began = Instant::now();
     let alice = alice();
     let mut writer = Writer::new(&scene.domain(), &alice, Box::new(|_| {})).unwrap();
     take(&mut writer, &scene.path(""), "quick");
     assert!(began.elapsed() < Duration::from_secs(30), "{step}: {:?}", began.elapsed());
-    writer.leave();
+    writer.leave().unwrap();
+    is_done.store(true, Ordering::SeqCst);
+    stopping.join().unwrap();
+    let _ = kill_process(leader, Signal::CONT);
     let said: Vec<String> = said.collect();
     let status = child.wait().unwrap();
     // The next command clears away whatever a killed one left.
     let mut writer = Writer::new(&scene.domain(), &alice, Box::new(|_| {})).unwrap();
     writer.sit_down().unwrap();
-    writer.leave();
+    writer.leave().unwrap();
     scene.nothing_is_left();
     (scene, status, said)
 }

@@ -11,7 +11,8 @@ use tabellion::core::cbor::Canonical;
 use tabellion::core::cose::PaperKind;
 use tabellion::core::domain::{Domain, Identity};
 use tabellion::core::event::{Event, EventType};
-use tabellion::core::ids::Hash;
+use tabellion::core::head::HeadFile;
+use tabellion::core::ids::{Hash, kid_of};
 use tabellion::core::note::signature_line;
 use tabellion::core::payload::{Closed, Sealed};
 use tabellion::core::proposal::{Entry, TREE_MEDIA_TYPE};
@@ -81,6 +82,24 @@ fn events(domain: &Domain, signer: &Seed, tree: &Entry) -> Vec<NewEvent> {
         .collect()
 }
 
+/// An event as the database will store it; its signature is nobody's here.
+fn stored(identity: &Identity, new: &NewEvent, seq_no: u64, prev_event_hash: [u8; 32]) -> Event {
+    let mut event = Event {
+        seq_no,
+        event_id: new.event_id.clone(),
+        timestamp: new.timestamp,
+        event_type: new.event_type,
+        payload: new.payload.clone(),
+        prev_event_hash,
+        event_hash: [0; 32],
+        signature: [0; 64],
+        public_key_id: kid_of(&identity.ledger_public),
+        writer_epoch: 1,
+    };
+    event.event_hash = event.hash_again();
+    event
+}
+
 fn sealed(domain: &Domain, signer: &Seed) -> NewEvent {
     let log = &domain.identity().log;
     let signature = signer.log(log.name().clone(), false).sign_note(&domain.checkpoint_text(1).unwrap()).unwrap();
@@ -101,6 +120,16 @@ fn follower_that_sends_what_another_key_signed_is_refused_and_the_ledger_stays_a
     let entry = Entry { sha256: Hash::of(bytes), size: bytes.len() as u64, media_type: TREE_MEDIA_TYPE.parse().unwrap(), source: None };
     let domain = Domain::new(identity.clone());
     let append = |events: Vec<NewEvent>| Append { expected_head: None, bring: vec![], events, head_file: None, idempotency_key: None };
+    let head_file = |events: &[NewEvent]| {
+        let (mut domain, mut hash) = (domain.clone(), [0; 32]);
+        for (index, new) in events.iter().enumerate() {
+            let event = stored(&identity, new, index as u64 + 1, hash);
+            domain.apply(&event).unwrap();
+            hash = event.event_hash;
+        }
+        let kept = domain.kept().last().unwrap();
+        HeadFile { session: 1, head: kept.head, closed: kept.closed_hash }.text()
+    };
     let ledger = || std::fs::read(scene.domain().join("ledger.db")).unwrap();
     let before = ledger();
     let good = events(&domain, &alice, &entry);
@@ -112,6 +141,7 @@ fn follower_that_sends_what_another_key_signed_is_refused_and_the_ledger_stays_a
         ("a stranger's verdict", mixed, "is not signed by ed25519:"),
         ("half a session", good[..2].to_vec(), "end within a session"),
         ("the beginning of one", good[..1].to_vec(), "end within a session"),
+        ("no head file", good.clone(), "head file None found; Some("),
         ("another order", vec![good[1].clone(), good[0].clone(), good[2].clone()], "expected"),
     ] {
         let refusal = send(&remote, &append(events)).expect_err(what);
@@ -123,8 +153,12 @@ fn follower_that_sends_what_another_key_signed_is_refused_and_the_ledger_stays_a
     assert_eq!(remote.read(&asker(), &[1; 16], &Read::Head, &patience()), Ok(Answer::Hash(None)), "no event came in");
     assert!(ledger() == before && !scene.domain().join("head").exists() && !scene.domain().join("objects").exists());
     // The owner's own is taken, and asked again it is answered and not done again; then the seal.
-    let first = send(&remote, &append(good.clone())).unwrap();
-    assert_eq!(send(&remote, &append(good.clone())).unwrap(), first);
+    let whole = Append { head_file: Some(head_file(&good)), ..append(good.clone()) };
+    let spoilt = whole.head_file.as_ref().map(|text| text.replace("number 1", "number 2"));
+    let refusal = send(&remote, &Append { head_file: spoilt, ..whole.clone() }).expect_err("another head file");
+    assert_eq!(refusal.rule, Rule::LedgerFault, "{refusal}");
+    let first = send(&remote, &whole).unwrap();
+    assert_eq!(send(&remote, &whole).unwrap(), first);
     let other = send(&remote, &append(events(&Domain::new(identity.clone()), &alice, &Entry { size: 1, ..entry }))).unwrap_err();
     assert_eq!(other.why, Why::HeadUnexpected);
     let (domain, last) = read(&remote, identity);

@@ -137,7 +137,7 @@ fn writers_and_readers_with_leaders_killed_and_stopped_lose_nothing_and_do_nothi
     let alice = alice();
     let mut last = Writer::new(&scene.domain(), &alice, Box::new(|_| {})).unwrap();
     let number = take(&mut last, &scene.path(""), "last").head.number;
-    last.leave();
+    last.leave().unwrap();
     scene.nothing_is_left();
     let contents = scene.contents();
     let longest = said.longest_ms.load(Ordering::SeqCst);

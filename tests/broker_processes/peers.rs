@@ -148,7 +148,7 @@ fn follower_is_answered_as_whom_the_kernel_says_and_the_socket_goes_with_the_ser
 fn hostile_first_messages_are_turned_away_with_words_and_others_are_answered() {
     let (dir, _, server) = served();
     let version_2 = [0, 0, 0, 5, 0x84, 0, 2, 0xf5, 0xf5].to_vec();
-    let other_ledger = frame(&Message::Hello { ledger: "bob".into(), program: String::new() }).unwrap();
+    let other_ledger = frame(&Message::Hello { ledger: "bob".into(), program: "a test".into() }).unwrap();
     for (bytes, words) in [
         (version_2, "version 2 found; 1 expected"),
         (other_ledger, "ledger \"bob\" asked for; \"witness.example/common/~alice\""),
@@ -218,10 +218,10 @@ fn thousand_connections_cost_sixty_four_places_and_a_follower_comes_in_when_they
     // As long as all places are taken, a follower is told to come again, and not that it may not.
     let places: Vec<UnixStream> = (0..64).map(|_| greeted(dir.path())).collect();
     let Ok(Connected::To(channel)) = connect(dir.path()) else { panic!("somebody listens") };
-    assert!(matches!(Remote::greet(channel, LEDGER, "", bound()), Err(Turned::Again)));
+    assert!(matches!(Remote::greet(channel, LEDGER, "a test", bound()), Err(Turned::Again)));
     drop(places);
     let mut lead = || -> Result<Result<(), Fault>, Fault> { Ok(Err(Fault::new(Rule::AnotherWriter, "another"))) };
-    assert!(matches!(elect(dir.path(), LEDGER, "", bound(), &mut lead), Ok(Role::Follows(_))));
+    assert!(matches!(elect(dir.path(), LEDGER, "a test", bound(), &mut lead), Ok(Role::Follows(_))));
 }
 
 #[test]
@@ -382,7 +382,7 @@ fn leader_that_answers_nonsense_is_named_and_nothing_is_believed() {
     });
     for index in 0..count {
         let Ok(Connected::To(channel)) = connect(dir.path()) else { panic!("somebody listens") };
-        let greeted = Remote::greet(channel, LEDGER, "", bound());
+        let greeted = Remote::greet(channel, LEDGER, "a test", bound());
         assert!(matches!(greeted, Err(Turned::Away(fault)) if fault.rule == Rule::BrokerMessage), "{index}");
     }
     lying.join().unwrap();

@@ -127,7 +127,7 @@ fn child_that_writes() {
             let mut writer = Writer::new(&dir.join("domain"), &alice, Box::new(observe)).unwrap();
             let taken = take(&mut writer, &dir, name);
             say(&format!("kept {name} {}", taken.head.number));
-            writer.leave();
+            writer.leave().unwrap();
         }
         ["many", from, to, name] => {
             let mut writer = Writer::new(&dir.join("domain"), &alice, Box::new(|_| {})).unwrap();
@@ -138,7 +138,7 @@ fn child_that_writes() {
                 let taken = take(&mut writer, &dir, &name);
                 say(&format!("kept {name} {} {}", taken.head.number, began.elapsed().as_millis()));
             }
-            writer.leave();
+            writer.leave().unwrap();
         }
         other => panic!("{other:?}"),
     }

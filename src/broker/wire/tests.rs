@@ -151,12 +151,18 @@ fn other_version_is_named_whatever_stands_behind_it() {
 
 #[test]
 fn each_bound_is_kept_and_one_more_refused() {
-    let hello = |bytes: usize| Message::Hello { ledger: "x".repeat(bytes), program: String::new() };
+    let hello = |bytes: usize| Message::Hello { ledger: "x".repeat(bytes), program: "p".into() };
+    let program = |bytes: usize| Message::Hello { ledger: String::new(), program: "x".repeat(bytes) };
     let patience = |patience_ms| Message::Request { id: [0; 16], patience_ms, ask: Ask::Read(Read::Head) };
     let head_file = |bytes: usize| Message::Request {
         id: [0; 16],
         patience_ms: 0,
         ask: Ask::Append(Append { head_file: Some("x".repeat(bytes)), ..append() }),
+    };
+    let key = |bytes: usize| Message::Request {
+        id: [0; 16],
+        patience_ms: 0,
+        ask: Ask::Append(Append { idempotency_key: Some("x".repeat(bytes)), ..append() }),
     };
     let bring = |files: usize| Message::Request {
         id: [0; 16],
@@ -165,6 +171,10 @@ fn each_bound_is_kept_and_one_more_refused() {
     };
     for (within, beyond) in [
         (hello(1_024), hello(1_025)),
+        (program(128), program(129)),
+        (program(1), program(0)),
+        (key(256), key(257)),
+        (key(1), key(0)),
         (patience(600_000), patience(600_001)),
         (head_file(65_536), head_file(65_537)),
         (bring(16), bring(17)),
