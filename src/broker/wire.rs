@@ -366,7 +366,7 @@ fn read_outcome(r: &mut Reader<'_>) -> Checked<Result<Answer, LedgerError>> {
     let word = r.text()?;
     let answer = match (word, items) {
         ("hash", 2) => Answer::Hash(read_hash(r)?),
-        ("event", 2) => Answer::Event(read_optional(r, Event::read)?),
+        ("event", 2) => Answer::Event(read_optional(r, |r| Event::read(r).map(Box::new))?),
         ("events", 2) => Answer::Events(r.list(EVENTS_MAX)?),
         ("seq-no", 2) => Answer::SeqNo(read_optional(r, |r| r.uint())?),
         ("appended", 2) => Answer::Appended(r.bytes_of()?),

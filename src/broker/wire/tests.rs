@@ -52,7 +52,7 @@ fn messages() -> Vec<Message> {
         Ok(Answer::Hash(None)),
         Ok(Answer::Hash(Some([6; 32]))),
         Ok(Answer::Event(None)),
-        Ok(Answer::Event(Some(event(1)))),
+        Ok(Answer::Event(Some(Box::new(event(1))))),
         Ok(Answer::Events(vec![])),
         Ok(Answer::Events(vec![event(1), event(2)])),
         Ok(Answer::SeqNo(None)),
