@@ -147,13 +147,13 @@ fn follower_that_sends_what_another_key_signed_is_refused_and_the_ledger_stays_a
         let refusal = send(&remote, &append(events)).expect_err(what);
         assert_eq!((refusal.rule, refusal.found.contains(words)), (Rule::LedgerFault, true), "{what}: {refusal}");
     }
+    let whole = Append { head_file: Some(head_file(&good)), ..append(good.clone()) };
     let outside = Bring { from: "objects/x".into(), to: "ledger.db".into() };
-    let refusal = send(&remote, &Append { bring: vec![outside], ..append(good.clone()) }).expect_err("a file for the ledger's place");
+    let refusal = send(&remote, &Append { bring: vec![outside], ..whole.clone() }).expect_err("a file for the ledger's place");
     assert_eq!(refusal.rule, Rule::RequestBounds);
     assert_eq!(remote.read(&asker(), &[1; 16], &Read::Head, &patience()), Ok(Answer::Hash(None)), "no event came in");
     assert!(ledger() == before && !scene.domain().join("head").exists() && !scene.domain().join("objects").exists());
     // The owner's own is taken, and asked again it is answered and not done again; then the seal.
-    let whole = Append { head_file: Some(head_file(&good)), ..append(good.clone()) };
     let spoilt = whole.head_file.as_ref().map(|text| text.replace("number 1", "number 2"));
     let refusal = send(&remote, &Append { head_file: spoilt, ..whole.clone() }).expect_err("another head file");
     assert_eq!(refusal.rule, Rule::LedgerFault, "{refusal}");

@@ -69,15 +69,12 @@ fn writer(scene: &Scene, said: &Said, index: usize, writes: u64) {
         life += 1;
         let mut child = scene.child(&format!("many/{next}/{writes}/w{index}.{life}"));
         for line in lines(&mut child) {
-            match line.split(' ').collect::<Vec<_>>().as_slice() {
-                ["kept", name, number, took] => {
-                    let before = said.kept.lock().unwrap().insert((*name).to_owned(), number.parse().unwrap());
-                    assert_eq!(before, None, "{name} was kept twice");
-                    said.longest_ms.fetch_max(took.parse().unwrap(), Ordering::SeqCst);
-                    next += 1;
-                }
-                // Begun and never answered: nobody knows, and the next one begins behind it.
-                _ => {}
+            // What was begun and never answered, nobody knows: the next child begins behind it.
+            if let ["kept", name, number, took] = line.split(' ').collect::<Vec<_>>().as_slice() {
+                let before = said.kept.lock().unwrap().insert((*name).to_owned(), number.parse().unwrap());
+                assert_eq!(before, None, "{name} was kept twice");
+                said.longest_ms.fetch_max(took.parse().unwrap(), Ordering::SeqCst);
+                next += 1;
             }
         }
         let output = child.wait_with_output().unwrap();
