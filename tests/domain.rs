@@ -74,7 +74,9 @@ fn one_that_holds_the_lock_for_long_is_named_with_exit_6() {
     lock.try_lock().unwrap();
     let output = case.command(SNAPSHOT).output().unwrap();
     assert_eq!(output.status.code(), Some(6));
-    assert!(String::from_utf8_lossy(&output.stderr).contains("[another-writer]"));
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    let who = format!("alice/domain/lock: held by process {} (", std::process::id());
+    assert!(said.contains("[another-writer]") && said.contains(&who) && said.contains("which has run for"), "{said}");
     // Looking waits for nobody.
     assert_eq!(numbers(&case), Vec::<u64>::new());
 }

@@ -16,7 +16,7 @@ use crate::clock::monotonic_us;
 use crate::core::ids::Hash;
 use crate::core::rules::{Checked, Fault, Rule};
 use crate::ledger::trail::Status;
-use crate::ledger::{Ledger, LedgerError, NewEvent};
+use crate::ledger::{Ledger, LedgerError};
 
 /// How long a read of this process may take, in microseconds: none of ours asks for so much that it takes this long on any disk that works.
 const OWN_PATIENCE_US: u64 = 600_000_000;
@@ -248,7 +248,7 @@ impl Broker {
     }
 
     /// Has the guard judge, if there is one, after it has seen what came since.
-    fn judge(shared: &Mutex<Option<Guarded>>, ledger: &Ledger, events: &[NewEvent]) -> Checked<()> {
+    fn judge(shared: &Mutex<Option<Guarded>>, ledger: &Ledger, append: &Append) -> Checked<()> {
         let mut guarded = shared.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(Guarded { guard, seen }) = guarded.as_mut() else {
             return Err(Fault::new(Rule::AnotherWriter, "a writer that takes nothing from other processes found; none expected"));
@@ -256,7 +256,7 @@ impl Broker {
         let since = ledger.page(*seen + 1, u64::from(u32::MAX), u64::MAX, &mut || Ok(()))?;
         // Shown is seen, whatever is said of the new ones.
         *seen = since.last().map_or(*seen, |event| event.seq_no);
-        guard(&since, events)
+        guard(&since, append)
     }
 }
 
@@ -313,7 +313,7 @@ impl Broker {
         let (line, guard) = (Arc::clone(&self.shared.line), Arc::clone(&self.shared.guard));
         let (tell, told) = channel();
         let work = move |ledger: &mut Ledger| {
-            let mut judge = |ledger: &Ledger, events: &[NewEvent]| Broker::judge(&guard, ledger, events);
+            let mut judge = |ledger: &Ledger, append: &Append| Broker::judge(&guard, ledger, append);
             let reply = worker::append(ledger, &append, &mut judge, &mut |_| {});
             line.forget();
             drop(tell.send(reply));

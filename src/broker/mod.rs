@@ -14,9 +14,15 @@
 mod book;
 mod calls;
 mod door;
+pub mod elect;
+pub mod follow;
 mod front;
 mod line;
 mod request;
+mod rouse;
+pub mod serve;
+pub mod socket;
+pub mod wire;
 mod worker;
 
 #[cfg(test)]

@@ -259,9 +259,9 @@ fn the_guard_sees_every_event_once_and_what_it_refuses_is_not_appended() {
     let (tell, told) = channel();
     broker.guard(
         1,
-        Box::new(move |since, events| {
+        Box::new(move |since, asked| {
             tell.send(since.iter().map(|event| event.event_id.clone()).collect::<Vec<_>>()).unwrap();
-            match events.iter().all(|event| event.timestamp == 0) {
+            match asked.events.iter().all(|event| event.timestamp == 0) {
                 true => Ok(()),
                 false => Err(Fault::new(Rule::AuthorUnsigned, "a stranger found")),
             }

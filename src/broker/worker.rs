@@ -11,9 +11,9 @@ use crate::core::event::{Event, split_event_id};
 use crate::core::rules::{Checked, Fault, Rule};
 use crate::ledger::{Ledger, LedgerError, NewEvent, move_into_place, write_head_observed};
 
-/// Judges events that another process wants appended, in the worker, before anything is done: it is given the stored events that it has not
-/// seen yet, and the new ones.
-pub type Guard = Box<dyn FnMut(&[Event], &[NewEvent]) -> Checked<()> + Send>;
+/// Judges what another process wants appended, in the worker, before anything is done: it is given the stored events that it has not seen yet,
+/// and what is asked for.
+pub type Guard = Box<dyn FnMut(&[Event], &Append) -> Checked<()> + Send>;
 
 /// Closes the line however the worker ends, so that nobody waits for one that is gone.
 struct Leaves<'a>(&'a Line);
@@ -69,7 +69,7 @@ fn answer(line: &Line, ledger: &Ledger, read: &Read) -> Checked<Answer> {
 pub(super) fn append(
     ledger: &mut Ledger,
     append: &Append,
-    judge: &mut dyn FnMut(&Ledger, &[NewEvent]) -> Checked<()>,
+    judge: &mut dyn FnMut(&Ledger, &Append) -> Checked<()>,
     observe: &mut dyn FnMut(&'static str),
 ) -> Reply {
     if let Some(head) = already(ledger, append).map_err(LedgerError::of)? {
@@ -81,7 +81,7 @@ pub(super) fn append(
         let found = format!("last event {} found; {} expected", word(found), word(append.expected_head));
         return Err(LedgerError::of(Fault::new(Rule::HeadUnexpected, found)));
     }
-    judge(ledger, &append.events).map_err(LedgerError::of)?;
+    judge(ledger, append).map_err(LedgerError::of)?;
     let dir = ledger.dir().to_owned();
     if !append.bring.is_empty() {
         observe("bring files");

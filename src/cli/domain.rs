@@ -14,6 +14,7 @@ use crate::keys::Seed;
 use crate::keys::file::{KeyFile, WorkFactor};
 use crate::run::consumer::read_pin;
 use crate::run::problem::{Exit, Outcomes};
+use crate::run::snapshot::snapshot;
 use crate::run::{domain, words};
 
 use super::audit::{AuditArgs, audit};
@@ -237,7 +238,8 @@ pub fn domain(command: DomainCommand, out: &mut Output) -> Outcomes<Exit> {
         }
         DomainCommand::Snapshot { folder, domain, key, passphrase, note, time } => {
             let time = time.as_deref().map_or_else(|| Ok(clock::now_unix()), clock::parse_claim)?;
-            let taken = domain::snapshot(&domain, &folder, &unlock(&key, &passphrase)?, note, time)?;
+            let seed = unlock(&key, &passphrase)?;
+            let (taken, writer) = snapshot(&domain, &folder, &seed, note, time)?;
             out.give(&Kept {
                 snapshot: Number::of(taken.identity.owner(), &taken.head),
                 is_new: taken.new_objects.is_some(),
@@ -245,6 +247,8 @@ pub fn domain(command: DomainCommand, out: &mut Output) -> Outcomes<Exit> {
                 new_objects: taken.new_objects.unwrap_or(0),
                 dropped: taken.dropped,
             });
+            // Behind the answer: others may be asking.
+            writer.leave()?;
         }
         DomainCommand::Log { dir } => out.give(&log(domain::look(&dir)?.domain())),
         DomainCommand::Show { dir, at } => {

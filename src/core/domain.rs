@@ -334,6 +334,11 @@ impl Domain {
         self.kept.last().filter(|kept| kept.sealed.is_none()).map(|kept| kept.record.number)
     }
 
+    /// Whether what was read ends with a whole session, sealed or not.
+    pub fn is_between_sessions(&self) -> bool {
+        self.opened.is_none() || self.next_index > 2
+    }
+
     /// The text that the log key signs for a number.
     ///
     /// # Errors

@@ -97,7 +97,7 @@ pub use rebuild::{Difference, Table};
 pub use refusal::{LedgerError, Why};
 pub use tally::Tally;
 pub use watch::MonotonicUs;
-pub use writers::other_writer;
+pub use writers::{is_locked, other_writer};
 
 use crate::core::event::EventType;
 use crate::core::rules::{Fault, Rule};

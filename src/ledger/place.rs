@@ -91,8 +91,7 @@ pub(super) fn must_be_free(dir: &Path, endings: &[&str]) -> Checked<()> {
 /// `another-writer`; `ledger-fault` when no plain file is there; `file-fault`.
 pub(super) fn take_lock(dir: &Path) -> Checked<File> {
     let path = dir.join(LOCK_FILE);
-    // Looked at first, for opening a pipe would wait for ever.
-    found(&path)?.map_or(Ok(()), |found| must_be_ours(&path, &found))?;
+    lock_must_be_a_file(dir)?;
     let open = File::options().create(true).truncate(false).write(true).open(&path);
     let file = open.map_err(|error| disk_fault(&path, &error))?;
     match try_lock(&file) {
@@ -102,6 +101,15 @@ pub(super) fn take_lock(dir: &Path) -> Checked<File> {
         }
         Err(TryLockError::Error(error)) => Err(disk_fault(&path, &error)),
     }
+}
+
+/// Looked at before it is opened, for opening a pipe would wait for ever.
+///
+/// # Errors
+/// `ledger-fault`; `file-fault`.
+pub(super) fn lock_must_be_a_file(dir: &Path) -> Checked<()> {
+    let path = dir.join(LOCK_FILE);
+    found(&path)?.map_or(Ok(()), |found| must_be_ours(&path, &found))
 }
 
 /// Takes the lock, or says after a quarter of a second that another holds it: long enough for a program that the holder was just starting, and

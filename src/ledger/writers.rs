@@ -7,8 +7,8 @@ use std::time::Duration;
 use rusqlite::{ErrorCode, OpenFlags};
 
 use super::open::connect;
-use super::place::try_lock;
-use super::{DATABASE_FILE, LOCK_FILE};
+use super::place::{lock_must_be_a_file, try_lock};
+use super::{DATABASE_FILE, LOCK_FILE, disk_fault};
 use crate::core::rules::{Checked, Fault, Rule};
 
 /// Who else writes to the ledger in `dir` at this moment, in words: whoever holds our lock, or a program that ignores it and has a write
@@ -34,4 +34,21 @@ pub fn other_writer(dir: &Path) -> Checked<Option<String>> {
     drop((db, lock));
     let found = format!("a program that does not ask for our lock has a write transaction open in {}", dir.join(DATABASE_FILE).display());
     Ok(busy.then_some(found))
+}
+
+/// Whether another process holds the lock of the ledger in `dir` at this moment: asked once, without waiting.
+///
+/// # Errors
+/// `ledger-fault` when no plain file is there; `disk-fault`, `file-fault`.
+pub fn is_locked(dir: &Path) -> Checked<bool> {
+    let path = dir.join(LOCK_FILE);
+    lock_must_be_a_file(dir)?;
+    match File::options().write(true).open(&path).map(|file| file.try_lock()) {
+        Ok(Err(TryLockError::WouldBlock)) => Ok(true),
+        Ok(Err(TryLockError::Error(error))) => Err(disk_fault(&path, &error)),
+        Ok(Ok(())) => Ok(false),
+        // Without the file nobody holds it.
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(disk_fault(&path, &error)),
+    }
 }

@@ -1,55 +1,28 @@
 //! A proposer's own domain, `alice@42`: numbered snapshots of a folder in a ledger of her own, with the same engine as the witness's.
 //!
-//! [`snapshot`] orders its effects as a session does: ledger, plan, pack, commit, head file, seal. Run again after whatever broke it, it does
-//! what is left and then takes the next number. Two at once: the second waits, and is told when it waits too long.
+//! Here a domain is made, opened and read; [`super::snapshot`] takes its next number.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
-use crate::broker::{Broker, CheckInput, DATABASE_FILE, NewEvent, write_head};
+use crate::broker::{Broker, CheckInput, DATABASE_FILE};
 use crate::core::artifact::{Member, Tree};
-use crate::core::cbor::Canonical;
-use crate::core::cose::PaperKind;
-use crate::core::domain::{Domain, Identity, Kept, SnapshotPlan};
-use crate::core::event::EventType;
+use crate::core::domain::{Domain, Identity, Kept};
 use crate::core::head::{HeadFile, compare};
-use crate::core::ids::{Hash, Head, Origin, Text};
-use crate::core::note::{VerifierKey, signature_line};
-use crate::core::payload::{Closed, Sealed};
-use crate::core::proposal::{Entry, Source, TREE_MEDIA_TYPE};
-use crate::core::publish::pack_index;
+use crate::core::ids::{Hash, Origin};
+use crate::core::note::VerifierKey;
+use crate::core::proposal::Source;
 use crate::core::rules::{Checked, Fault, Rule};
-use crate::core::snapshot::Snapshot;
 use crate::core::tile::session_stem;
 use crate::keys::Seed;
 use crate::keys::file::write_new;
-use crate::media::bundle_file::write_pack;
 
 use super::desk::LedgerSigner;
-use super::events::program_digest;
-use super::files::{self, file_fault, hash_file, make_folder, staging, write_bytes, write_whole};
+use super::files::{self, make_folder, write_bytes, write_whole};
 use super::packs::Packs;
 use super::problem::{Outcomes, Problem, Unchanged};
-use super::signing::sign;
-use super::source::{Source as Folder, read_folder};
 use super::startup::{IDENTITY_FILE, read_head_file};
-
-/// How often, and how long each time, a command waits for another that writes; asking for the lock takes a quarter of a second itself.
-const WAITS: (u32, Duration) = (40, Duration::from_millis(10));
-
-/// What became of a snapshot.
-pub struct Taken {
-    /// The newest number: this snapshot, or the one that holds the same.
-    pub head: Head,
-    /// Contents that no earlier snapshot holds; `None` when no number was taken because nothing changed.
-    pub new_objects: Option<usize>,
-    /// Empty folders, which a tree cannot hold.
-    pub dropped: Vec<String>,
-    /// Whose domain it is.
-    pub identity: Identity,
-}
 
 /// A domain whose ledger passed the start-up checks.
 pub struct DomainDesk {
@@ -92,46 +65,11 @@ pub fn init(dir: &Path, origin: &Origin, seed: &Seed) -> Outcomes<Identity> {
     Ok(identity)
 }
 
-fn read_identity(dir: &Path) -> Checked<Identity> {
+pub(super) fn read_identity(dir: &Path) -> Checked<Identity> {
     let path = dir.join(IDENTITY_FILE);
     let text =
         String::from_utf8(files::read(&path)?).map_err(|_| Fault::new(Rule::LedgerFault, format!("{}: not UTF-8", path.display())))?;
     Identity::parse(&text).map_err(|fault| fault.within(path.display()))
-}
-
-/// Takes a snapshot of `folder` as the domain's next number, unless it is what the last one holds.
-///
-/// # Errors
-/// `another-writer` after ten seconds; `key-mismatch`; faults of the folder and of the ledger.
-pub fn snapshot(dir: &Path, folder: &Path, seed: &Seed, note: Option<Text>, time: Option<u64>) -> Outcomes<Taken> {
-    let mut desk = DomainDesk::open(dir)?;
-    desk.unlock(seed)?;
-    desk.finish_last(seed)?;
-
-    // The folder. A file that changes under our hands is found when the pack is written, which hashes it again, before the commit.
-    let source = read_folder(folder)?;
-    let tree = source.tree.to_cbor();
-    let entry = Entry { sha256: Hash::of(&tree), size: tree.len() as u64, media_type: TREE_MEDIA_TYPE.parse()?, source: None };
-    let head = desk.domain.head();
-    if desk.domain.kept().last().is_some_and(|kept| kept.snapshot.tree == entry) {
-        return Ok(Taken { head, new_objects: None, dropped: source.dropped, identity: desk.domain.identity().clone() });
-    }
-    let snapshot =
-        Snapshot { origin: desk.domain.identity().origin().clone(), sequence: desk.domain.next_number(), tree: entry.clone(), note, time };
-    let envelope = sign(PaperKind::Snapshot, snapshot.to_cbor(), Vec::new(), &seed.member(false))?;
-    let mut sizes: BTreeMap<Hash, u64> = source.tree.members().iter().map(|member| (member.sha256, member.size)).collect();
-    sizes.insert(entry.sha256, entry.size);
-    let plan = desk.domain.plan(envelope, sizes.clone())?;
-    let stays = || format!("{} stays the newest snapshot", shown(&desk.domain, head.number));
-    let pack = desk.write_pack(&plan, &source, &tree, &sizes).unchanged(stays)?;
-
-    // THE COMMIT POINT: before it nothing happened; after it everything can be derived again.
-    let events = events_of(&plan, pack, &shown(&desk.domain, snapshot.sequence))?;
-    desk.commit(events).unchanged(|| "the next start tells whether it was committed".into())?;
-    desk.write_head_file()?;
-    desk.seal(seed)?;
-    let new_objects = Some(plan.pack.len());
-    Ok(Taken { head: plan.after, new_objects, dropped: source.dropped, identity: desk.domain.identity().clone() })
 }
 
 /// A number of a domain, as people write it.
@@ -147,47 +85,20 @@ pub fn look(dir: &Path) -> Outcomes<DomainDesk> {
     DomainDesk::open_to_look(dir)
 }
 
-fn events_of(plan: &SnapshotPlan, pack: Option<(Hash, u64)>, confirmation: &str) -> Checked<Vec<NewEvent>> {
-    let session = plan.opened.session;
-    let closed = Closed {
-        session,
-        after: plan.after,
-        state_root: plan.state_root,
-        media: Vec::new(),
-        version: env!("CARGO_PKG_VERSION").into(),
-        program: program_digest()?,
-        confirmation: confirmation.to_owned(),
-        pack,
-    };
-    let payloads =
-        [(EventType::Opened, plan.opened.to_cbor()), (EventType::Verdict, plan.ruling.to_cbor()), (EventType::Closed, closed.to_cbor())];
-    let event = |(index, (event_type, payload))| NewEvent {
-        event_id: format!("{session}/{index}"),
-        timestamp: plan.opened.time.unwrap_or(0),
-        event_type,
-        payload,
-    };
-    Ok(payloads.into_iter().enumerate().map(event).collect())
-}
-
 impl DomainDesk {
-    fn open(dir: &Path) -> Outcomes<DomainDesk> {
-        let identity = read_identity(dir)?;
-        let (waits, pause) = WAITS;
-        for _ in 0..waits {
-            match Broker::open(dir) {
-                Err(fault) if fault.rule == Rule::AnotherWriter => std::thread::sleep(pause),
-                opened => return DomainDesk::check(dir, identity, opened?),
+    fn open_to_look(dir: &Path) -> Outcomes<DomainDesk> {
+        let (identity, ledger) = (read_identity(dir)?, Broker::look(dir)?);
+        loop {
+            let before = ledger.head()?;
+            match DomainDesk::check(dir, identity.clone(), ledger.clone()) {
+                // The ledger was read before a snapshot was committed, and the head file after it: they are of two moments.
+                Err(_) if ledger.head()? != before => {}
+                checked => return checked,
             }
         }
-        DomainDesk::check(dir, identity, Broker::open(dir)?)
     }
 
-    fn open_to_look(dir: &Path) -> Outcomes<DomainDesk> {
-        DomainDesk::check(dir, read_identity(dir)?, Broker::look(dir)?)
-    }
-
-    fn check(dir: &Path, identity: Identity, ledger: Broker) -> Outcomes<DomainDesk> {
+    pub(super) fn check(dir: &Path, identity: Identity, ledger: Broker) -> Outcomes<DomainDesk> {
         let input = CheckInput { ledger_keys: &[identity.ledger_public], deep: false, must_hold: &[] };
         ledger.start_up_check(&input)?.into_checked()?;
         ledger.check_instance(&identity.instance)?;
@@ -203,76 +114,13 @@ impl DomainDesk {
         &self.domain
     }
 
-    fn unlock(&mut self, seed: &Seed) -> Checked<()> {
-        let (found, expected) = (seed.member(false).public_bytes(), self.domain.identity().member_public);
-        if found != expected {
-            let found = format!(
-                "key ed25519:{}; ed25519:{}, the key of {}, expected",
-                hex::encode(found),
-                hex::encode(expected),
-                self.domain.identity().origin()
-            );
-            return Err(Fault::new(Rule::KeyMismatch, found));
-        }
-        self.ledger.unlock(Arc::new(LedgerSigner(seed.ledger(false))), false)
-    }
-
-    /// What a broken command left undone, the same bytes whenever it is done.
-    fn finish_last(&mut self, seed: &Seed) -> Checked<()> {
-        if self.head_is_behind {
-            self.write_head_file()?;
-        }
-        self.seal(seed)
-    }
-
-    fn commit(&mut self, events: Vec<NewEvent>) -> Checked<()> {
-        let before = self.ledger.latest()?;
-        self.ledger.commit(before.as_ref().map(|event| event.event_hash), events, &mut |_| {}).map_err(|error| error.fault)?;
-        let domain = &mut self.domain;
-        self.ledger.for_each(before.map_or(1, |event| event.seq_no + 1), |event| domain.apply(&event))
-    }
-
-    fn write_head_file(&mut self) -> Checked<()> {
-        if let Some(head) = self.domain.kept().last().and_then(head_file) {
-            write_head(&self.dir, &head.text())?;
-        }
-        self.head_is_behind = false;
-        Ok(())
-    }
-
-    fn seal(&mut self, seed: &Seed) -> Checked<()> {
-        let Some(number) = self.domain.unsealed() else { return Ok(()) };
-        let log = &self.domain.identity().log;
-        let signature = seed.log(log.name().clone(), false).sign_note(&self.domain.checkpoint_text(number)?)?;
-        let lines = signature_line(log.name(), log.id(), &signature);
-        let sealed = Sealed { session: number, checkpoints: vec![(number, lines)], notes: Vec::new() };
-        let timestamp = self.domain.kept().last().and_then(|kept| kept.snapshot.time).unwrap_or(0);
-        let event = NewEvent { event_id: format!("{number}/3"), timestamp, event_type: EventType::Sealed, payload: sealed.to_cbor() };
-        self.commit(vec![event])
+    /// Broker, domain, and whether the head file is that of the session before.
+    pub(super) fn into_parts(self) -> (Broker, Domain, bool) {
+        (self.ledger, self.domain, self.head_is_behind)
     }
 
     fn stem(&self, number: u64) -> PathBuf {
         self.dir.join("objects").join(session_stem(number))
-    }
-
-    /// Writes the content that no earlier pack holds, before the commit that needs it.
-    fn write_pack(&self, plan: &SnapshotPlan, source: &Folder, tree: &[u8], sizes: &BTreeMap<Hash, u64>) -> Checked<Option<(Hash, u64)>> {
-        if plan.pack.is_empty() {
-            return Ok(None);
-        }
-        let copies = staging()?;
-        let artifact = copies.path().join("tree");
-        std::fs::write(&artifact, tree).map_err(|error| file_fault(&artifact, &error))?;
-        let stem = self.stem(plan.opened.session);
-        make_folder(stem.parent().unwrap_or(&self.dir))?;
-        let place = |hash: &Hash| (*hash, source.files.get(hash).unwrap_or(&artifact).clone());
-        let objects: Vec<(Hash, PathBuf)> = plan.pack.iter().map(place).collect();
-        let pack = with_ending(&stem, "objects");
-        write_pack(&pack, &objects)?;
-        let new: BTreeMap<Hash, u64> =
-            sizes.iter().filter(|(hash, _)| plan.pack.contains(hash)).map(|(hash, size)| (*hash, *size)).collect();
-        write_bytes(&with_ending(&stem, "index"), &pack_index(&new))?;
-        hash_file(&pack).map(Some)
     }
 
     /// The snapshot of a number.
@@ -364,11 +212,11 @@ pub struct Content {
 }
 
 /// A file beside the others of a stem, whose name may itself hold a dot.
-fn with_ending(stem: &Path, ending: &str) -> PathBuf {
+pub(super) fn with_ending(stem: &Path, ending: &str) -> PathBuf {
     PathBuf::from(format!("{}.{ending}", stem.display()))
 }
 
-fn head_file(kept: &Kept) -> Option<HeadFile> {
+pub(super) fn head_file(kept: &Kept) -> Option<HeadFile> {
     let closed = kept.closed.as_ref()?;
     Some(HeadFile { session: closed.session, head: closed.after, closed: kept.closed_hash })
 }

@@ -78,10 +78,16 @@ pub mod restore;
 #[cfg(feature = "desk")]
 pub mod resume;
 #[cfg(feature = "desk")]
+mod seat;
+#[cfg(feature = "desk")]
 pub mod session;
 #[cfg(feature = "desk")]
 pub mod signing;
+#[cfg(feature = "desk")]
+pub mod snapshot;
 pub mod source;
+#[cfg(feature = "desk")]
+mod staged;
 #[cfg(feature = "desk")]
 pub mod standby;
 #[cfg(feature = "desk")]
