@@ -1,7 +1,7 @@
 //! Backing up a desk, also while a session runs on it or it is halted: a copy of one moment, checked, and sealed into one file (SPEC 7.13).
 //!
 //! What was copied is checked before it is sealed, with every signature, and whatever the ledger names is hashed on its way. Nothing of the desk
-//! is written to, no lock is taken, and no key is needed: whoever makes a backup cannot open it.
+//! is written to but its trail, no lock is taken, and no key is needed: whoever makes a backup cannot open it.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -114,7 +114,7 @@ impl Copied {
         observe("copy the ledger", DATABASE_FILE);
         ledger.copy_to(staging.path()).unchanged(|| UNTOUCHED.into())?;
         observe("check the copy", DATABASE_FILE);
-        let copy = Broker::look(staging.path()).map_err(not_whole)?;
+        let copy = Broker::foreign(staging.path()).map_err(not_whole)?;
         let books = books_of(&copy, true).map_err(not_whole)?;
         let last = copy.latest()?.ok_or_else(|| Fault::new(Rule::LedgerFault, "no event found; a founding expected"))?;
         drop(copy);
