@@ -197,6 +197,12 @@ fn commands_with_a_passphrase(case: &mut Case) -> [&'static str; 2] {
     logged(case, "witness session --ledger witness --media stick --expect-head $HEAD --yes --time none --passphrase-file wrong", 4);
     logged(case, "collect stick --pin alice/common.pin", 0);
     logged(case, "witness status --ledger witness --json", 0);
+    logged(case, "key identity witness/key --out backup.identity --passphrase-file passphrase", 0);
+    case.write("usb/here", "");
+    logged(case, "witness backup --ledger witness usb", 0);
+    let backup = case.find("usb", "witness.example-common@", ".backup.age");
+    logged(case, &format!("witness backup --verify {backup} --identity witness/key --passphrase-file passphrase"), 0);
+    logged(case, &format!("witness restore {backup} standby --identity witness/key --passphrase-file passphrase"), 0);
     ["second/key", "fresh"]
 }
 

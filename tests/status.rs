@@ -230,7 +230,7 @@ fn a_desk_that_cannot_be_used_for_another_reason_still_answers() {
                 db.execute_batch("DROP TRIGGER events_no_delete").unwrap();
             }
             "headless" => std::fs::remove_file(case.path("headless/head")).unwrap(),
-            "copied" => std::fs::remove_file(case.path("copied/instance")).unwrap(),
+            "copied" => case.write("copied/instance", format!("{}\n", "ab".repeat(16))),
             _ => {
                 let mut bytes = case.read("bytes/ledger.db");
                 bytes[..100].fill(0xee);

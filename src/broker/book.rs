@@ -85,8 +85,14 @@ pub(super) struct Line {
 
 impl Book {
     /// The trail of the ledger in `dir`, which is made when it is not there.
-    pub(super) fn open(dir: &Path) -> Book {
-        Book::with(dir, Trail::open(dir).map_or_else(Paper::Broken, Paper::Trail))
+    ///
+    /// # Errors
+    /// `disk-fault`: nothing more is done to a disk that fails. Other trouble is told to who writes, for reading goes on without a trail.
+    pub(super) fn open(dir: &Path) -> Checked<Book> {
+        match Trail::open(dir) {
+            Err(fault) if fault.rule == Rule::DiskFault => Err(fault),
+            opened => Ok(Book::with(dir, opened.map_or_else(Paper::Broken, Paper::Trail))),
+        }
     }
 
     /// The trail of the ledger in `dir` if there is one to write into: whoever only looks makes none.

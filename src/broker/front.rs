@@ -92,7 +92,10 @@ impl Broker {
         ledger.measure_with(monotonic_us);
         let line = Arc::new(Line::new(if opened == Opened::ToLook { 0 } else { LIFE_US }));
         let book = match opened {
-            Opened::ToWrite => Book::open(ledger.dir()),
+            Opened::ToWrite => Book::open(ledger.dir()).inspect_err(|_| {
+                // What a disk that fails has is left alone, also by closing.
+                drop(ledger.keep_log_on_close(true));
+            })?,
             Opened::ToLook => Book::look(ledger.dir()),
             Opened::Apart => Book::none(ledger.dir()),
         };

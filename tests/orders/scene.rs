@@ -115,7 +115,7 @@ impl Scene {
     /// Everything of the desk but SQLite's own files, and the last event.
     pub fn print(&self) -> (BTreeMap<String, Vec<u8>>, [u8; 32]) {
         let mut files = tree(&self.at("desk"));
-        files.retain(|path, _| !path.starts_with("ledger.db") && !path.starts_with("audit.db"));
+        files.retain(|path, _| !path.starts_with("ledger.db"));
         let ledger = tabellion::ledger::Ledger::open_read_only(&self.at("desk")).unwrap();
         (files, ledger.latest().unwrap().unwrap().event_hash)
     }
