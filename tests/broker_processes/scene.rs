@@ -79,11 +79,13 @@ impl Scene {
         names.retain(|name| !name.starts_with("audit.db"));
         names.sort();
         assert_eq!(names, ["domain", "head", "instance", "ledger.db", "lock", "objects"]);
-        let below = fs::read_dir(self.domain().join("objects")).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
-        assert_eq!(below.collect::<Vec<_>>(), ["000"], "objects");
+        // A folder for each thousand numbers, and in it nothing but their packs.
+        let folders: Vec<PathBuf> = fs::read_dir(self.domain().join("objects")).unwrap().map(|entry| entry.unwrap().path()).collect();
+        let is_of_packs = |path: &PathBuf| path.file_name().unwrap().to_str().unwrap().bytes().all(|byte| byte.is_ascii_digit());
+        assert!(folders.iter().all(is_of_packs), "{folders:?}");
+        let packs: usize = folders.iter().map(|folder| fs::read_dir(folder).unwrap().count()).sum();
         // Last, for who looks leaves the files of SQLite's log.
-        let packs = fs::read_dir(self.domain().join("objects/000")).unwrap().count() as u64;
-        assert_eq!(packs, 2 * self.look().domain().head().number, "a pack and an index for each number");
+        assert_eq!(packs as u64, 2 * self.look().domain().head().number, "a pack and an index for each number");
     }
 }
 
