@@ -18,7 +18,7 @@ use std::time::Duration;
 use fastrand::Rng;
 use rusqlite::{Connection, MAIN_DB};
 use rustix::process::{Resource, Rlimit, setrlimit};
-use stage::{Case, PROGRAM, copy_tree, tree};
+use stage::{Case, PROGRAM, copy_tree};
 use tabellion::core::rules::{Checked, Fault, Rule};
 use tabellion::ledger::Ledger;
 use tabellion::ledger::trail::{Asked, Ended, Entry, Filter, Status, TRAIL_FILE, Trail, Which};
@@ -99,6 +99,12 @@ fn rows(dir: &Path) -> BTreeMap<&'static str, Vec<String>> {
         statement.query_map([], row).unwrap().map(Result::unwrap).collect()
     };
     ["requests", "outcomes", "answers"].map(|table| (table, read(table))).into()
+}
+
+/// Every file of a folder, with its bytes: the trail too, which the shared helper leaves out.
+fn tree(dir: &Path) -> BTreeMap<String, Vec<u8>> {
+    let files = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap());
+    files.map(|entry| (entry.file_name().into_string().unwrap(), fs::read(entry.path()).unwrap())).collect()
 }
 
 #[test]

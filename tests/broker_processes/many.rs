@@ -142,9 +142,12 @@ fn writers_and_readers_with_leaders_killed_and_stopped_lose_nothing_and_do_nothi
     assert!(killed > 0 && looks > 0);
     let kept = said.kept.lock().unwrap();
     assert_eq!(kept.len() as u64, writers as u64 * writes);
+    let recorded = scene.recorded();
     for (name, number) in kept.iter() {
         assert_eq!(contents.get(number), Some(name), "acknowledged as {number}");
+        assert_eq!(recorded.get(number), Some(&1), "requests in the trail that made {number}");
     }
+    assert!(recorded.iter().all(|(number, requests)| *requests == 1 && contents.contains_key(number)), "{recorded:?}");
     let mut names: Vec<&String> = contents.values().collect();
     names.sort();
     names.dedup();

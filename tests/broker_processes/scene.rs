@@ -8,6 +8,7 @@ use std::process::{Child, Command, Stdio};
 
 use rustix::process::{Pid, Signal, getpid, kill_process};
 use tabellion::keys::Seed;
+use tabellion::run::audit::{self, Filter, Status};
 use tabellion::run::domain::{self, DomainDesk};
 use tabellion::run::snapshot::{Taken, Writer};
 use tabellion::run::source::{Source, read_folder};
@@ -70,6 +71,20 @@ impl Scene {
             (number, member.path.clone())
         };
         (1..=desk.domain().head().number).map(held).collect()
+    }
+
+    /// How many requests in the trail are said to have appended each number, and that no request is missing from it.
+    pub fn recorded(&self) -> BTreeMap<u64, u32> {
+        let audit = audit::audit(&self.domain(), &Filter::default()).unwrap();
+        assert_eq!(audit.missing, 0, "requests taken out of the trail");
+        let mut numbers = BTreeMap::new();
+        for entry in audit.entries.unwrap() {
+            let done = entry.ended.filter(|ended| entry.asked.request_type == "append" && ended.status == Status::Done);
+            // A snapshot begins with event N/0; what follows it under N is its seal.
+            let number = done.and_then(|ended| ended.affected.split_once("/0..").and_then(|(number, _)| number.parse().ok()));
+            number.into_iter().for_each(|number| *numbers.entry(number).or_default() += 1);
+        }
+        numbers
     }
 
     /// Nothing lies beside the ledger that belongs to no finished command.
