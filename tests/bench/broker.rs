@@ -112,11 +112,11 @@ fn reads(dir: &Path, broker: &Broker, events: u64, rounds: usize) {
     let direct = Ledger::open_read_only(dir).unwrap();
     let (mine, followed) = (broker.clone(), remote(dir));
     let mut next = 0;
-    let mut fresh = move || {
+    let fresh = move || {
         next += 1;
         number(next, events)
     };
-    let (mut a, mut b, mut c) = (fresh.clone(), fresh.clone(), move || fresh());
+    let (mut a, mut b, mut c) = (fresh, fresh, fresh);
     let door = |broker: &Broker| -> Box<dyn Door> { Box::new(broker.clone()) };
     let measured = alternate(
         rounds,
