@@ -29,7 +29,7 @@ fn the_proposers_guide_is_what_happens() {
 fn the_operators_guide_is_what_happens() {
     let mut world = World::of("home/olga");
     world.unfounded();
-    assert_eq!(world.walk("operator"), 19);
+    assert_eq!(world.walk("operator"), 20);
 }
 
 #[test]

@@ -11,6 +11,7 @@
 //! after the other because one worker does them. This module decides nothing about papers and holds no key: whoever leads hands the ledger
 //! its signer, and a guard that judges what other processes bring.
 
+pub mod audit;
 mod book;
 mod calls;
 mod door;
@@ -28,7 +29,6 @@ mod worker;
 #[cfg(test)]
 mod tests;
 
-pub use crate::ledger::trail;
 pub use crate::ledger::{
     CheckInput, CorruptionKind, DATABASE_FILE, Difference, HEAD_FILE, Health, HealthReport, INSTANCE_FILE, LOCK_FILE, LedgerError, Metrics,
     NewEvent, Table, Tally, USER_VERSION, Why, other_writer, read_head, write_head, write_head_observed,

@@ -7,7 +7,7 @@ use clap::builder::PossibleValuesParser;
 use serde::Serialize;
 
 use crate::clock;
-use crate::run::audit::{self as run, Audit, Entry, Filter, Status};
+use crate::run::audit::{self as run, Audit, Entry, Filter, Recorded, Status};
 use crate::run::problem::{Exit, Outcomes, Problem};
 use crate::run::words;
 
@@ -248,14 +248,16 @@ impl Request {
 /// Runs it for the ledger in this folder.
 pub fn audit(dir: &Path, args: &AuditArgs, out: &mut Output) -> Outcomes<Exit> {
     let found = run::audit(dir, &filter(args)?)?;
-    let Audit { path, entries, left_out, total, missing } = found;
+    let Audit { path, recorded } = found;
+    let is_there = recorded.is_some();
+    let Recorded { entries, left_out, total, missing } = recorded.unwrap_or_default();
     out.give(&Trail {
         file: path.display().to_string(),
-        is_there: entries.is_some(),
+        is_there,
         total,
         missing,
         left_out,
-        requests: entries.unwrap_or_default().into_iter().map(Request::from).collect(),
+        requests: entries.into_iter().map(Request::from).collect(),
         in_full: args.request.is_some(),
     });
     Ok(Exit::Done)

@@ -3,9 +3,9 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::broker::audit::recorded;
+pub use crate::broker::audit::{Asked, Ended, Entry, Filter, Recorded, Status, TRAIL_FILE, Which};
 pub use crate::broker::call_itself;
-use crate::broker::trail::Trail;
-pub use crate::broker::trail::{Asked, Ended, Entry, Filter, Status, TRAIL_FILE, Which};
 
 use super::problem::{Outcomes, Problem};
 
@@ -13,32 +13,16 @@ use super::problem::{Outcomes, Problem};
 pub struct Audit {
     /// Where the trail lies, as the folder was named.
     pub path: PathBuf,
-    /// The requests that fit, in the order in which they were recorded; `None` without a trail.
-    pub entries: Option<Vec<Entry>>,
-    /// How many more fit, and are older.
-    pub left_out: u64,
-    /// How many requests there are, whether they fit or not.
-    pub total: u64,
-    /// How many are missing from between others.
-    pub missing: u64,
+    /// What was found; `None` without a trail.
+    pub recorded: Option<Recorded>,
 }
 
 /// Looks up the requests that fit.
 ///
 /// # Errors
-/// `not-found` when there is no such folder; `trail-fault`, `file-fault` or `disk-fault` when the trail cannot be read.
+/// As [`recorded`].
 pub fn audit(dir: &Path, filter: &Filter) -> Outcomes<Audit> {
-    let path = dir.join(TRAIL_FILE);
-    let Some(trail) = Trail::look(dir)? else { return Ok(Audit { path, entries: None, left_out: 0, total: 0, missing: 0 }) };
-    let mut entries = Vec::new();
-    trail.for_each(filter, |entry| {
-        entries.push(entry);
-        Ok(())
-    })?;
-    let shown = entries.len() as u64;
-    // What was recorded since is neither shown nor left out.
-    let left_out = if filter.last == Some(shown) { trail.count(filter)?.saturating_sub(shown) } else { 0 };
-    Ok(Audit { path, entries: Some(entries), left_out, total: trail.count(&Filter::default())?, missing: trail.missing()? })
+    Ok(Audit { path: dir.join(TRAIL_FILE), recorded: recorded(dir, filter)? })
 }
 
 /// A request as people name it: by its number in the trail, or by its id in 32 hex digits.

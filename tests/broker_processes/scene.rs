@@ -75,10 +75,10 @@ impl Scene {
 
     /// How many requests in the trail are said to have appended each number, and that no request is missing from it.
     pub fn recorded(&self) -> BTreeMap<u64, u32> {
-        let audit = audit::audit(&self.domain(), &Filter::default()).unwrap();
-        assert_eq!(audit.missing, 0, "requests taken out of the trail");
+        let recorded = audit::audit(&self.domain(), &Filter::default()).unwrap().recorded.unwrap();
+        assert_eq!(recorded.missing, 0, "requests taken out of the trail");
         let mut numbers = BTreeMap::new();
-        for entry in audit.entries.unwrap() {
+        for entry in recorded.entries {
             let done = entry.ended.filter(|ended| entry.asked.request_type == "append" && ended.status == Status::Done);
             // A snapshot begins with event N/0; what follows it under N is its seal.
             let number = done.and_then(|ended| ended.affected.split_once("/0..").and_then(|(number, _)| number.parse().ok()));
