@@ -7,6 +7,7 @@ use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use tracing::warn;
 
 use super::door::{Asker, RequestId};
+use super::request::Call;
 use crate::clock::{monotonic_us, now_unix};
 use crate::core::rules::{Checked, Fault, Rule};
 use crate::ledger::LedgerError;
@@ -36,21 +37,6 @@ pub(super) fn fresh_id() -> Checked<RequestId> {
     let mut id = [0; 16];
     getrandom::fill(&mut id).map_err(|error| Fault::new(Rule::FileFault, format!("the kernel's randomness: {error}")))?;
     Ok(id)
-}
-
-/// What is asked, as the trail names it.
-pub(super) struct Call {
-    pub(super) word: &'static str,
-    pub(super) key: String,
-    pub(super) is_write: bool,
-    pub(super) affected: String,
-}
-
-impl Call {
-    /// One that changes nothing.
-    pub(super) fn of(word: &'static str, key: impl Into<String>) -> Call {
-        Call { word, key: key.into(), is_write: false, affected: String::new() }
-    }
 }
 
 /// What there is to write into.

@@ -3,9 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::book::Call;
 use super::front::{Broker, Opened};
-use super::request::{Answer, Append, BYTES_MAX, ROWS_MAX, Read};
+use super::request::{Answer, Append, BYTES_MAX, Call, ROWS_MAX, Read};
 use crate::core::event::{Event, EventSigner};
 use crate::core::rules::{Checked, Fault, Rule};
 use crate::ledger::{CheckInput, Health, HealthReport, Ledger, LedgerError, Metrics, NewEvent, Table, Tally};

@@ -7,10 +7,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use super::book::{Book, Call, fresh_id};
+use super::book::{Book, fresh_id};
 use super::door::{Asker, Door, Patience, RequestId};
 use super::line::{LIFE_US, Line, Place, Reply};
-use super::request::{Answer, Append, Read};
+use super::request::{Answer, Append, Call, Read};
 use super::worker::{self, Guard};
 use crate::clock::monotonic_us;
 use crate::core::ids::Hash;

@@ -4,7 +4,6 @@
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::PathBuf;
 
-use super::book::Call;
 use crate::core::event::Event;
 use crate::core::ids::{Hash, Pid};
 use crate::core::rules::{Checked, Fault, Rule};
@@ -94,6 +93,21 @@ pub enum Answer {
     SeqNo(Option<u64>),
     /// Of an [`Append`]: `event_hash` of the last event that it appended.
     Appended([u8; 32]),
+}
+
+/// What is asked, as the trail names it.
+pub(super) struct Call {
+    pub(super) word: &'static str,
+    pub(super) key: String,
+    pub(super) is_write: bool,
+    pub(super) affected: String,
+}
+
+impl Call {
+    /// One that changes nothing.
+    pub(super) fn of(word: &'static str, key: impl Into<String>) -> Call {
+        Call { word, key: key.into(), is_write: false, affected: String::new() }
+    }
 }
 
 impl Read {

@@ -7,10 +7,9 @@ use std::time::Duration;
 
 use ed25519_dalek::{Signer as _, SigningKey};
 
-use super::book::Call;
 use super::door::{Asker, Door as _, Patience};
 use super::line::{Job, Line, Place, Reply};
-use super::request::{Answer, Append, BYTES_MAX, Bring, ROWS_MAX, Read};
+use super::request::{Answer, Append, BYTES_MAX, Bring, Call, ROWS_MAX, Read};
 use super::{Broker, NewEvent, Why};
 use crate::clock::monotonic_us;
 use crate::core::event::{EventSigner, EventType, signed_message};

@@ -186,6 +186,11 @@ fn disk_fault(path: &std::path::Path, error: &std::io::Error) -> Fault {
     Fault::new(rule, format!("{}: {error}", path.display()))
 }
 
+/// What SQLite says of something that was being done, as a fault.
+fn fault(doing: &str) -> impl Fn(rusqlite::Error) -> Fault + '_ {
+    move |error| Trouble::of_sqlite(doing, &error).fault
+}
+
 fn file_fault(path: &std::path::Path, error: impl std::fmt::Display) -> Fault {
     Fault::new(Rule::FileFault, format!("{}: {error}", path.display()))
 }

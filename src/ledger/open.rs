@@ -19,7 +19,7 @@ use super::head_file::{read_small, sync_dir, write_small};
 use super::place::{Place, must_be_free, must_be_whole, take_lock};
 use super::schema::{SCHEMA, compare_schema};
 use super::watch::Watch;
-use super::{DATABASE_FILE, INSTANCE_FILE, Trouble, disk_fault, functions};
+use super::{DATABASE_FILE, INSTANCE_FILE, Trouble, disk_fault, fault, functions};
 use crate::core::event::EventSigner;
 use crate::core::rules::{Checked, Fault, Rule};
 
@@ -251,10 +251,6 @@ impl Ledger {
     pub(super) fn sqlite_fault(&self, doing: &str, error: &rusqlite::Error) -> Fault {
         self.note(Trouble::of_sqlite(doing, error))
     }
-}
-
-pub(super) fn fault(doing: &str) -> impl Fn(rusqlite::Error) -> Fault + '_ {
-    move |error| Trouble::of_sqlite(doing, &error).fault
 }
 
 /// A program that writes without asking for our lock: better found now than when the session is to be committed.

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use rusqlite::Connection;
 
+use super::fault;
 use super::functions;
-use super::open::fault;
 use crate::core::rules::{Checked, Fault, Rule};
 
 /// The schema's text.

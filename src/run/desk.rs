@@ -143,7 +143,7 @@ impl Desk {
             Err(refused) => return Ok(Start::Wrong(None, Box::new(diagnose(dir, refused)?))),
         };
         let findings = examine(dir, &ledger, false)?;
-        refuse_standby(&findings)?;
+        refuse_standby(findings.standby.as_ref(), findings.last_number())?;
         match Start::of(dir, ledger, findings) {
             Start::Ready(desk) => match desk.halted()? {
                 Some(reason) => Err(Fault::new(Rule::Halted, reason)).unchanged(|| "the log key signs nothing; nothing was written".into()),
@@ -174,7 +174,7 @@ impl Desk {
             Err(refused) => return Err(wrong(diagnose(dir, refused)?).into()),
         };
         let findings = examine(dir, &ledger, false)?;
-        refuse_standby(&findings)?;
+        refuse_standby(findings.standby.as_ref(), findings.last_number())?;
         Start::of(dir, ledger, findings).into_resumable().map_err(|findings| wrong(*findings).into())
     }
 
@@ -215,7 +215,7 @@ impl Desk {
     fn look(dir: &Path) -> Outcomes<Start> {
         let ledger = Broker::look(dir)?;
         let findings = examine(dir, &ledger, false)?;
-        refuse_standby(&findings)?;
+        refuse_standby(findings.standby.as_ref(), findings.last_number())?;
         Ok(Start::of(dir, ledger, findings))
     }
 

@@ -11,7 +11,6 @@ use crate::core::rules::{Checked, Fault, Rule};
 
 use super::files;
 use super::problem::Outcomes;
-use super::startup::Findings;
 
 /// Name of the file that says where a standby comes from.
 pub const STANDBY_FILE: &str = "standby";
@@ -52,14 +51,14 @@ impl Standby {
     }
 }
 
-/// Refuses to go on with a standby. Everything that would write, sign or publish asks this.
+/// Refuses to go on with a standby whose ledger ends with that number, if that could be told. Everything that would write, sign or publish asks
+/// this.
 ///
 /// # Errors
 /// `standby`.
-pub(super) fn refuse_standby(findings: &Findings) -> Outcomes<()> {
-    let Some(standby) = &findings.standby else { return Ok(()) };
-    let head = findings.chain_is_whole.then(|| findings.books.head().number);
-    let at = head.map_or(String::new(), |number| format!(", its ledger ends with common@{number}"));
+pub(super) fn refuse_standby(standby: Option<&Standby>, last: Option<u64>) -> Outcomes<()> {
+    let Some(standby) = standby else { return Ok(()) };
+    let at = last.map_or(String::new(), |number| format!(", its ledger ends with common@{number}"));
     let path = standby.dir.join(INSTANCE_FILE);
     let found =
         format!("{}: no file found; that of the desk which is the writer expected: this is {}{at}", path.display(), standby.words());

@@ -128,6 +128,11 @@ pub fn is_desk(dir: &Path) -> bool {
 }
 
 impl Findings {
+    /// The newest number of the ledger, when its chain is whole.
+    pub(super) fn last_number(&self) -> Option<u64> {
+        self.chain_is_whole.then(|| self.books.head().number)
+    }
+
     fn wrong(&mut self, fault: Fault, last_good_seq_no: u64, kind: &'static str) {
         self.wrong = Some(Wrong { fault, last_good_seq_no, first_bad_seq_no: last_good_seq_no + 1, kind });
     }
