@@ -203,6 +203,16 @@ impl Book {
     }
 }
 
+/// Records that somebody could not come in: there is no broker then to do it. What cannot be recorded is left out, for nothing was done.
+pub(super) fn turned_away(dir: &Path, fault: &Fault) {
+    let call = Call::of("open", "");
+    let book = Book::look(dir);
+    let line = fresh_id().and_then(|id| book.begin(&Asker::myself(), &id, &call, None));
+    if let Ok(line) = line {
+        book.end(&line, status_of(fault.rule), fault.rule.id(), "");
+    }
+}
+
 /// How a request ended that broke this rule.
 fn status_of(rule: Rule) -> Status {
     match rule {

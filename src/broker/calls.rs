@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::book::turned_away;
 use super::front::{Broker, Opened};
 use super::request::{Answer, Append, BYTES_MAX, Call, ROWS_MAX, Read};
 use crate::core::event::{Event, EventSigner};
@@ -28,7 +29,10 @@ impl Broker {
     /// # Errors
     /// As [`Ledger::open`].
     pub fn open(dir: &Path) -> Checked<Broker> {
-        Broker::around(Ledger::open(dir)?, Opened::ToWrite)
+        let opened = Ledger::open(dir).and_then(|ledger| Broker::around(ledger, Opened::ToWrite));
+        let broker = opened.inspect_err(|fault| turned_away(dir, fault))?;
+        broker.with(&Call::of("open", ""), |_| Ok(()))?;
+        Ok(broker)
     }
 
     /// Opens the ledger to look, also while another process writes. Nothing that was read is kept, for it may be old already.

@@ -10,6 +10,7 @@ use crate::clock::monotonic_us;
 use crate::core::rules::{Checked, Fault, Rule};
 use crate::ledger::{LOCK_FILE, is_locked};
 
+use super::book::turned_away;
 use super::follow::{Remote, Turned};
 use super::rouse::{Rouse, described, holder};
 use super::socket::{Connected, after, connect};
@@ -66,7 +67,9 @@ pub fn elect<L, E: From<Fault>>(
         }
         if monotonic_us() >= until_us {
             // Somebody may write without asking for the lock: then that is what was met last.
-            return Err(other.filter(|_| holder(dir).is_none()).unwrap_or_else(|| held(dir)).into());
+            let fault = other.filter(|_| holder(dir).is_none()).unwrap_or_else(|| held(dir));
+            turned_away(dir, &fault);
+            return Err(fault.into());
         }
         pause()?;
     }

@@ -128,6 +128,16 @@ fn a_key_gives_its_first_answer_and_takes_no_other_request() {
 }
 
 #[test]
+fn who_comes_in_to_write_is_recorded_and_so_is_who_cannot() {
+    let (dir, broker) = broker(1);
+    let before = told(dir.path()).len();
+    assert_eq!(Broker::open(dir.path()).unwrap_err().rule, Rule::AnotherWriter);
+    drop(broker);
+    drop(Broker::open(dir.path()).unwrap());
+    assert_eq!(told(dir.path())[before..], ["open refused another-writer", "open done"]);
+}
+
+#[test]
 fn what_cannot_be_recorded_is_not_written_and_can_still_be_read() {
     let (dir, broker) = broker(1);
     drop(broker);
