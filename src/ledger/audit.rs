@@ -102,6 +102,10 @@ impl<'a> Batch<'a> {
 
 /// Verifies all of them, by two threads when there are enough for both; names the first that is bad.
 pub(super) fn together(keys: &Keys, signed: &[Signed]) -> Result<(), Stop> {
+    if signed.is_empty() {
+        // A batch of none still costs a multiplication on the curve.
+        return Ok(());
+    }
     if signed.len() < 2 * THREAD_SIGNATURES_LEAST {
         return batch(keys, signed);
     }

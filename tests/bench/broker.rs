@@ -53,8 +53,15 @@ fn read(door: &dyn Door, seq_no: u64) {
     assert!(matches!(answer, Answer::Event(Some(event)) if event.seq_no == seq_no));
 }
 
+/// No two are alike: of two that are, the second would be answered and not written.
 fn notice(event_id: String) -> NewEvent {
-    NewEvent { event_id, timestamp: 0, event_type: EventType::Notice, payload: probe::scene::plain_event(0).payload }
+    static NEXT: AtomicU64 = AtomicU64::new(1);
+    NewEvent {
+        event_id,
+        timestamp: NEXT.fetch_add(1, Ordering::SeqCst),
+        event_type: EventType::Notice,
+        payload: probe::scene::plain_event(0).payload,
+    }
 }
 
 /// The id behind the last one.
