@@ -495,9 +495,10 @@ impl Names {
         if let Some(at) = token.find(".tmp").filter(|at| token.len() >= at + 10) {
             return format!("{}<temporary>{}", &token[..at], self.token(&token[at + 10..]));
         }
-        // A verifier key: name+hex+base64.
+        // A verifier key: name+hex+base64. Base64 has the sign too, and now and then eight other characters between two of them.
         if let [name, id, key] = token.splitn(3, '+').collect::<Vec<_>>().as_slice()
             && id.len() == 8
+            && id.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
             && key.len() >= 43
         {
             return format!("{name}+{}+<key{}>", self.token(id), self.of("key", key));
