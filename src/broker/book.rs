@@ -25,18 +25,18 @@ impl Asker {
     /// This process.
     pub fn myself() -> Asker {
         let program = PROGRAM.get().map_or("tabellion", String::as_str).to_owned();
-        Asker { uid: rustix::process::getuid().as_raw(), pid: std::process::id(), program }
+        Asker { uid: rustix::process::geteuid().as_raw(), pid: std::process::id(), program }
     }
 }
 
-/// 16 bytes of the kernel's randomness.
+/// Bytes of the kernel's randomness: for names that nobody else chooses, never for a key.
 ///
 /// # Errors
 /// `file-fault`.
-pub(super) fn fresh_id() -> Checked<RequestId> {
-    let mut id = [0; 16];
-    getrandom::fill(&mut id).map_err(|error| Fault::new(Rule::FileFault, format!("the kernel's randomness: {error}")))?;
-    Ok(id)
+pub fn random<const N: usize>() -> Checked<[u8; N]> {
+    let mut bytes = [0; N];
+    getrandom::fill(&mut bytes).map_err(|error| Fault::new(Rule::FileFault, format!("the kernel's randomness: {error}")))?;
+    Ok(bytes)
 }
 
 /// What there is to write into.
@@ -207,7 +207,7 @@ impl Book {
 pub(super) fn turned_away(dir: &Path, fault: &Fault) {
     let call = Call::of("open", "");
     let book = Book::look(dir);
-    let line = fresh_id().and_then(|id| book.begin(&Asker::myself(), &id, &call, None));
+    let line = random().and_then(|id| book.begin(&Asker::myself(), &id, &call, None));
     if let Ok(line) = line {
         book.end(&line, status_of(fault.rule), fault.rule.id(), "");
     }

@@ -10,7 +10,7 @@ use crate::clock::monotonic_us;
 use crate::core::rules::{Checked, Fault, Rule};
 use crate::ledger::{LOCK_FILE, is_locked};
 
-use super::book::turned_away;
+use super::book::{random, turned_away};
 use super::follow::{Remote, Turned};
 use super::rouse::{Rouse, described, holder};
 use super::socket::{Connected, after, connect};
@@ -87,9 +87,8 @@ pub fn held(dir: &Path) -> Fault {
 /// # Errors
 /// `file-fault` when there is no randomness.
 pub fn pause() -> Checked<()> {
-    let mut byte = [0; 1];
-    getrandom::fill(&mut byte).map_err(|error| Fault::new(Rule::FileFault, format!("the kernel's randomness: {error}")))?;
+    let [byte] = random()?;
     let (least, most) = PAUSES_MS;
-    std::thread::sleep(Duration::from_millis(least + u64::from(byte[0]) * (most - least) / 255));
+    std::thread::sleep(Duration::from_millis(least + u64::from(byte) * (most - least) / 255));
     Ok(())
 }

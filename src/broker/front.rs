@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use super::book::{Book, fresh_id};
+use super::book::{Book, random};
 use super::door::{Asker, Door, Patience, RequestId};
 use super::line::{LIFE_US, Line, Place, Reply};
 use super::request::{Answer, Append, Call, Read};
@@ -136,7 +136,7 @@ impl Broker {
         observe: &mut dyn FnMut(&'static str),
     ) -> Result<T, LedgerError> {
         let book = &self.shared.book;
-        let written = fresh_id().and_then(|id| book.begin(&Asker::myself(), &id, call, None)).map_err(LedgerError::of)?;
+        let written = random().and_then(|id| book.begin(&Asker::myself(), &id, call, None)).map_err(LedgerError::of)?;
         let line = call.is_write.then(|| Arc::clone(&self.shared.line));
         let forgetful = move |ledger: &mut Ledger, observe: &mut dyn FnMut(&'static str)| {
             let done = work(ledger, observe);
@@ -213,7 +213,7 @@ impl Broker {
     /// A read of this process.
     pub(super) fn own(&self, read: &Read) -> Checked<Answer> {
         let patience = Patience { until_us: monotonic_us() + OWN_PATIENCE_US, gone: Arc::new(AtomicBool::new(false)) };
-        fresh_id().map_err(LedgerError::of).and_then(|id| self.read(&Asker::myself(), &id, read, &patience)).map_err(|error| error.fault)
+        random().map_err(LedgerError::of).and_then(|id| self.read(&Asker::myself(), &id, read, &patience)).map_err(|error| error.fault)
     }
 
     /// The answer to a read, and how it came by it.

@@ -33,7 +33,7 @@ pub use crate::ledger::{
     CheckInput, CorruptionKind, DATABASE_FILE, Difference, HEAD_FILE, Health, HealthReport, INSTANCE_FILE, LOCK_FILE, LedgerError, Metrics,
     NewEvent, Table, Tally, USER_VERSION, Why, other_writer, read_head, write_head, write_head_observed,
 };
-pub use book::call_itself;
+pub use book::{call_itself, random};
 pub use door::{Asker, Door, Patience, RequestId};
 pub use front::{Broker, Counts};
 pub use request::{Answer, Append, BYTES_MAX, Bring, ROWS_MAX, Read};

@@ -50,6 +50,7 @@ impl Drop for Bound {
         let path = below(&self.folder, SOCKET_FILE);
         // Only ours: whatever has taken its place since is somebody's.
         if std::fs::symlink_metadata(&path).is_ok_and(|found| (found.dev(), found.ino()) == self.id) {
+            // What stays is a socket that nobody answers: the next leader replaces it.
             let _ = std::fs::remove_file(&path);
         }
     }
@@ -69,6 +70,7 @@ pub fn listen(dir: &Path) -> Checked<(UnixListener, Bound)> {
             return Err(fault(&dir.join(name), "found, and no socket; a socket or nothing expected"));
         }
     }
+    // Where it stays, binding fails, and that is told.
     let _ = std::fs::remove_file(&new);
     let made = || -> Result<(UnixListener, (u64, u64)), std::io::Error> {
         let socket = rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
@@ -83,6 +85,7 @@ pub fn listen(dir: &Path) -> Checked<(UnixListener, Bound)> {
     match made() {
         Ok((listener, id)) => Ok((listener, Bound { folder, id })),
         Err(error) => {
+            // What is told is why nobody can listen.
             let _ = std::fs::remove_file(&new);
             Err(fault(&dir.join(SOCKET_FILE), error))
         }

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::broker::{Broker, CheckInput, DATABASE_FILE};
+use crate::broker::{Broker, CheckInput, DATABASE_FILE, random};
 use crate::core::artifact::{Member, Tree};
 use crate::core::domain::{Domain, Identity, Kept};
 use crate::core::head::{HeadFile, compare};
@@ -40,8 +40,7 @@ pub fn init(dir: &Path, origin: &Origin, seed: &Seed) -> Outcomes<Identity> {
     if !origin.is_domain() {
         return Err(Problem::usage(format!("origin {origin} found; that of a domain, ORIGIN/~NAME, expected")));
     }
-    let mut instance = [0; 16];
-    getrandom::fill(&mut instance).map_err(|error| Fault::new(Rule::FileFault, format!("the kernel's randomness: {error}")))?;
+    let instance = random()?;
     let log = VerifierKey::new(origin.clone(), &seed.log(origin.clone(), false).public_bytes())?;
     let (ledger_public, member_public) = (seed.ledger(false).public_bytes(), seed.member(false).public_bytes());
     let fresh = Identity { log, ledger_public, member_public, instance };

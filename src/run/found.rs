@@ -4,7 +4,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::broker::{Broker, CheckInput, read_head};
+use crate::broker::{Broker, CheckInput, random, read_head};
 use crate::core::cbor::Canonical;
 use crate::core::charter::{self, Charter};
 use crate::core::ids::Text;
@@ -62,8 +62,7 @@ pub fn draft(draft: &Draft, passphrase: &Passphrase, work: WorkFactor) -> Outcom
     if log == draft.next {
         return Err(Fault::new(Rule::KeyMismatch, "the next log key is this desk's own; one that was made elsewhere expected").into());
     }
-    let mut instance = [0; 16];
-    getrandom::fill(&mut instance).map_err(|error| Fault::new(Rule::FileFault, format!("the kernel's randomness: {error}")))?;
+    let instance = random()?;
     let charter = Charter {
         origin,
         log,

@@ -198,7 +198,7 @@ impl Seat {
 
 /// This process, as the trail names it.
 pub(super) fn asker() -> Asker {
-    Asker { uid: rustix::process::geteuid().as_raw(), pid: std::process::id(), program: PROGRAM.into() }
+    Asker { program: PROGRAM.into(), ..Asker::myself() }
 }
 
 type Led = (Option<Server>, Broker, Reading);

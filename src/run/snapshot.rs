@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::broker::elect::{bound, held, pause};
-use crate::broker::{Answer, Append, BYTES_MAX, LedgerError, NewEvent, Patience, ROWS_MAX, Read, RequestId, Why};
+use crate::broker::{Answer, Append, BYTES_MAX, LedgerError, NewEvent, Patience, ROWS_MAX, Read, RequestId, Why, random};
 use crate::clock;
 use crate::core::cbor::Canonical;
 use crate::core::cose::PaperKind;
@@ -212,7 +212,7 @@ impl<'a> Writer<'a> {
         loop {
             let read = Read::Events { from: self.reading.next(), rows: ROWS_MAX, bytes: BYTES_MAX };
             let Some(seat) = &self.seat else { return Err(Trip::Lost) };
-            let answer = seat.door().read(&asker(), &new_id()?, &read, &self.patience())?;
+            let answer = seat.door().read(&asker(), &random()?, &read, &self.patience())?;
             let Answer::Events(events) = answer else {
                 return Err(Fault::new(Rule::BrokerMessage, "an answer to another request found; events expected").into());
             };
@@ -253,7 +253,7 @@ impl<'a> Writer<'a> {
         let append =
             Append { expected_head: self.reading.head(), bring: Vec::new(), events: vec![event], head_file: None, idempotency_key: None };
         (self.observe)("seal");
-        self.append(&new_id()?, append)
+        self.append(&random()?, append)
     }
 
     fn attempt(&mut self, work: &mut Work<'_>) -> Result<Taken, Trip> {
@@ -294,7 +294,7 @@ impl<'a> Writer<'a> {
         let head_file = Reading::head_file_behind(&events, &self.reading.with(&events)?);
         let append = Append { expected_head: self.reading.head(), bring: Vec::new(), events, head_file, idempotency_key: None };
         let stem = Path::new("objects").join(session_stem(snapshot.sequence));
-        self.ask(work, Asked { id: new_id()?, append, stem, taken })
+        self.ask(work, Asked { id: random()?, append, stem, taken })
     }
 
     /// THE COMMIT POINT: before it nothing happened; after it everything can be derived again.
@@ -346,13 +346,6 @@ impl<'a> Writer<'a> {
         work.staged = Some(staged);
         Ok(Some(digest))
     }
-}
-
-/// 16 random bytes.
-fn new_id() -> Checked<RequestId> {
-    let mut id = [0; 16];
-    getrandom::fill(&mut id).map_err(|error| Fault::new(Rule::FileFault, format!("the kernel's randomness: {error}")))?;
-    Ok(id)
 }
 
 fn events_of(plan: &SnapshotPlan, pack: Option<(Hash, u64)>, confirmation: &str) -> Checked<Vec<NewEvent>> {

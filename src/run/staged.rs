@@ -6,9 +6,9 @@
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
-use crate::broker::Bring;
+use crate::broker::{Bring, random};
 use crate::core::ids::Hash;
-use crate::core::rules::{Checked, Fault, Rule};
+use crate::core::rules::{Checked, Rule};
 
 use super::files::{file_fault, make_folder, sync_folder};
 
@@ -80,9 +80,7 @@ impl Staged {
 /// Makes a folder that nobody else has, and takes its lock.
 fn own_folder(dir: &Path) -> Checked<(String, File)> {
     loop {
-        let mut random = [0; 16];
-        getrandom::fill(&mut random).map_err(|error| Fault::new(Rule::FileFault, format!("the kernel's randomness: {error}")))?;
-        let name = hex::encode(random);
+        let name = hex::encode(random::<16>()?);
         let path = dir.join(INCOMING).join(&name);
         let held = make_folder(&path).and_then(|()| {
             let folder = File::open(&path).map_err(|error| file_fault(&path, &error))?;

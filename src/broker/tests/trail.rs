@@ -53,7 +53,7 @@ fn every_request_is_recorded_once_with_how_it_ended() {
     assert_eq!(written.ended.as_ref().unwrap().affected, "1/1..1/2");
     assert!(written.asked.is_write && !all[before].asked.is_write);
     assert!(written.asked.key.starts_with("behind event ") && written.asked.key.ends_with(&hex::encode(&head.unwrap()[..8])));
-    assert_eq!((written.asked.pid, written.asked.uid), (std::process::id(), rustix::process::getuid().as_raw()));
+    assert_eq!((written.asked.pid, written.asked.uid), (std::process::id(), rustix::process::geteuid().as_raw()));
     assert_eq!(Path::new(&written.asked.ledger), dir.path().canonicalize().unwrap());
     // Who asks from another process is named as what it is.
     let stranger = &all[before + 6].asked;
