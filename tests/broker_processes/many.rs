@@ -42,7 +42,12 @@ fn fifty_commands_at_once_take_fifty_numbers_and_leave_nothing() {
     }
     println!("50 commands in {:?}", began.elapsed());
     assert_eq!(kept.keys().copied().collect::<Vec<_>>(), (1..=50).collect::<Vec<_>>());
-    for name in ["broker.sock", "broker.sock.new", "objects/incoming", "ledger.db-wal", "ledger.db-shm"] {
+    for name in ["broker.sock", "broker.sock.new", "objects/incoming"] {
+        assert!(!case.path(&format!("alice/domain/{name}")).exists(), "{name}");
+    }
+    // SQLite takes its log away with the last connection that may write, unless another is closed in the same moment: then the next does.
+    case.quiet("domain snapshot alice/work0 --domain alice/domain --key alice/key --time none", 0);
+    for name in ["ledger.db-wal", "ledger.db-shm"] {
         assert!(!case.path(&format!("alice/domain/{name}")).exists(), "{name}");
     }
     let desk = domain::look(&case.path("alice/domain")).unwrap();
