@@ -30,8 +30,10 @@ const LONG_FUNCTIONS_PERCENT_MAX: usize = 2;
 /// Above `run`, a command may prompt for a passphrase and show a time; ledger and media it reaches through `run` only.
 const ARROWS: &[(&str, &[&str])] = &[
     ("main", &["cli", "appliance", "run", "core"]),
-    ("cli", &["run", "keys", "clock", "core"]),
-    ("appliance", &["run", "keys", "clock", "core"]),
+    ("cli", &["appliance", "run", "keys", "clock", "core"]),
+    ("appliance", &["console", "machine", "run", "keys", "clock", "core"]),
+    ("console", &["core"]),
+    ("machine", &["core"]),
     ("run", &["media", "broker", "keys", "clock", "core"]),
     ("media", &["core"]),
     ("broker", &["ledger", "clock", "core"]),
@@ -42,7 +44,8 @@ const ARROWS: &[(&str, &[&str])] = &[
 ];
 
 /// Crates that one module alone may name.
-const OWNERS: &[(&str, &str)] = &[("rusqlite", "ledger"), ("age", "keys"), ("jiff", "clock")];
+const OWNERS: &[(&str, &str)] =
+    &[("rusqlite", "ledger"), ("age", "keys"), ("jiff", "clock"), ("ratatui", "console"), ("seccompiler", "machine")];
 
 /// What the core may not know: no files, environment, processes, time, threads, network, randomness, terminal.
 const NOT_IN_CORE: &[&[&str]] = &[

@@ -85,6 +85,22 @@ pub fn remove_files<S: AsRef<str>>(root: &Path, paths: impl IntoIterator<Item = 
     Ok(())
 }
 
+/// Reads files below `root`, each as its path and the hash that its content must have.
+///
+/// # Errors
+/// `medium-fault` with the path and what was found at the first that differs, is missing or cannot be read; `internal-fault` as in [`write_files`].
+pub fn compare_files(root: &Path, files: impl IntoIterator<Item = (String, Hash)>, observe: &mut Observe<'_>) -> Checked<()> {
+    for (path, expected) in files {
+        let target = target(root, &path)?;
+        observe("compare", &path);
+        let found = read_hash(&target).map_err(|fault| Fault::new(Rule::MediumFault, format!("{path}: reading again: {}", fault.found)))?;
+        if found != expected {
+            return Err(Fault::new(Rule::MediumFault, format!("{path}: sha256 {found} read again, {expected} written")));
+        }
+    }
+    Ok(())
+}
+
 /// The steps of the module's page for one file.
 fn put(root: &Path, path: &str, expected: Hash, fill: &mut dyn FnMut(&mut File) -> Checked<()>, observe: &mut Observe<'_>) -> Checked<()> {
     let target = target(root, path)?;

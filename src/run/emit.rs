@@ -5,12 +5,13 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use crate::core::books::{Books, Session};
+use crate::core::ids::Hash;
 use crate::core::limits::NOTE_BYTES_MAX;
 use crate::core::note::{Checkpoint, Note};
 use crate::core::publish::{self, pack_index, receipt, receipts_file, session_receipts};
 use crate::core::rules::{Checked, Fault, Rule};
 use crate::core::tile::session_stem;
-use crate::media::publish::{Observe, copy_file, remove_files, write_files};
+use crate::media::publish::{Observe, compare_files, copy_file, remove_files, write_files};
 use crate::media::scan::read_one;
 
 use super::bag::Brought;
@@ -43,6 +44,24 @@ pub fn emit(desk: &Desk, medium: &Path, session: &Session, brought: &Brought, ob
     let obsolete: Vec<String> = publish::obsolete(books).into_iter().map(|path| format!("{COMMON}/{path}")).collect();
     let there = obsolete.into_iter().filter(|path| medium.join(path).exists());
     remove_files(medium, there, observe)
+}
+
+/// Reads everything on a medium that [`emit`] has written, and compares it with the ledger. For a medium that was unmounted in between: what is
+/// read comes from the medium then, and from no cache.
+///
+/// # Errors
+/// `medium-fault` with the path and both hashes.
+pub fn compare(desk: &Desk, medium: &Path, session: &Session, brought: &Brought, observe: &mut Observe<'_>) -> Checked<()> {
+    let books = desk.books();
+    let packs = books.sessions().iter().filter_map(|session| {
+        let (hash, _) = session.closed.as_ref()?.pack?;
+        Some((format!("{COMMON}/objects/{}.objects", session_stem(session.opened.session)), hash))
+    });
+    let folder = publish::folder(books)?.into_iter().map(|(path, bytes)| (format!("{COMMON}/{path}"), Hash::of(&bytes)));
+    let results = results(books, session, brought)?.into_iter().map(|(path, bytes)| (path, Hash::of(&bytes)));
+    let newest = Hash::of(publish::checkpoint(books, books.head().number)?.as_bytes());
+    let newest = std::iter::once((format!("{COMMON}/checkpoint"), newest));
+    compare_files(medium, packs.chain(folder).chain(results).chain(newest), observe)
 }
 
 fn emit_packs(desk: &Desk, medium: &Path, observe: &mut Observe<'_>) -> Checked<()> {

@@ -39,6 +39,8 @@ pub mod found;
 pub mod gossip;
 #[cfg(feature = "desk")]
 pub mod halt;
+#[cfg(feature = "desk")]
+pub mod handling;
 pub mod heads;
 #[cfg(feature = "desk")]
 pub mod home;

@@ -16,11 +16,11 @@ use crate::media::publish::Observe;
 
 use super::bag::{Bag, Brought, Listed};
 use super::desk::{Desk, DeskKeys, KEY_FILE, LOG_LEFT, Start};
-use super::emit::emit;
 use super::events::{closed, events_of};
 use super::files::staging;
 use super::gossip::{self, Reported};
 use super::halt::{Alarm, halt};
+use super::handling::{AsMounted, Handling, deliver};
 use super::log;
 use super::objects::{Store, own_disk};
 use super::problem::{Outcomes, Problem, Unchanged};
@@ -97,11 +97,24 @@ pub struct Report {
     pub desk: Desk,
 }
 
+/// Runs one session over media that somebody mounted.
+///
+/// # Errors
+/// As [`session_handling`].
+pub fn session(request: &Request, operator: &mut dyn Operator, observe: &mut Observe<'_>) -> Outcomes<Report> {
+    session_handling(request, operator, &mut AsMounted, observe)
+}
+
 /// Runs one session, from media to results. Running it again after whatever broke it does only what is left to do.
 ///
 /// # Errors
 /// Whatever stops it, with what did not change.
-pub fn session(request: &Request, operator: &mut dyn Operator, observe: &mut Observe<'_>) -> Outcomes<Report> {
+pub fn session_handling(
+    request: &Request,
+    operator: &mut dyn Operator,
+    handling: &mut dyn Handling,
+    observe: &mut Observe<'_>,
+) -> Outcomes<Report> {
     // The desk: lock, schema, chain, books, head file. Then the head, as somebody outside this disk remembers it.
     observe("open the ledger", crate::broker::DATABASE_FILE);
     let mut desk = start(&request.ledger, operator, observe)?;
@@ -150,7 +163,7 @@ pub fn session(request: &Request, operator: &mut dyn Operator, observe: &mut Obs
     // Everything emitted is read from the ledger again, and every signature of it verified. A medium that fails is given up; the others go on.
     desk.read_again()?;
     let not_kept = not_kept(&bag, desk.books(), &batch, &holdings);
-    let media = emit_all(&desk, request, &bag, observe).unchanged(|| committed(&desk))?;
+    let media = emit_all(&desk, request, &bag, handling, observe).unchanged(|| committed(&desk))?;
     log::media(&media);
     let session = desk.books().sessions().last().map_or(0, |session| session.opened.session);
     let heads = (before, desk.books().head());
@@ -244,11 +257,17 @@ fn finish_last_session(desk: &mut Desk, keys: &DeskKeys, observe: &mut Observe<'
     Ok(done)
 }
 
-fn emit_all(desk: &Desk, request: &Request, bag: &Bag, observe: &mut Observe<'_>) -> Checked<Vec<(PathBuf, Checked<()>)>> {
+fn emit_all(
+    desk: &Desk,
+    request: &Request,
+    bag: &Bag,
+    handling: &mut dyn Handling,
+    observe: &mut Observe<'_>,
+) -> Checked<Vec<(PathBuf, Checked<()>)>> {
     let last = desk.books().sessions().last().ok_or_else(|| Fault::new(Rule::LedgerFault, "no session found; the founding expected"))?;
     let mut out = Vec::new();
     for (index, medium) in request.media.iter().enumerate() {
-        let written = emit(desk, medium, last, &bag.brought_by(index), observe);
+        let written = deliver(desk, medium, (last, &bag.brought_by(index)), handling, observe);
         // Trouble of a medium gives up that medium; any other is our own disk's or our own, and ends the visit.
         match written {
             Err(fault) if !matches!(fault.rule, Rule::MediumFault | Rule::MediumForeign | Rule::NotFound) => return Err(own_disk(fault)),
@@ -258,13 +277,21 @@ fn emit_all(desk: &Desk, request: &Request, bag: &Bag, observe: &mut Observe<'_>
     Ok(out)
 }
 
+/// Writes everything the ledger has published to another medium that somebody mounted.
+///
+/// # Errors
+/// As [`export_handling`].
+pub fn export(ledger: &Path, medium: &Path, observe: &mut Observe<'_>) -> Outcomes<Desk> {
+    export_handling(ledger, medium, &mut AsMounted, observe)
+}
+
 /// Writes everything the ledger has published to another medium: the same bytes, no key.
 ///
 /// The medium is heard before it is written to, as in a session. A desk that is halted already still exports.
 ///
 /// # Errors
-/// As [`Desk::open_to_look`] and [`emit`]; `head-elsewhere` when the medium brings evidence, which halts the desk.
-pub fn export(ledger: &Path, medium: &Path, observe: &mut Observe<'_>) -> Outcomes<Desk> {
+/// As [`Desk::open_to_look`] and [`super::emit::emit`]; `head-elsewhere` when the medium brings evidence, which halts the desk.
+pub fn export_handling(ledger: &Path, medium: &Path, handling: &mut dyn Handling, observe: &mut Observe<'_>) -> Outcomes<Desk> {
     let desk = Desk::open_to_look(ledger)?;
     let last = desk.books().sessions().last().filter(|session| session.sealed.is_some());
     let unsealed = || Fault::new(Rule::LedgerFault, "the last session is not sealed; run tabellion witness session first");
@@ -276,7 +303,7 @@ pub fn export(ledger: &Path, medium: &Path, observe: &mut Observe<'_>) -> Outcom
             _ => Problem { state: untouched(), ..problem },
         })?;
     }
-    emit(&desk, medium, session, &Brought::default(), observe).unchanged(untouched)?;
+    deliver(&desk, medium, (session, &Brought::default()), handling, observe).unchanged(untouched)?;
     Ok(desk)
 }
 
