@@ -2,4 +2,7 @@
 //!
 //! It orders what [`crate::machine`] (devices), [`crate::console`] (pages) and [`crate::run`] (the desk) do, and owns no file, key or ledger itself.
 
+mod boot_pages;
+mod devices;
+pub mod first;
 pub mod slots;
