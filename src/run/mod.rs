@@ -14,6 +14,8 @@ pub mod branches;
 #[cfg(feature = "desk")]
 pub mod collect;
 pub mod compare;
+#[cfg(feature = "desk")]
+pub mod confirm;
 pub mod consumer;
 pub mod content;
 #[cfg(feature = "desk")]
