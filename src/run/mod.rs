@@ -38,6 +38,8 @@ pub mod foreseen;
 #[cfg(feature = "desk")]
 pub mod found;
 #[cfg(feature = "desk")]
+pub mod founding_stick;
+#[cfg(feature = "desk")]
 pub mod gossip;
 #[cfg(feature = "desk")]
 pub mod halt;
