@@ -3,7 +3,6 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    if std::process::id() == 1 { tabellion::appliance::first::first() }
     std::panic::set_hook(Box::new(|info| {
         eprintln!("tabellion: stop [internal-fault] a bug of ours, not of your papers\n  found  {info}");
         eprintln!("  state  what was committed stays committed, nothing else was done");

@@ -5,8 +5,6 @@ use crate::core::rules::Fault;
 
 /// The key that switches off.
 pub(super) const OFF: char = 'p';
-/// The key that goes on.
-pub(super) const ON: char = '\n';
 
 fn off() -> Choice {
     Choice { key: OFF, says: "switch off".to_owned() }
@@ -93,15 +91,4 @@ pub(super) fn stopped(fault: &Fault) -> Page {
 fn capital(text: &str) -> String {
     let mut letters = text.chars();
     letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
-}
-
-/// What was verified of the machine, before the desk is opened.
-pub(super) fn verified(facts: &[(Mark, String)]) -> Page {
-    Page {
-        title: "This machine".to_owned(),
-        body: facts.iter().map(|(mark, says)| Block::Mark(*mark, says.clone())).collect(),
-        next: "Go on to the ledger.".to_owned(),
-        choices: vec![Choice { key: ON, says: "go on".to_owned() }, off()],
-        ..Page::default()
-    }
 }

@@ -25,6 +25,7 @@ use crate::machine::{block, modules, probe, seccomp};
 
 use super::boot_pages::{self, OFF};
 use super::devices::Devices;
+use super::{IDLE, Setting, Software, attend};
 
 /// The program itself, in the image.
 const PROGRAM: &str = "/tabellion";
@@ -118,13 +119,6 @@ fn settle(uevents: &Uevents) {
     let _ = (0..RESTLESS_MAX).find(|_| !uevents.wait(QUIET));
 }
 
-/// What is running: version and digest.
-#[derive(Debug, Clone)]
-struct Software {
-    version: String,
-    digest: String,
-}
-
 fn software() -> Checked<Software> {
     let unreadable = |error| Fault::new(Rule::MachineFault, format!("{PROGRAM}: {error}"));
     let mut hash = Sha256::new();
@@ -145,14 +139,23 @@ fn against_the_manifest(software: &Software) -> Fact {
 }
 
 /// The desk on the data partition, until the operator is done.
-fn desk(start: &mut Start, uevents: Uevents, _software: Software, candidate: &Candidate) -> Checked<()> {
+fn desk(start: &mut Start, uevents: Uevents, software: Software, candidate: &Candidate) -> Checked<()> {
     prepare_staging()?;
     let mut apart = vec![Apart::disk_of(&candidate.device)];
     apart.extend(boot_disk());
     let waker = uevents.waker()?;
     let mut devices = Devices::new(Sticks::new(Path::new("/sys"), Path::new("/dev"), Path::new(STICKS), apart), uevents);
     start.mark("console");
-    start.console.ask(&boot_pages::verified(&start.facts), Wake::Descriptor(waker.as_fd()), PATIENCE);
+    attend(Setting {
+        console: &mut start.console,
+        slots: &mut devices,
+        wake: Wake::Descriptor(waker.as_fd()),
+        data: PathBuf::from(DATA),
+        facts: start.facts.clone(),
+        software,
+        is_rehearsal: false,
+        idle: IDLE,
+    });
     devices.close_all();
     Ok(())
 }
