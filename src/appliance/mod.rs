@@ -4,7 +4,10 @@
 //! What is said stands in `pages`, as functions of facts; what happens, in the files beside it, one for each thing that a person does here.
 
 mod attend;
+mod boot_pages;
+mod devices;
 mod export;
+pub mod first;
 mod founding;
 mod home;
 mod pages;

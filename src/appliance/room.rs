@@ -141,7 +141,11 @@ impl<'a> Room<'a> {
         match event {
             Event::Chosen(key) => Ok(Did::Key(key)),
             Event::Typed(line) => Ok(Did::Line(line)),
-            Event::Sticks => Ok(Did::Sticks),
+            Event::Sticks => {
+                // Whoever is woken reads why: a descriptor that nobody reads would wake again at once.
+                self.sticks();
+                Ok(Did::Sticks)
+            }
             Event::Left => Err(Away::Left),
             Event::Idle => Err(Away::Idle),
             Event::Closed => Err(Away::Closed),
