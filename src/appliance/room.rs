@@ -141,7 +141,11 @@ impl<'a> Room<'a> {
         match event {
             Event::Chosen(key) => Ok(Did::Key(key)),
             Event::Typed(line) => Ok(Did::Line(line)),
-            Event::Sticks => Ok(Did::Sticks),
+            Event::Sticks => {
+                // Whoever is woken reads why: a descriptor that nobody reads would wake again at once.
+                self.sticks();
+                Ok(Did::Sticks)
+            }
             Event::Left => Err(Away::Left),
             Event::Idle => Err(Away::Idle),
             Event::Closed => Err(Away::Closed),
@@ -157,6 +161,17 @@ impl<'a> Room<'a> {
             if let Did::Key(key) = self.ask(page)? {
                 return Ok(key);
             }
+        }
+    }
+
+    /// Shows a page that is only to be seen, until a key of it or Escape.
+    ///
+    /// # Errors
+    /// Why nobody saw it.
+    pub fn seen(&self, page: &Page) -> Way<()> {
+        match self.key(page) {
+            Ok(_) | Err(Away::Left) => Ok(()),
+            Err(away) => Err(away),
         }
     }
 
