@@ -91,6 +91,7 @@ fn make(room: &Room<'_>, found: &Brought) -> Way<Outcomes<()>> {
         next: found.next.clone(),
         text: None,
         rehearsal: room.is_rehearsal(),
+        dice: None,
     };
     let done = Passphrase::new(&passphrase).map_err(Problem::from).and_then(|given| found::draft(&draft, &given, WorkFactor::STANDARD));
     room.keep(passphrase);
