@@ -38,7 +38,7 @@ pub(super) fn empty(room: &Room<'_>) -> Way<Stands> {
 fn draft(room: &Room<'_>) -> Way<()> {
     let mut missing = None;
     let (opened, found) = loop {
-        match room.ask(&pages::needed(&room.sticks(), missing.take()))? {
+        match room.ask(&pages::needed(&room.sticks(), missing.as_deref()))? {
             Did::Key(_) => match read(room) {
                 Ok(found) => break found,
                 Err(problem) => missing = Some(format!("{}: {}", problem.fault.rule.says(), problem.fault.shown())),
@@ -134,7 +134,7 @@ fn give_charter(room: &Room<'_>, opened: &[Opened]) -> Way<()> {
 pub(super) fn waiting(room: &Room<'_>, charter: &Charter) -> Way<Stands> {
     let mut wrong = None;
     loop {
-        match room.ask(&pages::waiting(charter, &room.sticks(), wrong.take())) {
+        match room.ask(&pages::waiting(charter, &room.sticks(), wrong.as_deref())) {
             Ok(Did::Key('\n')) => match found(room)? {
                 Ok(stands) => return Ok(stands),
                 Err(says) => wrong = Some(says),
@@ -163,6 +163,7 @@ fn found(room: &Room<'_>) -> Way<Result<Stands, String>> {
     let founded = commit(room, &charter);
     if let Ok(standing) = &founded {
         room.stands(standing.clone());
+        room.recognised();
         return first_page(room, &opened).map(Ok);
     }
     close_all(room, &opened);
