@@ -96,13 +96,19 @@ fn read(root: &Path, path: &str) -> Checked<String> {
     std::fs::read_to_string(root.join(path)).map_err(|error| broken(format!("/{path}: {error}")))
 }
 
-/// SPEC of the image: nobody adds an option at the boot menu unseen.
+/// Nobody adds an option at the boot menu unseen.
 fn command_line(root: &Path) -> Checked<String> {
     let (found, expected) = (read(root, "proc/cmdline")?, COMMAND_LINE.trim());
-    match found.trim() == expected {
-        true => Ok("the kernel was started with exactly the options of this image".to_owned()),
-        false => Err(broken(format!("the kernel was started with other options: {:?}; {expected:?} expected", found.trim()))),
+    if found.trim() == expected {
+        return Ok("the kernel was started with exactly the options of this image".to_owned());
     }
+    let (found, expected) = (words(&found), words(expected));
+    let without = |all: &[&str], these: &[&str]| all.iter().filter(|word| !these.contains(word)).copied().collect::<Vec<_>>().join(" ");
+    let (more, fewer) = (without(&found, &expected), without(&expected, &found));
+    Err(broken(match (more.as_str(), fewer.as_str()) {
+        ("", "") => format!("the kernel was started with the options of this image in another order or number: {:?}", found.join(" ")),
+        _ => format!("the kernel was started with other options: not of the image {more:?}, missing {fewer:?}"),
+    }))
 }
 
 /// The mode in force stands in brackets: `none integrity [confidentiality]`.
@@ -245,9 +251,12 @@ mod tests {
     #[test]
     fn each_thing_that_does_not_hold_stops_with_what_was_found() {
         let more = format!("{} init=/bin/sh\n", COMMAND_LINE.trim());
-        let told = format!("{:?}; {:?} expected", more.trim(), COMMAND_LINE.trim());
+        let twice = format!("{} quiet\n", COMMAND_LINE.trim());
+        let fewer = COMMAND_LINE.replace(" module.sig_enforce=1", "");
         for (change, found) in [
-            (("proc/cmdline", Some(more.as_str())), format!("the kernel was started with other options: {told}")),
+            (("proc/cmdline", Some(more.as_str())), "with other options: not of the image \"init=/bin/sh\", missing \"\"".into()),
+            (("proc/cmdline", Some(fewer.as_str())), "not of the image \"\", missing \"module.sig_enforce=1\"".into()),
+            (("proc/cmdline", Some(twice.as_str())), "in another order or number: \"console=ttyS0,115200 ".into()),
             (("sys/kernel/security/lockdown", Some("none [integrity] confidentiality\n")), "lockdown is integrity; confidentiality".into()),
             (("sys/kernel/security/lockdown", Some("[none] integrity confidentiality\n")), "lockdown is none; confidentiality".into()),
             (("sys/kernel/security/lockdown", Some("\n")), "lockdown is unknown; confidentiality".into()),
