@@ -1,5 +1,8 @@
 //! A page as a value: everything that one screen says, before anybody draws it. It knows no terminal.
 //!
+//! Text from outside may stand anywhere in it: what could move, hide or turn text is written out when it is drawn. In a [`Block::Say`] a line may
+//! begin with any of its words, so words of others belong into rows, marks and what is below them, where they stand further in.
+//!
 //! The same page is drawn on a screen of 80 by 25 and printed as plain lines on a serial line; no meaning is carried by colour or place alone.
 
 /// One screen.
@@ -30,7 +33,7 @@ pub enum Block {
     Row(String, String),
     /// A line that belongs to the one above it, further in.
     Below(String),
-    /// Lines drawn as they are, and never broken: a code.
+    /// Lines drawn as they are, and never broken: a code. Light on dark: what is drawn is light, what is empty is dark.
     Art(Vec<String>),
     /// How far long work is.
     Bar {
@@ -61,7 +64,9 @@ pub enum Mark {
 /// A key that does something.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Choice {
-    /// The key: a lower case letter, a digit, or Enter as `'\n'`.
+    /// The key: a lower case letter, a digit, or Enter as `'\n'`. Escape, as `'\u{1b}'`, is named like the others, and is [`Event::Left`] always.
+    ///
+    /// While a line is asked for, only what Enter and Escape do is said.
     pub key: char,
     /// What it does, in two or three words.
     pub says: String,

@@ -37,8 +37,9 @@ pub fn text(page: &Page) -> String {
     if !page.next.is_empty() {
         add(layout::wrap(&format!("Next: {}", font::shown(&page.next)), columns));
     }
-    let keys: Vec<String> = layout::keys(page).into_iter().map(|(key, says)| format!("[{key}] {says}")).collect();
-    add(keys);
+    let label = |at| if at == 0 { "Keys: " } else { "      " };
+    let keys = layout::keys(page).into_iter().enumerate();
+    add(keys.map(|(at, (key, says))| format!("{}[{key}] {says}", label(at))).collect());
     out
 }
 
