@@ -233,7 +233,7 @@ fn title(title: &str, columns: usize) -> Row {
         title.concat()
     };
     let room = columns.saturating_sub(title.chars().count());
-    vec![(Ink::Strong, title), (Ink::Plain, format!("{name:>room$}"))]
+    vec![(Ink::Plain, title), (Ink::Plain, format!("{name:>room$}"))]
 }
 
 fn next_rows(page: &Page, columns: usize) -> Vec<String> {

@@ -140,8 +140,8 @@ fn scan(held: &[u8]) -> Found {
 /// A letter of several bytes of UTF-8.
 fn letter(held: &[u8]) -> Found {
     let wanted = match held[0] {
-        ..0xe0 => 2,
-        ..0xf0 => 3,
+        0xc2..=0xdf => 2,
+        0xe0..=0xef => 3,
         _ => 4,
     };
     let has = wanted.min(held.len());

@@ -136,8 +136,8 @@ fn marked(mark: Mark, text: &str, columns: usize) -> Vec<Row> {
     let of_text = if mark == Mark::Stop { Ink::Strong } else { Ink::Plain };
     let lines = wrap(&font::shown(text), columns.saturating_sub(7));
     let beside = |(at, text): (usize, String)| {
-        let margin = if at == 0 { (ink, format!("{letters} ")) } else { (Ink::Plain, " ".repeat(7)) };
-        vec![margin, (of_text, text)]
+        let (margin, space) = if at == 0 { ((ink, letters), " ") } else { ((Ink::Plain, ""), "       ") };
+        vec![(margin.0, margin.1.to_owned()), (Ink::Plain, space.to_owned()), (of_text, text)]
     };
     lines.into_iter().enumerate().map(beside).collect()
 }

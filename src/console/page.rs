@@ -82,7 +82,7 @@ pub struct Ask {
 }
 
 /// What happened while a page was shown.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(PartialEq, Eq)]
 pub enum Event {
     /// One of the page's keys.
     Chosen(char),
@@ -96,4 +96,18 @@ pub enum Event {
     Idle,
     /// No more keys will ever come: the terminal is gone.
     Closed,
+}
+
+/// Without what was typed: it may be a passphrase, and a value that is shown may end in a log.
+impl std::fmt::Debug for Event {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Event::Chosen(key) => write!(f, "Chosen({key:?})"),
+            Event::Typed(_) => f.write_str("Typed(..)"),
+            Event::Left => f.write_str("Left"),
+            Event::Sticks => f.write_str("Sticks"),
+            Event::Idle => f.write_str("Idle"),
+            Event::Closed => f.write_str("Closed"),
+        }
+    }
 }

@@ -33,7 +33,7 @@ pub fn text(page: &Page) -> String {
         add(layout::wrap(&font::shown(&page.standing), columns));
     }
     let body = layout::turn(layout::groups(&page.body, columns, Medium::Lines), usize::MAX);
-    add(body.iter().flatten().map(|row| words(row)).collect());
+    add(body.iter().flatten().map(words).collect());
     if !page.next.is_empty() {
         add(layout::wrap(&format!("Next: {}", font::shown(&page.next)), columns));
     }
