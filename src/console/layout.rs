@@ -84,8 +84,15 @@ fn break_of(word: &[char]) -> usize {
 pub(super) fn groups(body: &[Block], columns: usize, medium: Medium) -> Vec<Group> {
     let label = label_columns(body);
     let mut groups: Vec<Group> = Vec::new();
-    let mut inset = 2;
+    let (mut inset, mut is_after_text) = (2, false);
     for block in body {
+        if !matches!(block, Block::Below(_)) {
+            let is_text = matches!(block, Block::Say(_));
+            if (is_text || is_after_text) && groups.last().is_some_and(|above| !above.is_gap) && *block != Block::Gap {
+                groups.push(Group { rows: Vec::new(), is_gap: true });
+            }
+            is_after_text = is_text;
+        }
         let rows = match block {
             Block::Say(text) => {
                 inset = 2;

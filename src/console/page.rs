@@ -25,7 +25,7 @@ pub struct Page {
 /// A part of what there is to read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Block {
-    /// A paragraph, broken between words.
+    /// A paragraph, broken between words, with an empty line between it and whatever stands above and below it.
     Say(String),
     /// A line with a mark before it.
     Mark(Mark, String),
