@@ -104,6 +104,15 @@ fn a_paragraph_stands_apart_from_what_is_around_it_with_one_empty_line() {
 }
 
 #[test]
+fn a_row_without_a_label_goes_on_with_the_one_above() {
+    let row = |label: &str, text: &str| Block::Row(label.to_owned(), text.to_owned());
+    let page = Page { body: vec![row("Asks to", "put tools/a"), row("", "put tools/b")], ..Page::default() };
+    assert!(plain::text(&page).ends_with("\n  Asks to: put tools/a\n      put tools/b\n"));
+    let rows = draw::draw(&page, &View::default(), (80, 25)).rows();
+    assert_eq!([rows[2].trim_end(), rows[3].trim_end()], ["  Asks to  put tools/a", "           put tools/b"]);
+}
+
+#[test]
 fn every_word_of_a_page_is_on_one_of_its_pages_and_in_its_lines() {
     for (name, page) in pages::all() {
         let squeezed = |text: &str| text.split_whitespace().collect::<String>();

@@ -159,6 +159,9 @@ fn label_columns(body: &[Block]) -> usize {
 fn row(name: &str, text: &str, label: usize, columns: usize, medium: Medium) -> Vec<Row> {
     let (name, text) = (font::shown(name), font::shown(text));
     if medium == Medium::Lines {
+        if name.is_empty() {
+            return plain(&text, 4, columns);
+        }
         let lines = wrap(&format!("{name}: {text}"), columns.saturating_sub(4));
         let inset = |(at, text): (usize, String)| vec![(Ink::Plain, if at == 0 { text } else { format!("    {text}") })];
         return lines.into_iter().enumerate().map(inset).collect();

@@ -29,7 +29,7 @@ pub enum Block {
     Say(String),
     /// A line with a mark before it.
     Mark(Mark, String),
-    /// A label and its text; the text is broken between words below itself.
+    /// A label and its text; the text is broken between words below itself. Without a label it belongs to the row above.
     Row(String, String),
     /// A line that belongs to the one above it, further in.
     Below(String),
