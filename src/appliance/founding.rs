@@ -38,7 +38,7 @@ pub(super) fn empty(room: &Room<'_>) -> Way<Stands> {
 fn draft(room: &Room<'_>) -> Way<()> {
     let mut missing = None;
     let (opened, found) = loop {
-        match room.ask(&pages::needed(&room.sticks(), missing.take()))? {
+        match room.ask(&pages::needed(&room.sticks(), missing.as_deref()))? {
             Did::Key(_) => match read(room) {
                 Ok(found) => break found,
                 Err(problem) => missing = Some(format!("{}: {}", problem.fault.rule.says(), problem.fault.shown())),
@@ -91,6 +91,7 @@ fn make(room: &Room<'_>, found: &Brought) -> Way<Outcomes<()>> {
         next: found.next.clone(),
         text: None,
         rehearsal: room.is_rehearsal(),
+        dice: None,
     };
     let done = Passphrase::new(&passphrase).map_err(Problem::from).and_then(|given| found::draft(&draft, &given, WorkFactor::STANDARD));
     room.keep(passphrase);
@@ -126,14 +127,14 @@ fn give_charter(room: &Room<'_>, opened: &[Opened]) -> Way<()> {
     }
     let sticks = close_all(room, opened).into_iter().zip(written);
     let sticks: Vec<Given> = sticks.map(|((name, closed), written)| Given { name, written, closed }).collect();
-    seen(room.key(&given("the charter to be signed", Vec::new(), &sticks)))
+    room.seen(&given("the charter to be signed", Vec::new(), &sticks))
 }
 
 /// Between the two visits.
 pub(super) fn waiting(room: &Room<'_>, charter: &Charter) -> Way<Stands> {
     let mut wrong = None;
     loop {
-        match room.ask(&pages::waiting(charter, &room.sticks(), wrong.take())) {
+        match room.ask(&pages::waiting(charter, &room.sticks(), wrong.as_deref())) {
             Ok(Did::Key('\n')) => match found(room)? {
                 Ok(stands) => return Ok(stands),
                 Err(says) => wrong = Some(says),
@@ -162,6 +163,7 @@ fn found(room: &Room<'_>) -> Way<Result<Stands, String>> {
     let founded = commit(room, &charter);
     if let Ok(standing) = &founded {
         room.stands(standing.clone());
+        room.recognised();
         return first_page(room, &opened).map(Ok);
     }
     close_all(room, &opened);
@@ -208,17 +210,16 @@ pub(super) fn first_page(room: &Room<'_>, opened: &[Opened]) -> Way<Stands> {
     }
     let sticks = close_all(room, opened).into_iter().zip(written);
     let sticks: Vec<Given> = sticks.map(|((name, closed), written)| Given { name, written, closed }).collect();
-    seen(room.key(&pages::founded(standing.origin.as_str())))?;
-    fingerprint(room, true)?;
-    seen(room.key(&home_pages::write_down(&standing)))?;
+    first_facts(room)?;
     let facts: Vec<Block> = vec![told("Head", crate::run::words::head(&standing.head))];
-    seen(room.key(&given("the first page of this Common", facts, &sticks)))?;
+    room.seen(&given("the first page of this Common", facts, &sticks))?;
     Ok(Stands::Home)
 }
 
-fn seen(key: Way<char>) -> Way<()> {
-    match key {
-        Ok(_) | Err(Away::Left) => Ok(()),
-        Err(away) => Err(away),
-    }
+/// What everybody must be told, and what the operator must write down.
+pub(super) fn first_facts(room: &Room<'_>) -> Way<()> {
+    let Some(standing) = room.standing() else { return Ok(()) };
+    room.seen(&pages::founded(standing.origin.as_str()))?;
+    fingerprint(room, true)?;
+    room.seen(&home_pages::write_down(&standing))
 }

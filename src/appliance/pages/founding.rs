@@ -28,7 +28,7 @@ pub fn empty() -> Page {
 }
 
 /// What the stick must bring.
-pub fn needed(inserted: &[Stick], missing: Option<String>) -> Page {
+pub fn needed(inserted: &[Stick], missing: Option<&str>) -> Page {
     let mut body = vec![
         say(format!("The founders prepared a stick at home. In its folder {FOUNDING} are two files:")),
         row(POLICY_FILE, "who are the members, who may change what, and who governs"),
@@ -77,7 +77,7 @@ pub fn making() -> Page {
 }
 
 /// A charter waits for signatures.
-pub fn waiting(charter: &Charter, inserted: &[Stick], wrong: Option<String>) -> Page {
+pub fn waiting(charter: &Charter, inserted: &[Stick], wrong: Option<&str>) -> Page {
     let group = charter.policy.group(&charter.policy.governors);
     let governors: Vec<_> = charter.policy.expand(&charter.policy.governors).into_iter().collect();
     let mut body = vec![

@@ -10,8 +10,11 @@ use super::{ENTER, mark, page, row, say};
 /// Title of the page that asks for the head.
 pub const LAST_HEAD: &str = "The last head";
 
-/// Asks for the head; `wrong` says what was the matter with what was typed before.
-pub fn last_head(wrong: Vec<Block>) -> Page {
+/// What is typed instead of a head that nobody could write down.
+pub const FOUNDED_TODAY: &str = "founded today";
+
+/// Asks for the head; `wrong` says what was the matter with what was typed before. A desk is young when it has its founding alone.
+pub fn last_head(wrong: Vec<Block>, is_young: bool) -> Page {
     let mut body = vec![
         say(
             "Type the last head from your paper: its number and its six words. This is how an old copy of this disk is noticed, so do not take it from anything that this machine shows.",
@@ -19,6 +22,11 @@ pub fn last_head(wrong: Vec<Block>) -> Page {
         row("For example", "7 hamster diagram private dutch cause delay"),
         say("Capitals, dashes and blanks do not matter."),
     ];
+    if is_young {
+        body.push(say(format!(
+            "Only if this witness was founded today, and it broke off before its first head was on your paper: type {FOUNDED_TODAY}."
+        )));
+    }
     if !wrong.is_empty() {
         body.push(Block::Gap);
         body.extend(wrong);
@@ -31,6 +39,9 @@ pub fn no_head(why: &str) -> Vec<Block> {
     vec![mark(Mark::Look, "This cannot be a head, look at it once more:"), Block::Below(why.to_owned())]
 }
 
+/// Most words that are taken for mistakes of typing. What differs in more is not shown: the words come from a paper, and not from this screen.
+const MISTAKES_MAX: usize = 2;
+
 /// How a head that was typed differs from the one that is expected.
 pub fn differs(typed: &KnownHead, head: &Head) -> Vec<Block> {
     let mut out = vec![mark(Mark::Look, "This is not the head of this disk. It differs here:")];
@@ -39,11 +50,18 @@ pub fn differs(typed: &KnownHead, head: &Head) -> Vec<Block> {
         return out;
     }
     let words = head_words(&head.root);
-    for (at, (theirs, ours)) in typed.words.split('-').zip(words.split('-')).enumerate() {
-        if theirs != ours {
-            out.push(Block::Below(format!("word {}: {theirs} on your paper, {ours} on this disk", at + 1)));
-        }
+    let pairs = typed.words.split('-').zip(words.split('-')).enumerate();
+    let wrong: Vec<(usize, (&str, &str))> = pairs.filter(|(_, (theirs, ours))| theirs != ours).collect();
+    if wrong.len() > MISTAKES_MAX {
+        out.push(Block::Below(format!(
+            "{} of the six words: that is no slip of a finger. Is it the newest paper, and the right disk?",
+            wrong.len()
+        )));
+        return out;
     }
+    out.extend(
+        wrong.into_iter().map(|(at, (theirs, ours))| Block::Below(format!("word {}: {theirs} on your paper, {ours} on this disk", at + 1))),
+    );
     out
 }
 
@@ -76,7 +94,7 @@ pub fn later(typed: &KnownHead, head: &Head, wrong: bool) -> Page {
     let mut body = vec![
         mark(Mark::Stop, "Your paper is NEWER than this disk. Then this disk is an old copy."),
         row("Your paper", format!("common@{} {}", typed.number, typed.words)),
-        row("This disk", format!("common@{} {}", head.number, head_words(&head.root))),
+        row("This disk", format!("common@{}", head.number)),
         Block::Gap,
         say(
             "Look at your paper once more. If it is right, type halt: from then on this disk signs nothing, until the custodians order otherwise. Nothing is lost by that. Two disks that both sign would be far worse.",
