@@ -126,7 +126,7 @@ fn give_charter(room: &Room<'_>, opened: &[Opened]) -> Way<()> {
     }
     let sticks = close_all(room, opened).into_iter().zip(written);
     let sticks: Vec<Given> = sticks.map(|((name, closed), written)| Given { name, written, closed }).collect();
-    seen(room.key(&given("the charter to be signed", Vec::new(), &sticks)))
+    room.seen(&given("the charter to be signed", Vec::new(), &sticks))
 }
 
 /// Between the two visits.
@@ -208,17 +208,16 @@ pub(super) fn first_page(room: &Room<'_>, opened: &[Opened]) -> Way<Stands> {
     }
     let sticks = close_all(room, opened).into_iter().zip(written);
     let sticks: Vec<Given> = sticks.map(|((name, closed), written)| Given { name, written, closed }).collect();
-    seen(room.key(&pages::founded(standing.origin.as_str())))?;
-    fingerprint(room, true)?;
-    seen(room.key(&home_pages::write_down(&standing)))?;
+    first_facts(room)?;
     let facts: Vec<Block> = vec![told("Head", crate::run::words::head(&standing.head))];
-    seen(room.key(&given("the first page of this Common", facts, &sticks)))?;
+    room.seen(&given("the first page of this Common", facts, &sticks))?;
     Ok(Stands::Home)
 }
 
-fn seen(key: Way<char>) -> Way<()> {
-    match key {
-        Ok(_) | Err(Away::Left) => Ok(()),
-        Err(away) => Err(away),
-    }
+/// What everybody must be told, and what the operator must write down.
+pub(super) fn first_facts(room: &Room<'_>) -> Way<()> {
+    let Some(standing) = room.standing() else { return Ok(()) };
+    room.seen(&pages::founded(standing.origin.as_str()))?;
+    fingerprint(room, true)?;
+    room.seen(&home_pages::write_down(&standing))
 }

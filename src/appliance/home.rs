@@ -27,7 +27,7 @@ pub(super) fn home(room: &Room<'_>) -> Way<Stands> {
         'h' => look(room, pages::head_code(&standing))?,
         'f' => fingerprint(room, false)?,
         'c' => time(room)?,
-        'm' => back(room.key(&pages::machine(room.software(), room.facts())))?,
+        'm' => room.seen(&pages::machine(room.software(), room.facts()))?,
         'p' => return or_stay(power_off(room)),
         _ => {}
     }
@@ -54,7 +54,7 @@ pub(super) fn halted(room: &Room<'_>, reason: &str) -> Way<Stands> {
 /// Shows a page that is only looked at.
 fn look(room: &Room<'_>, page: Checked<Page>) -> Way<()> {
     match page {
-        Ok(page) => back(room.key(&page)),
+        Ok(page) => room.seen(&page),
         Err(fault) => troubled(room, &fault.into(), Vec::new()).map(drop),
     }
 }
@@ -74,16 +74,9 @@ fn time(room: &Room<'_>) -> Way<()> {
     loop {
         match room.key(&pages::clock_page(clock::now_unix(), last, room.claims_time())) {
             Ok('t') => room.claim_time(!room.claims_time()),
-            other => return back(other),
+            Ok(_) | Err(Away::Left) => return Ok(()),
+            Err(away) => return Err(away),
         }
-    }
-}
-
-/// Going back is no trouble.
-fn back(key: Way<char>) -> Way<()> {
-    match key {
-        Ok(_) | Err(Away::Left) => Ok(()),
-        Err(away) => Err(away),
     }
 }
 

@@ -15,6 +15,8 @@ use super::room::{Away, Room, Way};
 pub(super) enum Recognised {
     /// The head is the one that the operator knows.
     Yes,
+    /// Nobody knows the head yet: the founding broke off before it could be written down.
+    FoundedToday,
     /// The operator knows a later one and insisted: the desk is halted.
     Halted(String),
 }
@@ -26,9 +28,13 @@ pub(super) enum Recognised {
 pub(super) fn recognise(room: &Room<'_>, books: &Books) -> Way<Recognised> {
     let head = books.head();
     let before = books.sessions().last().map(|session| session.opened.before);
+    let is_young = books.sessions().len() == 1;
     let mut wrong = Vec::new();
     loop {
-        let typed = room.line(&pages::last_head(wrong))?;
+        let typed = room.line(&pages::last_head(wrong, is_young))?;
+        if is_young && typed.trim().eq_ignore_ascii_case(pages::FOUNDED_TODAY) {
+            return Ok(Recognised::FoundedToday);
+        }
         let known = match KnownHead::typed(&typed) {
             Ok(known) => known,
             Err(fault) => {

@@ -164,6 +164,17 @@ impl<'a> Room<'a> {
         }
     }
 
+    /// Shows a page that is only to be seen, until a key of it or Escape.
+    ///
+    /// # Errors
+    /// Why nobody saw it.
+    pub fn seen(&self, page: &Page) -> Way<()> {
+        match self.key(page) {
+            Ok(_) | Err(Away::Left) => Ok(()),
+            Err(away) => Err(away),
+        }
+    }
+
     /// Waits for a line, whatever sticks come and go.
     ///
     /// # Errors

@@ -7,7 +7,7 @@ use crate::run::integrity::{Integrity, Request, integrity};
 use crate::run::problem::Problem;
 
 use super::attend::Stands;
-use super::founding::{empty, waiting};
+use super::founding::{empty, first_facts, waiting};
 use super::pages::trouble::{Family, trouble};
 use super::pages::{ENTER, checking, lock};
 use super::recognise::{Recognised, recognise};
@@ -53,6 +53,7 @@ fn founded(room: &Room<'_>) -> Way<Stands> {
     }
     match recognise(room, &findings.books) {
         Ok(Recognised::Yes) => Ok(Stands::Home),
+        Ok(Recognised::FoundedToday) => first_facts(room).map(|()| Stands::Home),
         Ok(Recognised::Halted(reason)) => Ok(Stands::Halted(reason)),
         Err(Away::Left) => power_off(room),
         Err(away) => Err(away),

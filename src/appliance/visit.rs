@@ -82,7 +82,7 @@ impl Done {
         if report.is_new
             && let Some(session) = books.sessions().last()
         {
-            facts.push(told("Session", format!("{}, {}", report.session, papers::summary(&session.rulings))));
+            facts.push(told("Session", format!("number {}: {}", report.session, papers::summary(&session.rulings))));
         }
         facts.push(told("Head", crate::run::words::head(&report.heads.1)));
         if !report.again.is_empty() {
@@ -115,19 +115,11 @@ fn finish(room: &Room<'_>, done: Done, closed: Vec<(String, Checked<()>)>) -> Wa
     let sticks = closed.into_iter().zip(done.written).map(|((name, closed), written)| Given { name, written, closed });
     let sticks: Vec<Given> = sticks.collect();
     room.stands(done.standing.clone());
-    seen(room.key(&given(&done.what, done.told, &sticks)))?;
+    room.seen(&given(&done.what, done.told, &sticks))?;
     if done.is_new {
-        seen(room.key(&home_pages::write_down(&done.standing)))?;
+        room.seen(&home_pages::write_down(&done.standing))?;
     }
     Ok(Stands::Home)
-}
-
-/// A page that was seen, whatever key was pressed.
-fn seen(key: Way<char>) -> Way<()> {
-    match key {
-        Ok(_) | Err(Away::Left) => Ok(()),
-        Err(away) => Err(away),
-    }
 }
 
 /// The operator at the console.
@@ -156,6 +148,18 @@ impl Operator for Attending<'_, '_> {
         self.room.forget();
         self.wrong += 1;
         self.wrong < TRIES
+    }
+
+    fn passphrase_to_halt(&mut self) -> Checked<Option<Passphrase>> {
+        let typed = match self.room.passphrase() {
+            Some(kept) => kept,
+            None => match self.room.line(&pages::passphrase_to_halt()) {
+                Ok(typed) if !typed.is_empty() => typed,
+                _ => return Ok(None),
+            },
+        };
+        self.room.show(&pages::opening());
+        Passphrase::new(&typed).map(Some)
     }
 
     fn look_through(&mut self, bag: &Bag) -> Checked<()> {

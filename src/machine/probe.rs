@@ -144,6 +144,7 @@ fn label(head: &[u8], at: usize, bytes_max: usize) -> String {
 fn ext4(head: &[u8]) -> Option<FileSystem> {
     const NEEDS_JOURNAL: u32 = 0x4;
     const JOURNAL_ONLY: u32 = 0x8;
+    let head = head.get(..2048)?;
     let features = four(head, 1024 + 96)?;
     if !has(head, 1024 + 56, &[0x53, 0xef]) || features & JOURNAL_ONLY != 0 {
         return None;

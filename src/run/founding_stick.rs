@@ -33,15 +33,23 @@ pub struct Brought {
 /// Reads what the founders brought.
 ///
 /// # Errors
-/// `not-found`, `file-fault`, `policy-unsound`; `usage` for a key that is none.
+/// `not-found`, `medium-fault`, `policy-unsound`; `usage` for a key that is none.
 pub fn brought(medium: &Path) -> Checked<Brought> {
     let folder = medium.join(FOUNDING);
     let path = folder.join(POLICY_FILE);
-    let policy = read_policy(&path)?;
-    let key = folder.join(NEXT_FILE);
-    let text = String::from_utf8_lossy(&files::read(&key)?).into_owned();
+    let policy = read_policy(&path).map_err(of_medium)?;
+    let key = files::read(&folder.join(NEXT_FILE)).map_err(of_medium)?;
+    let text = String::from_utf8_lossy(&key);
     let next = text.trim().parse().map_err(|fault: Fault| fault.within(format!("{FOUNDING}/{NEXT_FILE}")))?;
     Ok(Brought { path, policy, next })
+}
+
+/// Our own disk has no part in what a stick cannot give.
+fn of_medium(fault: Fault) -> Fault {
+    match fault.rule {
+        Rule::FileFault => Fault { rule: Rule::MediumFault, ..fault },
+        _ => fault,
+    }
 }
 
 /// The signed charter on a stick, if it is there.

@@ -10,8 +10,11 @@ use super::{ENTER, mark, page, row, say};
 /// Title of the page that asks for the head.
 pub const LAST_HEAD: &str = "The last head";
 
-/// Asks for the head; `wrong` says what was the matter with what was typed before.
-pub fn last_head(wrong: Vec<Block>) -> Page {
+/// What is typed instead of a head that nobody could write down.
+pub const FOUNDED_TODAY: &str = "founded today";
+
+/// Asks for the head; `wrong` says what was the matter with what was typed before. A desk is young when it has its founding alone.
+pub fn last_head(wrong: Vec<Block>, is_young: bool) -> Page {
     let mut body = vec![
         say(
             "Type the last head from your paper: its number and its six words. This is how an old copy of this disk is noticed, so do not take it from anything that this machine shows.",
@@ -19,6 +22,11 @@ pub fn last_head(wrong: Vec<Block>) -> Page {
         row("For example", "7 hamster diagram private dutch cause delay"),
         say("Capitals, dashes and blanks do not matter."),
     ];
+    if is_young {
+        body.push(say(format!(
+            "Only if this witness was founded today, and it broke off before its first head was on your paper: type {FOUNDED_TODAY}."
+        )));
+    }
     if !wrong.is_empty() {
         body.push(Block::Gap);
         body.extend(wrong);

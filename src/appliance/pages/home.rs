@@ -80,7 +80,7 @@ pub fn clock_page(now: Option<u64>, last_claim: Option<u64>, claims_time: bool) 
         row("Sessions", if claims_time { "claim the time of the clock" } else { "claim no time" }),
         Block::Gap,
         say(
-            "The time is in UTC: in Central Europe a watch shows one hour more in winter, two in summer. A session writes down the time of this clock as a claim. Nothing is decided by it, and nobody can check it. If the clock is wrong, let sessions claim no time.",
+            "The time is in UTC, which is not what a watch shows in most places. A session writes down the time of this clock as a claim. Nothing is decided by it, and nobody can check it. If the clock is wrong, let sessions claim no time.",
         ),
     ];
     let change = if claims_time { "claim no time" } else { "claim the clock's time" };

@@ -122,7 +122,7 @@ pub fn working(steps: &[(String, bool)], files: u64) -> Page {
     page("Working", body, "Wait, and leave the sticks where they are.")
 }
 
-/// `2 papers: 1 accepted, 1 pending`.
+/// `2 papers, 1 accepted, 1 pending`.
 pub fn summary(rulings: &[Ruling]) -> String {
     let mut counts: Vec<(&str, usize)> = Vec::new();
     for ruling in rulings {
@@ -132,5 +132,5 @@ pub fn summary(rulings: &[Ruling]) -> String {
         }
     }
     let words: Vec<String> = counts.into_iter().map(|(word, count)| format!("{count} {word}")).collect();
-    format!("{}: {}", count(rulings.len(), "paper"), words.join(", "))
+    format!("{}, {}", count(rulings.len(), "paper"), words.join(", "))
 }

@@ -6,6 +6,7 @@ use crate::console::page::{Block, Mark, Page};
 use crate::core::ids::Hash;
 use crate::core::payload::ListedFile;
 use crate::run::bag::{Bag, Listed};
+use crate::run::founding_stick::FOUNDING;
 use crate::run::words;
 
 use super::{ENTER, count, mark, page, row, say};
@@ -26,9 +27,15 @@ pub fn inventory(names: &[String], bag: &Bag) -> Page {
         if at > 0 {
             body.push(Block::Gap);
         }
-        let listed: Vec<&Listed> = bag.listed().iter().filter(|listed| listed.medium == at).collect();
+        let of_stick = bag.listed().iter().filter(|listed| listed.medium == at);
+        let (founding, listed): (Vec<&Listed>, Vec<&Listed>) = of_stick.partition(|listed| listed.path.starts_with(FOUNDING));
+        let (founding, files): (usize, Vec<ListedFile>) =
+            (founding.len(), files.into_iter().filter(|file| !file.path.starts_with(FOUNDING)).collect());
         body.push(say(format!("Stick {name}: {}.", found(&files, listed.len()))));
         body.extend(known(&files));
+        body.extend(
+            (founding > 0).then(|| mark(Mark::Good, format!("{} of the founding, which is done: {FOUNDING}", count(founding, "file")))),
+        );
         body.extend(passed_over(&listed));
     }
     let papers = bag.verified().len();
@@ -42,7 +49,7 @@ pub fn inventory(names: &[String], bag: &Bag) -> Page {
 
 fn found(files: &[ListedFile], listed: usize) -> String {
     match files.len() {
-        0 => "nothing but what we may have written there ourselves".into(),
+        0 => "nothing but what this desk wrote there".into(),
         all if listed == 0 => count(all, "file"),
         all => format!("{}, of which {listed} ignored in whole or in part", count(all, "file")),
     }
@@ -116,6 +123,15 @@ pub fn passphrase(tries_left: Option<u32>) -> Page {
     }
     page("The passphrase", body, "Type it and press Enter; Tab shows or hides it. Escape ends the session, and nothing is changed.")
         .asking_secret("Passphrase")
+}
+
+/// The passphrase, to enter a halt in the desk's book.
+pub fn passphrase_to_halt() -> Page {
+    let body = vec![
+        mark(Mark::Stop, "This desk is halted: a stick brought the desk's own signature on something that it never made."),
+        say("With the passphrase the halt is entered in the desk's book as well. It holds without that too."),
+    ];
+    page("The halt", body, "Type the passphrase and press Enter, or press Escape to leave it out.").asking_secret("Passphrase")
 }
 
 /// The key is being opened.

@@ -29,6 +29,8 @@ pub enum Family {
     NotConfirmed,
     /// Too many papers at once.
     TooMuch,
+    /// Another program has the desk open.
+    Busy,
     /// A founding that cannot go on as it is.
     Founding,
     /// A bug of ours, or what has no page of its own.
@@ -56,6 +58,7 @@ impl Family {
             Rule::Passphrase | Rule::KeyFile | Rule::KeyMismatch => Family::Key,
             Rule::ConfirmationMissing => Family::NotConfirmed,
             Rule::PapersTooMany => Family::TooMuch,
+            Rule::AnotherWriter | Rule::RequestExpired => Family::Busy,
             Rule::PolicyUnsound | Rule::CharterUnsigned | Rule::Exists => Family::Founding,
             _ => Family::Other,
         }
@@ -124,6 +127,12 @@ impl Family {
                 "None was judged, and none is lost.",
                 "Pull out some of the sticks, and bring them in a session of their own.",
             ),
+            Family::Busy => (
+                "The desk is in use",
+                "Another program on this machine has the desk open.",
+                "On the machine that boots from the stick this cannot be: there is no other program. In a rehearsal it is another window.",
+                "End the other program, and look once more.",
+            ),
             Family::Founding => (
                 "The founding cannot go on",
                 "Something that was brought does not fit.",
@@ -160,7 +169,8 @@ pub fn trouble(problem: &Problem, sticks: Vec<Block>) -> Page {
         body.push(Block::Gap);
         body.extend(sticks);
     }
-    page(title, body, next).choice(ENTER, "go on")
+    let goes_on = if family.is_the_end() && family != Family::Halted { "switch off" } else { "go on" };
+    page(title, body, next).choice(ENTER, goes_on)
 }
 
 /// A halted desk, each time the console comes back to it.
