@@ -12,10 +12,13 @@ import subprocess
 
 
 class Tree:
-    """Files by their path, folders, what stands for a file and cannot be read whole, and what a repair would tidy up."""
+    """Files by their path, folders, what stands for a file and cannot be read whole, and what a repair would tidy up.
+
+    Where two entries have one name the first counts, and `twins` has the others.
+    """
 
     def __init__(self):
-        self.files, self.broken, self.folders, self.untidy = {}, {}, set(), set()
+        self.files, self.broken, self.folders, self.untidy, self.twins = {}, {}, set(), set(), []
 
 
 class Unreadable(Exception):
@@ -113,7 +116,7 @@ def walk_fat32(clusters, first, prefix, tree, used, depth):
     if fault or depth > 16:
         tree.broken[prefix or "/"] = fault or "folders in a circle"
     data = b"".join(clusters.one(cluster) for cluster in chain)
-    long_name, names = [], set()
+    long_name = []
     for at in range(0, len(data), 32):
         entry = data[at : at + 32]
         if entry[0] == 0:
@@ -129,10 +132,6 @@ def walk_fat32(clusters, first, prefix, tree, used, depth):
         if entry[11] & 0x08 or entry[:11] in (b".          ", b"..         "):
             continue
         path = prefix + name
-        if name in names:
-            tree.broken[path] = "two files of one name"
-            continue
-        names.add(name)
         high, low, length = struct.unpack("<H", entry[20:22])[0], struct.unpack("<H", entry[26:28])[0], struct.unpack("<I", entry[28:32])[0]
         start = high << 16 | low
         if entry[11] & 0x10:
@@ -150,6 +149,10 @@ def put(tree, path, content, start, used):
     data, fault = content
     if fault:
         tree.broken[path] = fault
+        return
+    if path in tree.files:
+        tree.untidy.add("two entries of one name")
+        tree.twins.append((path, data))
         return
     tree.files[path] = data
     if data and used.setdefault(start, path) != path:
@@ -200,7 +203,7 @@ def walk_exfat(clusters, chain, prefix, tree, used, depth):
         if depth > 16:
             return
     data = b"".join(clusters.one(cluster) for cluster in chain)
-    at, names = 0, set()
+    at = 0
     while at < len(data) and data[at] != 0:
         if data[at] != 0x85:
             at += 32
@@ -218,10 +221,6 @@ def walk_exfat(clusters, chain, prefix, tree, used, depth):
         name = units.decode("utf-16-le", "replace")[: stream[3]]
         valid, start, length = struct.unpack_from("<Q4xIQ", stream, 8)
         path, contiguous = prefix + name, bool(stream[1] & 2)
-        if name in names:
-            tree.broken[path] = "two files of one name"
-            continue
-        names.add(name)
         if attributes & 0x10:
             tree.folders.add(path)
             below = list(range(start, start + -(-length // clusters.size))) if contiguous else None
@@ -268,10 +267,13 @@ def dump_ext4(path, folder, inside="/"):
 
 
 def read_ext4(path):
-    """After the replay of its journal."""
+    """After the replay of its journal. A superblock with a sum of its own may be torn: any other computer has a program that mends it."""
     fault, untidy = mount_ext4(path)
     if fault:
-        raise Unreadable(fault)
+        untidy = {"mended by e2fsck -fy"}
+        code, said = command("e2fsck", "-fy", path)
+        if code not in (0, 1):
+            raise Unreadable(f"{fault}; e2fsck -fy ends with {code}: {said.strip()}")
     folder = path + ".files"
     dump_ext4(path, folder)
     tree = of_folder(folder)

@@ -44,7 +44,7 @@ class Judge:
             return
         seen.counts.update(tree.untidy)
         wrong = [f"{path} is broken: {why}" for path, why in tree.broken.items() if not volatile(path)]
-        for path, data in tree.files.items():
+        for path, data in [*tree.files.items(), *tree.twins]:
             if volatile(path):
                 seen.counts["temporary name"] += 1
             elif data not in self.allowed.get(path, ()):
