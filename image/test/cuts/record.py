@@ -13,6 +13,7 @@ import threading
 import time
 from pathlib import Path
 
+import cuts
 import files
 import story
 import world as worlds
@@ -110,7 +111,7 @@ class Operator:
         """One stick, from its socket to the operator's hand."""
         self.stick, self.number = name, None
         self.machine.plug(disk)
-        while "Enter" not in self.until("Home"):
+        while "look at the stick" not in self.until("Home"):
             pass
         self.machine.serial.type("\r")
         body = self.until("Write down the head")
@@ -123,7 +124,7 @@ def data_disk(world, folder, out):
     path, part = os.path.join(folder, "data.img"), os.path.join(folder, "part.img")
     run(str(IMAGE / "data-disk"), str(DATA_MIB), path)
     start, length = files.window_of(path)
-    files.cuts_copy(path, part, start, length)
+    cuts.copy_sparse(path, part, start, length)
     commands = []
     desk = world.path("desk")
     for place, _, names in os.walk(desk):
@@ -164,8 +165,8 @@ def record(program, image, folder, kinds, seed):
     for name in ["data", *kinds]:
         used[name] = Disk(Path(folder, f"{name}.used"), name, record=Path(folder, f"{name}.log"))
         shutil.copy(os.path.join(folder, f"{name}.img"), used[name].file)
-        files.punch(used[name].file)
-        files.punch(os.path.join(folder, f"{name}.img"))
+        cuts.punch(used[name].file)
+        cuts.punch(os.path.join(folder, f"{name}.img"))
         with open(used[name].record, "wb") as log:
             log.truncate(LOG_BYTES)
     command_line = (Path(image) / "cmdline").read_text(encoding="utf-8")
@@ -186,31 +187,20 @@ def record(program, image, folder, kinds, seed):
     finally:
         samples = sampler.end()
     facts = {"desk": "data", "sticks": list(kinds), "samples": samples, "told": operator.told, "heads": [world.head()], "times": [],
-             "passphrase": worlds.PASSPHRASE, "number_before": int(world.head().split(":")[0])}
-    complete(program, folder, facts, world)
-    return facts
+             "passphrase": worlds.PASSPHRASE}
+    complete(program, folder, facts)
 
 
-def complete(program, folder, facts, world):
+def complete(program, folder, facts):
     """Adds what only the recording tells: the head after each session, and the time it claimed."""
     with open(os.path.join(folder, "facts.json"), "w", encoding="utf-8") as file:
         json.dump(facts, file)
-    recorded = story.Story(folder, None)
+    recorded = story.Story(folder)
     for told in (told for told in facts["told"] if told["sealed"]):
         desk = recorded.desk_then(told["counts"]["data"], os.path.join(folder, "then"))
         _, said = program.answer("witness", "status", "--ledger", desk)
-        head = said["answer"]["head"]
+        head, claim = said["answer"]["head"], said["answer"]["metrics"].get("last_time_claim")
         facts["heads"].append(f"{head['number']}:{head['words']}")
-        facts["times"].append(time_of(program, recorded, told["stick"], world, head["number"], folder))
+        facts["times"].append(time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(claim)))
     with open(os.path.join(folder, "facts.json"), "w", encoding="utf-8") as file:
         json.dump(facts, file, indent=1)
-
-
-def time_of(program, recorded, stick, world, number, folder):
-    """The time that a session claimed, as its pages say."""
-    place = os.path.join(folder, "read")
-    shutil.rmtree(place, ignore_errors=True)
-    story.put(recorded.final(stick, folder), place)
-    said = program.run("log", place, "--pin", world.path("alice/common.pin"), "--json")[1]
-    pages = json.loads(said)["answer"]["pages"]
-    return next(page["time"] for page in pages if page["number"] == number) or "none"

@@ -2,11 +2,9 @@
 
 import multiprocessing
 import os
-import random
 import shutil
 import tempfile
 
-import cuts
 import files
 from desk import Judge as DeskJudge
 from desk import Seen
@@ -33,17 +31,18 @@ def desk_judge(story, program, every):
     return lambda work: DeskJudge(program, story, work, every)
 
 
-def stick_judge(story, name, generations, safe, sealed):
+def stick_judge(story, name, sealed):
     """A maker of judges of a stick. `sealed` maps boundaries of the data partition to the lowest number that was sealed there."""
 
     def visible_at(boundary):
-        return sealed.get(story.desk_at(name, boundary), 1 << 62) if sealed is not None else 1 << 62
+        return sealed[story.desk_at(name, boundary)]
 
     with tempfile.TemporaryDirectory(dir=MEMORY) as work:
         disk = story.disk(name, work)
         kind = files.kind_of(disk.safe_path)
         disk.close()
-    return lambda work: StickJudge(kind, generations, safe, visible_at)
+        generations = [story.first(name, work), story.final(name, work)]
+    return lambda work: StickJudge(kind, generations, [0, story.safe_at(name)], visible_at)
 
 
 def search(task):
@@ -65,7 +64,7 @@ def chunk(boundaries):
     seen, work = Seen(), tempfile.mkdtemp(prefix="cuts-", dir=MEMORY)
     try:
         disk = TASK.story.disk(TASK.name, os.path.join(work, "disk"))
-        TASK.story.chance = random.Random(f"{TASK.plan.seed}/{boundaries[0]}")
+        TASK.story.seed = TASK.plan.seed
         judge = judge_of(work)
         for boundary in boundaries:
             for cut in TASK.plan.at(TASK.story.logs[TASK.name].entries, boundary):
@@ -93,5 +92,3 @@ def judge_of(work):
     judge.work = work
     return judge
 
-
-__all__ = ["Task", "cuts", "desk_judge", "search", "stick_judge"]
