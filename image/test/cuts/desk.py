@@ -94,7 +94,7 @@ class Program:
 
 
 class Judge:
-    """Judges disks of one recording. `story` says what was acknowledged, and how the operator goes on."""
+    """Judges disks of one recording. `story` says what was acknowledged, and how the operator goes on: on one disk of `every` so many, 0 for none."""
 
     is_reader = False
 
@@ -121,7 +121,7 @@ class Judge:
             self.known[key] = self.judge(desk)
         facts = self.known[key]
         self.enter(cut, facts, seen)
-        if facts.number is not None:
+        if facts.number is not None and self.every:
             self.go_on(cut, facts, folder, seen)
 
     def enter(self, cut, facts, seen):
@@ -174,7 +174,7 @@ class Judge:
     def go_on(self, cut, facts, folder, seen):
         """The operator starts again, with the sticks as the same cut left them: once for each kind of desk, and of every so many cuts."""
         desk = os.path.join(folder, "desk")
-        kind = (facts.last, rest(desk), self.story.moment(cut.boundary))
+        kind = (facts.last, rest(desk), self.story.visit(cut.boundary))
         if kind in self.went_on and seen.tried % self.every:
             return
         self.went_on[kind] = True

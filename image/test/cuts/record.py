@@ -26,7 +26,7 @@ sys.path.insert(0, str(HERE.parent))
 from machine import Direct, Disk, Machine  # noqa: E402
 from sticks import Stick  # noqa: E402
 
-PAGE = r"^== (?P<title>[^\n]+) ==\n(?P<body>(?:(?!== )[^\n]*\n)*?)-- ready --\n|^== Working ==\n(?P<work>(?:(?!== )[^\n]*\n)*?)\n*Next:"
+PAGE = r"^== (?P<title>[^\n]+) ==\n(?P<body>(?:(?!== )[^\n]*\n)*?)-- ready --\n|^== Working ==\n(?P<work>(?:(?!== )[^\n]*\n)*?) *Next:"
 SECONDS = 240
 DATA_MIB = 64
 PARTITION_AT = 1 << 20

@@ -101,17 +101,18 @@ class Story:
         return os.path.join(folder, "files", "desk")
 
     def go_on(self, program, desk, cut, work, seen):
-        """The operator starts again, with the sticks of that moment and those that come later: the same papers, numbers and signatures come out."""
+        """The operator starts again with the stick of that moment: the same papers, numbers and signatures come out.
+
+        Not with those that come later: a record names the ledger's last event before its session, and that event has what the operator typed to
+        confirm the session before, which the program on the host asks for in another way.
+        """
         case = os.path.join(work, "again")
         shutil.rmtree(case, ignore_errors=True)
         os.makedirs(case)
         shutil.copytree(desk, os.path.join(case, "desk"))
         with open(os.path.join(case, "passphrase"), "w", encoding="utf-8") as file:
             file.write(self.passphrase + "\n")
-        wrong = []
-        for visit in range(self.visit(cut.boundary), len(self.sticks)):
-            wrong += self.again(program, case, visit, cut, work, seen)
-        return wrong
+        return self.again(program, case, self.visit(cut.boundary), cut, work, seen)
 
     def again(self, program, case, visit, cut, work, seen):
         """One session over a stick as the same cut left it; the stick must then be as if nothing had been cut."""

@@ -91,7 +91,7 @@ def controls(program, story, desk, table):
     some = range(0, end, 1 if FULL else 4)
     # A disk that says it flushed and did not: whatever was acknowledged may be gone, and the file system torn.
     never = lambda index: False
-    lying = search(Task(story, story.desk, Plan(2, 0, flushes=never, seed=SEED), desk_judge(story, program, 1 << 62), some))
+    lying = search(Task(story, story.desk, Plan(2, 0, flushes=never, seed=SEED), desk_judge(story, program, 0), some))
     table.row("data partition, a disk whose flushes do nothing", log, lying, "is lost")
     for name in story.sticks[:2]:
         lying = search(Task(story, name, Plan(2, 1, flushes=never, seed=SEED), stick_judge(story, name, desk.sealed)))
@@ -100,7 +100,7 @@ def controls(program, story, desk, table):
     early = Story(story.folder)
     first = min(boundary for boundary, number in desk.committed.items() if number >= early.numbers()[1])
     early.acknowledged.append(Acknowledged(first - 1, early.numbers()[1], False))
-    seen = search(Task(early, early.desk, Plan(0, 0, seed=SEED), desk_judge(early, program, 1 << 62), range(max(0, first - 6), first + 6)))
+    seen = search(Task(early, early.desk, Plan(0, 0, seed=SEED), desk_judge(early, program, 0), range(max(0, first - 6), first + 6)))
     table.row("data partition, a number acknowledged one write too early", log, seen, "is lost")
 
 
