@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! cli, appliance ─► run ─► { media, broker ─► ledger, keys, clock } ─► core
-//!      appliance ─► { console, machine } ─► core
+//!      appliance ─► { console ─► clock, machine } ─► core
 //! ```
 //!
 //! [`core`] is pure: bytes, policy, order, plan and verdict. `keys` alone holds secret bytes, `ledger` alone opens SQLite and `broker` alone

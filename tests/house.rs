@@ -32,7 +32,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("main", &["cli", "appliance", "run", "core"]),
     ("cli", &["appliance", "run", "keys", "clock", "core"]),
     ("appliance", &["console", "machine", "run", "keys", "clock", "core"]),
-    ("console", &["core"]),
+    ("console", &["clock", "core"]),
     ("machine", &["core"]),
     ("run", &["media", "broker", "keys", "clock", "core"]),
     ("media", &["core"]),

@@ -32,6 +32,7 @@ const EXAMPLES: &[(&str, &str)] = &[
     ("witness rebuild", "tabellion witness rebuild --ledger desk"),
     ("witness status", "tabellion witness status --ledger desk"),
     ("witness audit", "tabellion witness audit --ledger desk --since 2026-11-21T10:00:00Z"),
+    ("appliance", "tabellion appliance --rehearse ./practice"),
     ("ceremony", "tabellion ceremony resume --ledger desk"),
     ("ceremony recover", "tabellion ceremony recover --ledger desk --against /mnt/disk/desk"),
     ("ceremony resume", "tabellion ceremony resume --ledger desk --order resume.cose"),

@@ -1,5 +1,7 @@
 //! The command line: one file a role. Results on stdout, narration on stderr, an exit code for every outcome.
 
+#[cfg(feature = "appliance")]
+mod appliance;
 #[cfg(feature = "desk")]
 mod approve;
 mod argument;
@@ -126,6 +128,9 @@ enum Command {
     #[cfg(feature = "desk")]
     #[command(subcommand)]
     Witness(witness::WitnessCommand),
+    /// What the bootable image runs: the witness's console, also to rehearse with
+    #[cfg(feature = "appliance")]
+    Appliance(appliance::ApplianceArgs),
     /// Orders of the governors: end a halt, choose between two copies of a ledger
     #[cfg(feature = "desk")]
     #[command(subcommand)]
@@ -236,6 +241,8 @@ fn dispatch(command: Command, out: &mut Output) -> Outcomes<Exit> {
         Command::Collect(args) => collect::collect(&args, out),
         #[cfg(feature = "desk")]
         Command::Witness(command) => witness::witness(command, out),
+        #[cfg(feature = "appliance")]
+        Command::Appliance(args) => appliance::appliance(&args),
         #[cfg(feature = "desk")]
         Command::Ceremony(command) => ceremony::ceremony(command, out),
         Command::Policy(command) => policy::policy(command, out),

@@ -11,10 +11,11 @@ use crate::core::need::Need;
 use crate::core::policy::Policy;
 use crate::core::policy_change::{PolicyChange, compare};
 use crate::core::policy_text::{self, Reason};
-use crate::core::policy_words::{consequence_words, meaning_words, warning_words};
+use crate::core::policy_words::{meaning_words, warning_words};
 use crate::core::rules::{Fault, Rule};
 use crate::run::policy_file::{From, PolicySource, read_file};
 use crate::run::problem::{Exit, Outcomes, Problem};
+use crate::run::words::change_lines;
 
 use super::output::{Answer, Output, Page};
 
@@ -238,15 +239,4 @@ fn diff(args: &DiffArgs, out: &mut Output) -> Outcomes<Exit> {
         could_not_follow: old.check_reuse(&new.policy).err().map(|fault| fault.shown().to_owned()),
     });
     Ok(if same { Exit::Done } else { Exit::Differs })
-}
-
-/// A change of policy, line by line, for results and screens alike.
-pub fn change_lines(change: &PolicyChange) -> Vec<String> {
-    let sentences: Vec<String> = change.consequences.iter().flat_map(consequence_words).collect();
-    let mut out: Vec<String> = sentences.iter().map(|sentence| format!("change   {sentence}")).collect();
-    if out.is_empty() {
-        out.push("change   nothing that anybody would notice: groups or retired keys are written in another way".into());
-    }
-    out.extend(change.warnings.iter().map(|warning| format!("warning  {}", warning_words(warning))));
-    out
 }

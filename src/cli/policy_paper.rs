@@ -13,7 +13,6 @@ use crate::core::need::Need;
 use crate::core::plan::PolicyPaper;
 use crate::core::policy::{Policy, show_key};
 use crate::core::policy_change::{PolicyChange, compare};
-use crate::core::policy_words::{approval_words, side_words};
 use crate::core::proposal::Proposal;
 use crate::core::quorum::{Approval, Side, approval, approvals};
 use crate::core::rules::{Fault, Rule};
@@ -26,19 +25,10 @@ use crate::run::policy_file::PolicySource;
 use crate::run::problem::{Outcomes, Problem, Unchanged};
 use crate::run::propose::{Proposed, Wish};
 use crate::run::propose_policy::{ProposedPolicy, propose_policy};
+use crate::run::words::{approval_lines, change_lines};
 
 use super::output::Page;
-use super::policy::{KEEP_NAMES, change_lines, meaning_lines};
-
-/// How each side stands, line by line: have, need, from whom.
-pub fn approval_lines(approvals: &[Approval]) -> Vec<String> {
-    approvals.iter().map(|approval| format!("approval {}: {}", side_words(approval.by), approval_words(approval))).collect()
-}
-
-/// What the operator sees of a policy on a medium.
-pub fn paper_lines(paper: &PolicyPaper) -> Vec<String> {
-    change_lines(&paper.change).into_iter().chain(approval_lines(&paper.approvals)).collect()
-}
+use super::policy::{KEEP_NAMES, meaning_lines};
 
 /// The Common that an approver compares a policy with, when one was given.
 ///

@@ -23,7 +23,7 @@ use super::facts::Paper;
 use super::foreseen::{Expected, unknown};
 use super::output::{Answer, Output, Page};
 use super::passphrase::PassphraseArgs;
-use super::policy_paper::{self, paper_lines};
+use super::policy_paper;
 
 /// `tabellion propose …`
 #[derive(Subcommand)]
@@ -232,7 +232,7 @@ impl Answer for Made {
         for folder in &self.dropped {
             page.labelled("dropped", format!("{folder:?}: an empty folder; a tree holds files"));
         }
-        self.policy.iter().flat_map(paper_lines).for_each(|line| page.line(line));
+        self.policy.iter().flat_map(words::policy_lines).for_each(|line| page.line(line));
         page.labelled("paper", &self.paper.id);
         page.labelled("wrote", format!("{}, with {} of content", self.file, words::count(self.objects, "file")));
         match (&self.expected, &self.not_foreseen) {

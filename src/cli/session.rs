@@ -7,13 +7,12 @@ use clap::Args;
 
 use crate::clock;
 use crate::core::head::KnownHead;
-use crate::core::ids::{Head, Pid, parse_decimal};
-use crate::core::payload::Ruling;
+use crate::core::ids::{Head, Pid};
 use crate::core::plan::{Plan, PolicyPaper};
-use crate::core::record::RecordKind;
 use crate::core::rules::{Checked, Fault, Rule};
 use crate::keys::Passphrase;
 use crate::run::bag::{Bag, Listed};
+use crate::run::confirm;
 use crate::run::problem::{Exit, Outcomes, Problem};
 use crate::run::session::{self as visit, Operator, Request};
 use crate::run::words;
@@ -164,8 +163,7 @@ impl Operator for Attendant<'_> {
         let foreseen = Foreseen::of(plan, bag.listed().iter().map(|listed| (path(listed), listed)), self.args.verbose)?;
         self.progress.aside(|| self.out.tell(&foreseen));
         self.policies = plan.policies().to_vec();
-        let policies = plan.rulings().iter().filter(|ruling| sets_policy(ruling));
-        let mut confirmed = policies.map(|ruling| self.confirm_policy(&ruling.pid)).collect::<Checked<Vec<String>>>()?;
+        let mut confirmed = confirm::policies(plan).map(|ruling| self.confirm_policy(&ruling.pid)).collect::<Checked<Vec<String>>>()?;
         if self.args.yes {
             confirmed.push("--yes".into());
             return Ok(confirmed.join(", "));
@@ -173,10 +171,7 @@ impl Operator for Attendant<'_> {
         let number = plan.after().number;
         let prompt = format!("Common would be at {}. Type that number to commit", words::head(&plan.after()));
         let typed = self.ask(&format!("the new number, {number}"), &prompt)?;
-        if parse_decimal(&typed) != Some(number) {
-            return Err(Fault::new(Rule::ConfirmationMissing, format!("{typed:?} typed; {number} expected")));
-        }
-        confirmed.push(format!("typed {number}"));
+        confirmed.push(confirm::number(&typed, plan)?);
         Ok(confirmed.join(", "))
     }
 }
@@ -195,37 +190,6 @@ impl Attendant<'_> {
         let prompt =
             "A paper would put a new policy in force, as shown above. Type the first 8 digits of its id, as the governors read them to you";
         let typed = self.ask("the id of the policy's paper", prompt)?;
-        if is_beginning(&typed, pid) {
-            return Ok(format!("typed {typed} for sha256:{pid}"));
-        }
-        Err(Fault::new(Rule::ConfirmationMissing, format!("{typed:?} typed; the first 8 digits of sha256:{pid} expected")))
-    }
-}
-
-/// Whether what was typed is the beginning of an id, 8 digits at least.
-fn is_beginning(typed: &str, pid: &Pid) -> bool {
-    let digits = typed.strip_prefix("sha256:").unwrap_or(typed);
-    digits.len() >= 8 && pid.hex().starts_with(digits)
-}
-
-/// Whether a ruling puts a new policy in force.
-fn sets_policy(ruling: &Ruling) -> bool {
-    ruling.record.as_ref().is_some_and(|record| record.kind == RecordKind::Policy)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::core::ids::Hash;
-
-    #[test]
-    fn a_policy_is_confirmed_by_eight_digits_of_its_id_and_by_no_yes() {
-        let pid = Hash([0xab; 32]);
-        for typed in ["abababab", "ababababab", "sha256:abababab"] {
-            assert!(is_beginning(typed, &pid), "{typed}");
-        }
-        for typed in ["", "yes", "abababa", "sha256:abababa", "abababac", "ABABABAB", &"ab".repeat(33)] {
-            assert!(!is_beginning(typed, &pid), "{typed}");
-        }
+        confirm::policy(&typed, pid)
     }
 }

@@ -17,7 +17,6 @@ use super::code::Code;
 use super::desk_facts::{Failed, Listed, Ruling};
 use super::facts::{Head, sha256, short, tiny};
 use super::output::{Answer, Page};
-use super::policy_paper::paper_lines;
 
 /// One paper with its answer.
 #[derive(Serialize)]
@@ -117,7 +116,7 @@ impl Answer for Foreseen {
         for judged in &self.answers {
             page.below(&format!("{:9}", judged.label()), judged.ruling.paper.shown());
             let policy = judged.policy.iter().filter(|_| !judged.is_refused());
-            policy.flat_map(paper_lines).for_each(|line| page.line(format!("            {line}")));
+            policy.flat_map(words::policy_lines).for_each(|line| page.line(format!("            {line}")));
         }
         let rule = |listed: &Listed| Rule::from_id(listed.rule).unwrap_or(Rule::InternalFault);
         let (shown, left_out) = words::of_each_rule(&self.listed, rule, self.all);

@@ -65,6 +65,19 @@ pub struct KnownHead {
 }
 
 impl KnownHead {
+    /// Reads what a person typed from paper: the number and the six words, apart from each other in any way; capitals do not matter.
+    ///
+    /// # Errors
+    /// `usage` naming what cannot be part of a head.
+    pub fn typed(text: &str) -> Checked<KnownHead> {
+        let text = text.to_lowercase();
+        let mut parts = text.split(|c: char| !c.is_alphanumeric()).filter(|part| !part.is_empty()).peekable();
+        parts.next_if_eq(&"common");
+        let number = parts.next().unwrap_or_default();
+        let words: Vec<&str> = parts.collect();
+        format!("{number}:{}", words.join("-")).parse()
+    }
+
     /// Whether it is this head.
     pub fn is(&self, head: &Head) -> bool {
         self.number == head.number && self.words == head_words(&head.root)
@@ -209,6 +222,34 @@ mod tests {
             ("42:Abandon-abandon-abandon-abandon-abandon-abandon", "\"Abandon\" found"),
         ] {
             let fault = text.parse::<KnownHead>().unwrap_err();
+            assert!(fault.rule == Rule::Usage && fault.found.contains(reason), "{text}: {fault}");
+        }
+    }
+
+    #[test]
+    fn a_head_typed_from_paper_may_be_apart_in_any_way() {
+        let words = head_words(&file().head.root);
+        let known: KnownHead = format!("42:{words}").parse().unwrap();
+        let blanks = words.replace('-', "  ");
+        for text in [
+            format!("42 {words}"),
+            format!("  42:{words} "),
+            format!("common@42 {words}"),
+            format!("Common 42 {}", words.to_uppercase()),
+            format!("42 {blanks}"),
+            format!("42, {}", words.replace('-', ", ")),
+        ] {
+            assert_eq!(KnownHead::typed(&text).as_ref(), Ok(&known), "{text}");
+        }
+        for (text, reason) in [
+            ("", "a number expected"),
+            ("abandon ability", "\"abandon\" found; a number expected"),
+            ("042 abandon ability able about above absent", "\"042\" found; a number expected"),
+            ("42 abandon ability able about above", "5 words found; 6 joined by - expected"),
+            ("42 abandon ability able about above absent zoo", "7 words found"),
+            ("42 abandon ability able about above abscent", "\"abscent\" found"),
+        ] {
+            let fault = KnownHead::typed(text).unwrap_err();
             assert!(fault.rule == Rule::Usage && fault.found.contains(reason), "{text}: {fault}");
         }
     }

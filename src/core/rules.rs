@@ -160,6 +160,8 @@ rules! {
     KeyReused "key-reused" Desk Stop "this idempotency key was used for another request" "key found expected" "choose another key; nothing was changed";
     BrokerMessage "broker-message" Desk Stop "what came through the broker's socket is no message of this version" "found expected" "end other versions of this program that use this folder, then run the same command again";
     TrailFault "trail-fault" Desk Stop "the audit trail is damaged, or is none of ours" "path found expected" "move audit.db, audit.db-wal and audit.db-shm out of the folder and keep them: a new trail is begun; nothing that is signed depends on it, and the ledger is as it was";
+    MachineFault "machine-fault" Desk Stop "the machine, or what it was started with, is not as it must be" "found expected" "write down what was found, switch off and start again from the witness's own boot stick; if it comes again, show it to the people who look after this witness";
+    LedgerDisk "ledger-disk" Desk Stop "the disk with the ledger is missing, double, foreign or broken" "found expected" "insert the one disk or stick that holds this witness's ledger, and start again; nothing was written to any";
     MediumFault "medium-fault" Desk Stop "writing to the medium failed, or what was read back differs" "path error" "the ledger is safe; run tabellion witness export with another medium";
     MediumForeign "medium-foreign" Desk Stop "the medium carries another history, or something else, where our published folder goes" "found expected" "use another medium; nothing on this one was changed";
     KeyFile "key-file" Desk Stop "the key file is not one of ours or was damaged" "reason" "bring the right file, or restore it from its copy";

@@ -130,6 +130,29 @@ pub fn commit(dir: &Path, charter_file: &Path, time: Option<u64>, passphrase: &P
     Ok(desk)
 }
 
+/// How far a founding has come in a folder.
+pub enum Founding {
+    /// Nothing was begun, or it broke off before there was a charter.
+    Nothing,
+    /// A charter was drafted and waits for signatures.
+    Drafted(Box<Charter>),
+    /// A desk is here, whatever state it is in.
+    Founded,
+}
+
+/// How far a founding has come in this folder.
+///
+/// # Errors
+/// `another-writer`, faults of the disk; parse faults of a charter that was drafted.
+pub fn founding(dir: &Path) -> Outcomes<Founding> {
+    let path = dir.join(PAYLOAD_FILE);
+    match is_founded(dir)? {
+        true => Ok(Founding::Founded),
+        false if !path.exists() => Ok(Founding::Nothing),
+        false => Ok(Founding::Drafted(Box::new(Charter::from_cbor(&files::read(&path)?).map_err(|fault| fault.within(path.display()))?))),
+    }
+}
+
 /// Whether something was founded here: what cannot be read, or lost its events, is for the start-up checks of a founded desk.
 fn is_founded(dir: &Path) -> Checked<bool> {
     if !dir.join(crate::broker::DATABASE_FILE).exists() {

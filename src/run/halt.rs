@@ -16,6 +16,7 @@ use crate::media::publish::{Observe, write_files};
 use super::dossier::Dossier;
 use super::files::write_bytes;
 use super::gossip::Gossip;
+use super::handling::{AsMounted, Handling};
 use super::log;
 use super::problem::{Outcomes, Problem, Unchanged};
 use super::startup::Findings;
@@ -99,9 +100,14 @@ impl Halted {
     }
 }
 
+/// Halts the desk in `dir` over media that somebody mounted for writing.
+pub fn halt(dir: &Path, alarm: Alarm, media: &[PathBuf], observe: &mut Observe<'_>) -> Halted {
+    halt_handling(dir, alarm, (media, &mut AsMounted), observe)
+}
+
 /// Halts the desk in `dir`: halt file, dossier, evidence on the media, in this order. A later step that fails does not undo an earlier one, and
 /// none is tried twice.
-pub fn halt(dir: &Path, alarm: Alarm, media: &[PathBuf], observe: &mut Observe<'_>) -> Halted {
+pub fn halt_handling(dir: &Path, alarm: Alarm, (media, handling): (&[PathBuf], &mut dyn Handling), observe: &mut Observe<'_>) -> Halted {
     let Alarm { fault, dossier, next } = alarm;
     let mut done = Vec::new();
     let halt = Halt { rule: fault.rule, dossier: dossier.hash(), found: fault.found };
@@ -120,7 +126,7 @@ pub fn halt(dir: &Path, alarm: Alarm, media: &[PathBuf], observe: &mut Observe<'
     }
     let (folder, files) = dossier.files();
     for medium in media {
-        match write_files(medium, files.clone(), observe) {
+        match handling.to_write(medium).and_then(|()| write_files(medium, files.clone(), observe)) {
             Ok(()) => done.push(format!("evidence is in {}", medium.join(&folder).display())),
             Err(error) => done.push(format!("no evidence could be written to {}: {}", medium.display(), error.found)),
         }

@@ -14,6 +14,8 @@ pub mod branches;
 #[cfg(feature = "desk")]
 pub mod collect;
 pub mod compare;
+#[cfg(feature = "desk")]
+pub mod confirm;
 pub mod consumer;
 pub mod content;
 #[cfg(feature = "desk")]
@@ -35,6 +37,8 @@ pub mod folder;
 pub mod foreseen;
 #[cfg(feature = "desk")]
 pub mod found;
+#[cfg(feature = "desk")]
+pub mod founding_stick;
 #[cfg(feature = "desk")]
 pub mod gossip;
 #[cfg(feature = "desk")]

@@ -54,6 +54,31 @@ pub fn blocks(text: &str) -> Checked<String> {
     Ok(code(text)?.render::<unicode::Dense1x2>().dark_color(Light).light_color(Dark).build())
 }
 
+/// Light modules around a small code.
+const QUIET_SMALL: usize = 2;
+
+/// A code that a screen of 25 lines has room for: fewer modules to mend errors with, and a narrow quiet zone. Two rows of modules a line, as
+/// [`blocks`].
+///
+/// # Errors
+/// `internal-fault` when the text is too long.
+pub fn small(text: &str) -> Checked<Vec<String>> {
+    let code = QrCode::with_error_correction_level(text, EcLevel::L)
+        .map_err(|error| Fault::new(Rule::InternalFault, format!("a QR code of {} bytes: {error}", text.len())))?;
+    let side = code.width() + 2 * QUIET_SMALL;
+    let is_light = |x: usize, y: usize| match (x.checked_sub(QUIET_SMALL), y.checked_sub(QUIET_SMALL)) {
+        (Some(x), Some(y)) if x < code.width() && y < code.width() => code[(x, y)] == Color::Light,
+        _ => y < side,
+    };
+    let half = |x: usize, y: usize| match (is_light(x, y), is_light(x, y + 1)) {
+        (true, true) => '\u{2588}',
+        (true, false) => '\u{2580}',
+        (false, true) => '\u{2584}',
+        (false, false) => ' ',
+    };
+    Ok((0..side).step_by(2).map(|y| (0..side).map(|x| half(x, y)).collect()).collect())
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;

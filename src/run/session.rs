@@ -19,7 +19,7 @@ use super::desk::{Desk, DeskKeys, KEY_FILE, LOG_LEFT, Start};
 use super::events::{closed, events_of};
 use super::files::staging;
 use super::gossip::{self, Reported};
-use super::halt::{Alarm, halt};
+use super::halt::{Alarm, halt, halt_handling};
 use super::handling::{AsMounted, Handling, deliver};
 use super::log;
 use super::objects::{Store, own_disk};
@@ -64,6 +64,27 @@ pub trait Operator {
     /// `passphrase`, `file-fault`.
     fn passphrase_to_halt(&mut self) -> Checked<Option<Passphrase>> {
         Ok(None)
+    }
+
+    /// Whether another passphrase may be asked for, when this one did not open the key. Without it the session ends.
+    fn asks_again(&mut self, _wrong: &Fault) -> bool {
+        false
+    }
+
+    /// Is shown everything that the media brought, before the key is opened.
+    ///
+    /// # Errors
+    /// `confirmation-missing` when the operator goes no further.
+    fn look_through(&mut self, _bag: &Bag) -> Checked<()> {
+        Ok(())
+    }
+
+    /// Is told that nothing is new here, and what a broken session had left undone, before everything is written again.
+    ///
+    /// # Errors
+    /// `confirmation-missing` when it is not wanted on these media.
+    fn nothing_new(&mut self, _bag: &Bag, _repaired: &[String]) -> Checked<()> {
+        Ok(())
     }
 
     /// Is shown what will happen, and answers with the confirmation that goes into the ledger.
@@ -128,11 +149,12 @@ pub fn session_handling(
     let gossip = gossip::listen(&bag, desk.books())?;
     if !gossip.evidence.is_empty() {
         let alarm = Alarm::of_gossip(desk.books(), &gossip, &request.media)?;
-        return Err(stop(&mut desk, alarm, &request.media, operator, observe));
+        return Err(stop(&mut desk, alarm, (&request.media, handling), operator, observe));
     }
 
     // The key, for this session only. What a broken session left undone is done first: the same bytes, whenever it is done.
-    let keys = DeskKeys::unlock(&desk.dir().join(KEY_FILE), &operator.passphrase()?, desk.books().charter()?)?;
+    operator.look_through(&bag)?;
+    let keys = open_key(&desk, operator)?;
     desk.unlock(&keys)?;
     let repaired = finish_last_session(&mut desk, &keys, observe).unchanged(|| committed(&desk))?;
 
@@ -156,6 +178,8 @@ pub fn session_handling(
         log::papers(plan.opened().session, plan.rulings());
         desk.write_head_file(observe).unchanged(|| committed(&desk))?;
         desk.seal(&keys, observe).unchanged(|| committed(&desk))?;
+    } else {
+        operator.nothing_new(&bag, &repaired).unchanged(|| committed(&desk))?;
     }
     drop(keys);
     Store::of(desk.dir()).tidy(desk.books(), observe).unchanged(|| committed(&desk))?;
@@ -188,7 +212,7 @@ fn start(dir: &Path, operator: &mut dyn Operator, observe: &mut Observe<'_>) -> 
     let mut desk = match Desk::start(dir)? {
         Start::Ready(desk) => *desk,
         Start::Wrong(Some(mut desk), findings) => {
-            return Err(stop(&mut desk, Alarm::of_check(dir, &findings)?, &[], operator, observe));
+            return Err(stop(&mut desk, Alarm::of_check(dir, &findings)?, (&[], &mut AsMounted), operator, observe));
         }
         Start::Wrong(None, findings) => return Err(halt(dir, Alarm::of_check(dir, &findings)?, &[], observe).problem()),
     };
@@ -196,16 +220,33 @@ fn start(dir: &Path, operator: &mut dyn Operator, observe: &mut Observe<'_>) -> 
     match operator.recognise(&desk.books().head(), before) {
         Err(fault) if fault.rule == Rule::HeadUnexpected && operator.insists() => {
             let alarm = Alarm::of_known_head(dir, &desk.findings()?, fault);
-            Err(stop(&mut desk, alarm, &[], operator, observe))
+            Err(stop(&mut desk, alarm, (&[], &mut AsMounted), operator, observe))
         }
         Err(fault) => Err(fault.into()),
         Ok(()) => Ok(desk),
     }
 }
 
+/// The desk's keys, by a passphrase that is asked for until it opens them or nobody is asked again.
+fn open_key(desk: &Desk, operator: &mut dyn Operator) -> Checked<DeskKeys> {
+    loop {
+        let passphrase = operator.passphrase()?;
+        match DeskKeys::unlock(&desk.dir().join(KEY_FILE), &passphrase, desk.books().charter()?) {
+            Err(fault) if fault.rule == Rule::Passphrase && operator.asks_again(&fault) => {}
+            opened => return opened,
+        }
+    }
+}
+
 /// Halts the desk: the halt file first, the event last.
-fn stop(desk: &mut Desk, alarm: Alarm, media: &[PathBuf], operator: &mut dyn Operator, observe: &mut Observe<'_>) -> Problem {
-    let mut halted = halt(desk.dir(), alarm, media, observe);
+fn stop(
+    desk: &mut Desk,
+    alarm: Alarm,
+    (media, handling): (&[PathBuf], &mut dyn Handling),
+    operator: &mut dyn Operator,
+    observe: &mut Observe<'_>,
+) -> Problem {
+    let mut halted = halt_handling(desk.dir(), alarm, (media, handling), observe);
     desk.enter_halt(&mut halted, operator.passphrase_to_halt(), observe);
     halted.problem()
 }
@@ -298,7 +339,7 @@ pub fn export_handling(ledger: &Path, medium: &Path, handling: &mut dyn Handling
     let session = last.ok_or_else(unsealed)?;
     let untouched = || "the ledger is not touched by export".to_owned();
     if desk.halted()?.is_none() {
-        hear(&desk, medium, observe).map_err(|problem| match problem.fault.rule {
+        hear(&desk, medium, handling, observe).map_err(|problem| match problem.fault.rule {
             Rule::HeadElsewhere => problem,
             _ => Problem { state: untouched(), ..problem },
         })?;
@@ -308,7 +349,7 @@ pub fn export_handling(ledger: &Path, medium: &Path, handling: &mut dyn Handling
 }
 
 /// Halts when a medium brings evidence.
-fn hear(desk: &Desk, medium: &Path, observe: &mut Observe<'_>) -> Outcomes<()> {
+fn hear(desk: &Desk, medium: &Path, handling: &mut dyn Handling, observe: &mut Observe<'_>) -> Outcomes<()> {
     let (staging, media) = (staging()?, [medium.to_owned()]);
     let bag = Bag::gather(&media, staging.path(), desk.books())?;
     if gossip::listen(&bag, desk.books())?.evidence.is_empty() {
@@ -321,5 +362,5 @@ fn hear(desk: &Desk, medium: &Path, observe: &mut Observe<'_>) -> Outcomes<()> {
         return Ok(());
     }
     let alarm = Alarm::of_gossip(now.books(), &gossip, &media)?;
-    Err(halt(now.dir(), alarm, &media, observe).problem())
+    Err(halt_handling(now.dir(), alarm, (&media, handling), observe).problem())
 }

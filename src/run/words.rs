@@ -5,7 +5,11 @@ use std::path::PathBuf;
 
 use crate::core::artifact::{Member, Tree};
 use crate::core::ids::{Hash, Head, Name, Pid};
+use crate::core::plan::PolicyPaper;
+use crate::core::policy_change::PolicyChange;
+use crate::core::policy_words::{approval_words, consequence_words, side_words, warning_words};
 use crate::core::proposal::{Entry, Expect, Operation, Proposal};
+use crate::core::quorum::Approval;
 use crate::core::rules::{Outcome, Rule};
 use crate::core::words::head_words;
 
@@ -116,6 +120,27 @@ pub fn count(number: usize, what: &str) -> String {
         _ => "s",
     };
     format!("{number} {what}{ending}")
+}
+
+/// A change of policy, line by line, for results and screens alike.
+pub fn change_lines(change: &PolicyChange) -> Vec<String> {
+    let sentences: Vec<String> = change.consequences.iter().flat_map(consequence_words).collect();
+    let mut out: Vec<String> = sentences.iter().map(|sentence| format!("change   {sentence}")).collect();
+    if out.is_empty() {
+        out.push("change   nothing that anybody would notice: groups or retired keys are written in another way".into());
+    }
+    out.extend(change.warnings.iter().map(|warning| format!("warning  {}", warning_words(warning))));
+    out
+}
+
+/// How each side stands, line by line: have, need, from whom.
+pub fn approval_lines(approvals: &[Approval]) -> Vec<String> {
+    approvals.iter().map(|approval| format!("approval {}: {}", side_words(approval.by), approval_words(approval))).collect()
+}
+
+/// What the operator sees of a policy on a medium.
+pub fn policy_lines(paper: &PolicyPaper) -> Vec<String> {
+    change_lines(&paper.change).into_iter().chain(approval_lines(&paper.approvals)).collect()
 }
 
 /// The compared values of a rule, as a sentence. A detail that lacks a value its rule should have is shown as it stands.

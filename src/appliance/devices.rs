@@ -1,0 +1,84 @@
+//! [`Slots`] of a machine: its USB sockets and its card reader.
+
+use std::path::PathBuf;
+
+use crate::core::rules::{Checked, Fault, Rule};
+use crate::machine::sticks::{Inserted, Sticks};
+use crate::machine::uevents::Uevents;
+
+use super::slots::{Slots, Stick};
+
+/// Sticks as the kernel shows them.
+pub struct Devices {
+    sticks: Sticks,
+    uevents: Uevents,
+}
+
+impl Devices {
+    /// These sticks; whoever waits on `uevents` is woken when one comes or goes.
+    pub fn new(sticks: Sticks, uevents: Uevents) -> Devices {
+        Devices { sticks, uevents }
+    }
+
+    /// Lets go of every stick.
+    pub fn close_all(&mut self) {
+        self.sticks.close_all();
+    }
+}
+
+impl Slots for Devices {
+    fn inserted(&mut self) -> Vec<Stick> {
+        // Taken before looking, so that what comes while we look wakes again.
+        self.uevents.drain();
+        self.sticks.inserted().iter().map(told).collect()
+    }
+
+    fn open_to_read(&mut self, name: &str) -> Checked<PathBuf> {
+        self.sticks.open_to_read(name)
+    }
+
+    fn open_to_write(&mut self, name: &str) -> Checked<PathBuf> {
+        self.sticks.open_to_write(name)
+    }
+
+    fn close(&mut self, name: &str) -> Checked<()> {
+        self.sticks.close(name)
+    }
+}
+
+fn told(stick: &Inserted) -> Stick {
+    let trouble = stick.holds.as_ref().err().map(|found| Fault::new(Rule::MediumFault, found.clone()));
+    Stick { name: stick.device.name.clone(), says: stick.says(), trouble }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::machine::block::{Bus, Device};
+    use crate::machine::probe::{FileSystem, Kind};
+
+    #[test]
+    fn a_stick_is_told_with_maker_size_file_system_and_what_is_wrong_with_it() {
+        let device = Device {
+            name: "sdb1".into(),
+            disk: "sdb".into(),
+            bus: Bus::Usb,
+            bytes: 16_000_000_000,
+            maker: "SanDisk Ultra".into(),
+            part: None,
+            is_read_only: false,
+            insertion: 4,
+        };
+        let clean = FileSystem { kind: Kind::Fat32, label: "PAPERS".into(), is_dirty: false };
+        let dirty = FileSystem { kind: Kind::ExFat, label: String::new(), is_dirty: true };
+        for (holds, says, trouble) in [
+            (Ok(clean), "SanDisk Ultra, 16 GB, FAT32 \"PAPERS\"", None),
+            (Ok(dirty), "SanDisk Ultra, 16 GB, exFAT, pulled out too early the last time", None),
+            (Err("it is NTFS".to_owned()), "SanDisk Ultra, 16 GB", Some("it is NTFS")),
+        ] {
+            let stick = told(&Inserted { device: device.clone(), holds });
+            assert_eq!((stick.name.as_str(), stick.says.as_str()), ("sdb1", says));
+            assert_eq!(stick.trouble.map(|fault| (fault.rule, fault.found)), trouble.map(|found| (Rule::MediumFault, found.to_owned())));
+        }
+    }
+}

@@ -1,0 +1,73 @@
+//! What became of a session and of each stick. "Safe to remove" is said here alone, of sticks that were compared and let go of.
+
+use crate::console::page::{Block, Mark, Page};
+use crate::core::rules::{Checked, Fault};
+
+use super::{ENTER, mark, page, row, say};
+
+/// A stick and what became of it.
+#[derive(Debug, Clone)]
+pub struct Given {
+    /// The stick.
+    pub name: String,
+    /// Whether its results were written, read back and compared.
+    pub written: Checked<()>,
+    /// Whether it was let go of, with everything on it.
+    pub closed: Checked<()>,
+}
+
+impl Given {
+    /// Whether it has everything, and may be pulled out.
+    pub fn is_well(&self) -> bool {
+        self.written.is_ok() && self.closed.is_ok()
+    }
+
+    fn fault(&self) -> Option<&Fault> {
+        self.written.as_ref().err().or(self.closed.as_ref().err())
+    }
+}
+
+/// The end of a session or an export.
+pub fn given(what: &str, told: Vec<Block>, sticks: &[Given]) -> Page {
+    let mut body = Vec::new();
+    for stick in sticks {
+        match stick.fault() {
+            None => body.push(mark(Mark::Good, format!("stick {}: {what}, read back and compared. SAFE TO REMOVE", stick.name))),
+            Some(fault) => {
+                body.push(mark(Mark::Stop, format!("stick {} does NOT have its results: {}", stick.name, fault.rule.says())));
+                body.push(Block::Below(format!("{} [{}]", fault.shown(), fault.rule)));
+                body.push(Block::Below(removal(stick).into()));
+            }
+        }
+    }
+    body.push(Block::Gap);
+    body.extend(told);
+    if sticks.iter().all(Given::is_well) {
+        let next =
+            if sticks.len() == 1 { "Pull the stick out now, then press Enter." } else { "Pull the sticks out now, then press Enter." };
+        return page("Safe to remove", body, next).choice(ENTER, "go on");
+    }
+    body.push(say("The desk's own book is complete, nothing has to be judged again. Write everything to another stick, with the key e on the page Home, and give that one back."));
+    page("Not every stick has its results", body, "Note which stick failed, then press Enter.").choice(ENTER, "go on")
+}
+
+fn removal(stick: &Given) -> &'static str {
+    match stick.closed {
+        Ok(()) => "It may be pulled out. What was on it before is still there.",
+        Err(_) => "It may be pulled out, but what is on it is not known: look at it on another machine.",
+    }
+}
+
+/// Sticks that were let go of without anything written.
+pub fn let_go(sticks: &[Given]) -> Vec<Block> {
+    let line = |stick: &Given| match &stick.closed {
+        Ok(()) => mark(Mark::Good, format!("stick {}: it may be pulled out", stick.name)),
+        Err(fault) => mark(Mark::Look, format!("stick {}: {} [{}]", stick.name, fault.shown(), fault.rule)),
+    };
+    sticks.iter().map(line).collect()
+}
+
+/// A line of what a session did.
+pub fn told(label: &str, text: impl Into<String>) -> Block {
+    row(label, text)
+}

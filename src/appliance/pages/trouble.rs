@@ -1,0 +1,186 @@
+//! Trouble in plain words: what was found, compared with what; what did not change; what to do next; the rule's name small at the end.
+
+use crate::console::page::{Block, Mark, Page};
+use crate::core::rules::Rule;
+use crate::run::problem::Problem;
+
+use super::{ENTER, mark, page, row, say};
+
+/// Kinds of trouble that look different to an operator.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Family {
+    /// The desk signs nothing any more.
+    Halted,
+    /// Our own disk failed: nothing more is tried until the next start.
+    Latched,
+    /// Our own disk has no room.
+    DiskFull,
+    /// The disk is a copy, a restored backup or another desk's.
+    WrongDisk,
+    /// A stick of another Common, or with something of others where our folder goes.
+    ForeignStick,
+    /// A stick that cannot be read or written.
+    BrokenStick,
+    /// A stick without room.
+    FullStick,
+    /// The passphrase or the key.
+    Key,
+    /// The operator did not confirm.
+    NotConfirmed,
+    /// Too many papers at once.
+    TooMuch,
+    /// Another program has the desk open.
+    Busy,
+    /// A founding that cannot go on as it is.
+    Founding,
+    /// A bug of ours, or what has no page of its own.
+    Other,
+}
+
+/// What people call an error of a system that has no room.
+fn has_no_room(found: &str) -> bool {
+    ["No space left", "os error 28", "disk is full", "Disk quota", "os error 122"].iter().any(|words| found.contains(words))
+}
+
+impl Family {
+    /// The family of a problem.
+    pub fn of(problem: &Problem) -> Family {
+        let no_room = has_no_room(&problem.fault.found);
+        match problem.fault.rule {
+            _ if problem.state.contains("the desk is halted") || problem.state.contains("the desk was halted") => Family::Halted,
+            Rule::Halted | Rule::HeadElsewhere | Rule::HeadRolledBack | Rule::HeadLost | Rule::ChainBroken => Family::Halted,
+            Rule::DiskFault | Rule::FileFault if no_room => Family::DiskFull,
+            Rule::DiskFault | Rule::FileFault | Rule::TrailFault => Family::Latched,
+            Rule::HeadUnexpected | Rule::Standby | Rule::LedgerFault => Family::WrongDisk,
+            Rule::MediumForeign => Family::ForeignStick,
+            Rule::MediumFault if no_room => Family::FullStick,
+            Rule::MediumFault | Rule::NotFound => Family::BrokenStick,
+            Rule::Passphrase | Rule::KeyFile | Rule::KeyMismatch => Family::Key,
+            Rule::ConfirmationMissing => Family::NotConfirmed,
+            Rule::PapersTooMany => Family::TooMuch,
+            Rule::AnotherWriter | Rule::RequestExpired => Family::Busy,
+            Rule::PolicyUnsound | Rule::CharterUnsigned | Rule::Exists => Family::Founding,
+            _ => Family::Other,
+        }
+    }
+
+    /// Title, the state in one line, plain words, what to do.
+    fn words(self) -> (&'static str, &'static str, &'static str, &'static str) {
+        match self {
+            Family::Halted => (
+                "Halted",
+                "This desk signs nothing any more.",
+                "Something is not as this desk wrote it, or its signature is on something that it never made. It stopped by itself so that nothing gets worse. Only the custodians can end this, by a signed order.",
+                "Do not switch to another disk. Write down what stands here, keep every stick as it is, and call the custodians.",
+            ),
+            Family::Latched => (
+                "The desk's own disk failed",
+                "The data disk of this machine gave an error.",
+                "Nothing more is tried with it until the machine is started anew. Whatever was confirmed and acknowledged is kept; the next start finds out what is on the disk.",
+                "Switch off. Look whether the data disk sits firmly, and start again. If this page comes again, call the custodians.",
+            ),
+            Family::DiskFull => (
+                "The desk's own disk is full",
+                "There is no room left on the data disk of this machine.",
+                "Nothing of this session was kept, or everything was: the next start finds out. Sticks are not the reason, and pulling them out gives no room.",
+                "Switch off, and call the custodians: the data disk must be replaced by a larger one.",
+            ),
+            Family::WrongDisk => (
+                "This is not the right disk",
+                "This data disk must not be signed with.",
+                "It is a copy, a restored backup, an older state or another desk's. If two disks sign for one Common, nobody can trust either.",
+                "Switch off, and look for the disk that belongs here. If it is this one, call the custodians.",
+            ),
+            Family::ForeignStick => (
+                "A stick of another Common",
+                "This stick carries something else where our folder goes.",
+                "It belongs to another Common, or somebody put something of their own in its place. It was not changed.",
+                "Give it back as it is, and use another stick.",
+            ),
+            Family::BrokenStick => (
+                "A stick cannot be used",
+                "A stick could not be read or written.",
+                "It was pulled out, it is damaged, or its file system is not one that is read here.",
+                "Try it once more in another socket, or use another stick. What was committed is safe.",
+            ),
+            Family::FullStick => (
+                "A stick is full",
+                "There is no room left on this stick.",
+                "What is on it stays as it was; results that are not complete do not count.",
+                "Use a larger stick, or have its owner make room on another machine.",
+            ),
+            Family::Key => (
+                "The key does not open",
+                "The desk's key was not opened.",
+                "Without the passphrase nothing can be signed, and nothing was.",
+                "Find out what the passphrase is. Another try does no harm.",
+            ),
+            Family::NotConfirmed => (
+                "Not confirmed",
+                "The session was ended before it was confirmed.",
+                "That is all right: nothing was decided, and the papers are still on their sticks.",
+                "Go on as you like: the same sticks can be looked at again.",
+            ),
+            Family::TooMuch => (
+                "Too many papers at once",
+                "More papers came than one session can judge.",
+                "None was judged, and none is lost.",
+                "Pull out some of the sticks, and bring them in a session of their own.",
+            ),
+            Family::Busy => (
+                "The desk is in use",
+                "Another program on this machine has the desk open.",
+                "On the machine that boots from the stick this cannot be: there is no other program. In a rehearsal it is another window.",
+                "End the other program, and look once more.",
+            ),
+            Family::Founding => (
+                "The founding cannot go on",
+                "Something that was brought does not fit.",
+                "Nothing was founded.",
+                "Do what stands under Advice, and bring the stick again.",
+            ),
+            Family::Other => (
+                "Stopped",
+                "This could not be done.",
+                "It ended before anything was half done.",
+                "Write down what stands here before you go on.",
+            ),
+        }
+    }
+
+    /// Whether nothing but looking and switching off is left after it.
+    pub fn is_the_end(self) -> bool {
+        matches!(self, Family::Halted | Family::Latched | Family::DiskFull | Family::WrongDisk)
+    }
+}
+
+/// A problem, with what is known of the sticks.
+pub fn trouble(problem: &Problem, sticks: Vec<Block>) -> Page {
+    let family = Family::of(problem);
+    let (title, state, plain, next) = family.words();
+    let state_mark = if family.is_the_end() { Mark::Stop } else { Mark::Look };
+    let mut body = vec![mark(state_mark, state), say(plain), Block::Gap];
+    body.push(row("Matter", problem.fault.rule.says()));
+    body.push(row("Found", problem.fault.shown()));
+    body.push(row("Unchanged", problem.state.as_str()));
+    body.push(row("Advice", problem.next.as_deref().unwrap_or(problem.fault.rule.next())));
+    body.push(row("Rule", problem.fault.rule.id()));
+    if !sticks.is_empty() {
+        body.push(Block::Gap);
+        body.extend(sticks);
+    }
+    let goes_on = if family.is_the_end() && family != Family::Halted { "switch off" } else { "go on" };
+    page(title, body, next).choice(ENTER, goes_on)
+}
+
+/// A halted desk, each time the console comes back to it.
+pub fn halted(reason: &str, sticks: Vec<Block>, can_export: bool) -> Page {
+    let (title, state, plain, next) = Family::Halted.words();
+    let mut body = vec![mark(Mark::Stop, state), say(plain), Block::Gap, row("Reason", reason)];
+    body.push(say("What was published stays good. It can still be written to a stick."));
+    body.push(Block::Gap);
+    body.extend(sticks);
+    let page = page(title, body, next);
+    let page = if can_export { page.choice('e', "write all to a stick") } else { page };
+    page.choice('p', "power off")
+}
