@@ -91,6 +91,28 @@ fn narrow_and_low_screens_show_the_same_words_on_more_pages() {
 }
 
 #[test]
+fn a_paragraph_stands_apart_from_what_is_around_it_with_one_empty_line() {
+    let say = |text: &str| Block::Say(text.to_owned());
+    let row = || Block::Row("a".to_owned(), "b".to_owned());
+    let body =
+        vec![row(), say("one"), say("two"), Block::Below("of two".to_owned()), row(), row(), Block::Gap, say("three"), Block::Gap, row()];
+    let page = Page { body, ..Page::default() };
+    let rows = draw::draw(&page, &View::default(), (80, 25)).rows();
+    let found: Vec<&str> = rows[2..16].iter().map(|row| row.trim()).collect();
+    assert_eq!(found, ["a  b", "", "one", "", "two", "of two", "", "a  b", "a  b", "", "three", "", "a  b", ""]);
+    assert!(plain::text(&page).contains("  a: b\n\n  one\n\n  two\n    of two\n\n  a: b\n  a: b\n\n  three\n\n  a: b\n"));
+}
+
+#[test]
+fn a_row_without_a_label_goes_on_with_the_one_above() {
+    let row = |label: &str, text: &str| Block::Row(label.to_owned(), text.to_owned());
+    let page = Page { body: vec![row("Asks to", "put tools/a"), row("", "put tools/b")], ..Page::default() };
+    assert!(plain::text(&page).ends_with("\n  Asks to: put tools/a\n      put tools/b\n"));
+    let rows = draw::draw(&page, &View::default(), (80, 25)).rows();
+    assert_eq!([rows[2].trim_end(), rows[3].trim_end()], ["  Asks to  put tools/a", "           put tools/b"]);
+}
+
+#[test]
 fn every_word_of_a_page_is_on_one_of_its_pages_and_in_its_lines() {
     for (name, page) in pages::all() {
         let squeezed = |text: &str| text.split_whitespace().collect::<String>();
@@ -116,7 +138,9 @@ fn nothing_that_a_page_holds_can_move_hide_or_turn_text() {
     for (name, page) in pages::all() {
         let screen = screens(&page, "", (80, 25));
         for text in [screen, plain::text(&page)] {
-            let bad = text.chars().find(|&c| c != '\n' && (c.is_control() || !tabellion::console::font::shown(&c.to_string()).contains(c)));
+            let hides = |c: char| matches!(c, '\u{ad}' | '\u{300}'..='\u{36f}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}');
+            let is_wide = |c: char| c >= '\u{2e80}';
+            let bad = text.chars().find(|&c| c != '\n' && (c.is_control() || hides(c) || is_wide(c)));
             assert_eq!(bad, None, "{name}");
         }
     }

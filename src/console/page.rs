@@ -25,11 +25,11 @@ pub struct Page {
 /// A part of what there is to read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Block {
-    /// A paragraph, broken between words.
+    /// A paragraph, broken between words, with an empty line between it and whatever stands above and below it.
     Say(String),
     /// A line with a mark before it.
     Mark(Mark, String),
-    /// A label and its text; the text is broken between words below itself.
+    /// A label and its text; the text is broken between words below itself. Without a label it belongs to the row above.
     Row(String, String),
     /// A line that belongs to the one above it, further in.
     Below(String),

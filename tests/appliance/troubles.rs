@@ -202,10 +202,9 @@ fn a_stick_without_a_file_system_and_one_that_is_pulled_out_are_told() {
 fn a_stick_with_evidence_halts_the_desk_and_says_what_to_tell_the_custodians() {
     let mut case = Case::founded("appliance-evidence");
     copy_tree(&case.path("witness"), &case.path("copy"));
-    for (author, stick) in [("alice", "stick"), ("james", "other")] {
+    for author in ["alice", "james"] {
         case.write(&format!("{author}/editor"), format!("by {author}"));
         copy_tree(&case.path("stick"), &case.path(&format!("of-{author}")));
-        drop(stick);
         let paper = format!("tools/{author}={author}/editor");
         case.quiet(&format!("propose put {paper} --pin {author}/common.pin --key {author}/key --media of-{author}"), 0);
     }

@@ -170,11 +170,9 @@ pub fn head(case: &Case) -> String {
     case.quiet(&format!("witness status --ledger {DESK} --head"), 0).trim().replace(':', " ").replace('-', " ")
 }
 
-/// Inserts a copy of a folder as a stick.
+/// Inserts a folder of the case as a stick: it is moved there in one step, as a stick is there or not.
 pub fn insert(case: &Case, folder: &str, name: &str) {
-    let (own, stick) = (case.path(&format!("{folder}-on-its-way")), case.path(&format!("{CONSOLE}/sticks/{name}")));
-    copy_tree(&case.path(folder), &own);
-    fs::rename(own, stick).unwrap();
+    fs::rename(case.path(folder), case.path(&format!("{CONSOLE}/sticks/{name}"))).unwrap();
 }
 
 /// Pulls a stick out; it lies in the case's folder then.
