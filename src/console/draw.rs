@@ -76,7 +76,8 @@ pub fn draw(page: &Page, view: &View<'_>, size: (u16, u16)) -> Drawn {
 }
 
 /// How many pages the body of a page has on a screen of this size.
-pub(super) fn pages(page: &Page, size: (u16, u16)) -> usize {
+#[must_use]
+pub fn pages(page: &Page, size: (u16, u16)) -> usize {
     let area = Rect::new(0, 0, size.0.min(COLUMNS), size.1.min(ROWS));
     Plan::of(page, &View::default(), area).map_or(1, |plan| plan.pages.len())
 }
