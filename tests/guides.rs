@@ -1,4 +1,4 @@
-//! What the guides say is what happens: every `console` block of `docs/proposer.md`, `docs/operator.md`, `docs/consumer.md`, `docs/recovery.md`, `docs/backup.md` and `README.md` is run,
+//! What the guides say is what happens: every `console` block of `docs/proposer.md`, `docs/desk.md`, `docs/consumer.md`, `docs/recovery.md`, `docs/backup.md` and `README.md` is run,
 //! in order, in a world of its own, and must end and answer as the page shows.
 //!
 //! In a block, `$ tabellion …` is typed, and must end with 0 or with the code behind `# exit`; the lines below it must occur in what is
@@ -26,10 +26,10 @@ fn the_proposers_guide_is_what_happens() {
 }
 
 #[test]
-fn the_operators_guide_is_what_happens() {
+fn the_desks_guide_is_what_happens() {
     let mut world = World::of("home/olga");
     world.unfounded();
-    assert_eq!(world.walk("operator"), 20);
+    assert_eq!(world.walk("desk"), 20);
 }
 
 #[test]
@@ -100,7 +100,7 @@ fn prompts_in_the_guides_are_those_of_the_program() {
     let sources: Vec<u8> = stage::tree(&root().join("src/cli")).into_values().flatten().collect();
     let sources = String::from_utf8(sources).unwrap();
     let mut shown = 0;
-    for guide in ["proposer", "operator", "consumer"] {
+    for guide in ["proposer", "desk", "consumer"] {
         for step in steps(&read(&root().join(format!("docs/{guide}.md")))) {
             if let Step::Prompt(line) = step {
                 shown += 1;
