@@ -109,7 +109,8 @@ fn words(what: &str, place: &str, version: &str) -> String {
         "       4. If this screen comes again, stop, and show your note to the people",
         "          who look after this witness.",
     ] {
-        out.push_str(&format!("  {line}\n"));
+        out.push_str(format!("  {line}").trim_end());
+        out.push('\n');
     }
     out.push_str("\n-- ready --\n");
     out

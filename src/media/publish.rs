@@ -1,6 +1,6 @@
 //! Writing to a medium so that a file is there whole or not at all, and is known to be readable before it counts.
 //!
-//! Each file: a temporary name in its folder, sync, rename, sync of the folder, read back, compare. What is there already and equal is left
+//! Each file: a temporary name in its folder, sync, rename, sync of the file and of the folder, read back, compare. What is there already and equal is left
 //! alone, so that publishing again after a break finishes what was begun. Symbolic links on the way are refused, not followed. Names are
 //! ours: lower case ASCII, good on FAT.
 
@@ -80,6 +80,8 @@ pub fn remove_files<S: AsRef<str>>(root: &Path, paths: impl IntoIterator<Item = 
             Ok(_) => {}
         }
         observe("remove", path);
+        // Held until its name is gone from the disk, as what a rename replaces is.
+        let _removed = open_plain(&target);
         std::fs::remove_file(&target).and_then(|()| sync_folder(folder_of(&target))).map_err(|error| medium_fault(path, &error))?;
     }
     Ok(())
@@ -110,9 +112,9 @@ fn put(root: &Path, path: &str, expected: Hash, fill: &mut dyn FnMut(&mut File) 
     }
     let temporary = folder_of(&target).join(TEMPORARY);
     observe("write", path);
-    let written = write_temporary(&temporary, path, fill).and_then(|()| {
+    let written = write_temporary(&temporary, path, fill).and_then(|file| {
         observe("rename", path);
-        std::fs::rename(&temporary, &target).and_then(|()| sync_folder(folder_of(&target))).map_err(|error| medium_fault(path, &error))
+        rename(&file, &temporary, &target).map_err(|error| medium_fault(path, &error))
     });
     if let Err(fault) = written {
         // The fault is what is shown; a temporary file that stays is replaced by the next run.
@@ -127,7 +129,19 @@ fn put(root: &Path, path: &str, expected: Hash, fill: &mut dyn FnMut(&mut File) 
     Ok(())
 }
 
-fn write_temporary(temporary: &Path, path: &str, fill: &mut dyn FnMut(&mut File) -> Checked<()>) -> Checked<()> {
+/// Gives a file that is safe its name, so that a power cut leaves the old file or the new one.
+///
+/// FAT keeps a file's length and its first cluster beside its name, and writes them with the file, not with the folder: with the folder alone
+/// the new name may have nothing. And it gives away the clusters of what is replaced when nobody has that open any more, perhaps before the
+/// new name is on the disk: so it is held until then.
+fn rename(file: &File, temporary: &Path, target: &Path) -> io::Result<()> {
+    let _replaced = open_plain(target);
+    std::fs::rename(temporary, target)?;
+    file.sync_all()?;
+    sync_folder(folder_of(target))
+}
+
+fn write_temporary(temporary: &Path, path: &str, fill: &mut dyn FnMut(&mut File) -> Checked<()>) -> Checked<File> {
     match std::fs::remove_file(temporary) {
         Err(error) if error.kind() != ErrorKind::NotFound => return Err(medium_fault(path, &error)),
         _ => {}
@@ -137,7 +151,7 @@ fn write_temporary(temporary: &Path, path: &str, fill: &mut dyn FnMut(&mut File)
     fill(&mut file)?;
     file.sync_all().map_err(|error| medium_fault(path, &error))?;
     forget_cached(&file);
-    Ok(())
+    Ok(file)
 }
 
 /// Hash of a plain file on the medium.
