@@ -77,10 +77,12 @@ impl Exit {
         match rule {
             Rule::AnotherWriter | Rule::RequestExpired => Exit::Writer,
             Rule::MediumFault | Rule::MediumForeign | Rule::BackupFault => Exit::Medium,
-            Rule::KeyFile | Rule::Passphrase | Rule::KeyMismatch | Rule::CharterUnsigned | Rule::CheckpointUnsigned => Exit::Key,
+            Rule::EntropyWeak | Rule::KeyFile | Rule::Passphrase | Rule::KeyMismatch | Rule::CharterUnsigned | Rule::CheckpointUnsigned => {
+                Exit::Key
+            }
             Rule::FingerprintMismatch | Rule::SignatureInvalid | Rule::SignatureStranger | Rule::AuthorUnsigned => Exit::Key,
             Rule::HeadUnexpected | Rule::HeadRolledBack | Rule::HeadLost | Rule::HeadElsewhere => Exit::Halted,
-            Rule::DiskFault | Rule::LedgerFault | Rule::ChainBroken => Exit::Halted,
+            Rule::DiskFault | Rule::LedgerFault | Rule::ChainBroken | Rule::MachineFault | Rule::LedgerDisk => Exit::Halted,
             Rule::OrderUnsigned => Exit::Key,
             Rule::OrderHead | Rule::LedgerForked | Rule::TrailFault => Exit::Halted,
             Rule::Halted | Rule::Standby | Rule::ProofFails | Rule::RecordForm | Rule::ReplayDiffers => Exit::Halted,

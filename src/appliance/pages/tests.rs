@@ -67,6 +67,7 @@ fn pages() -> Vec<Page> {
         home::home(&standing, &[stick("sdb1", None), stick("sdc1", Some(fault()))], Some(1), true),
         home::clock_page(None, None, false),
         home::head_code(&standing).unwrap(),
+        home::head_code(&Standing { head: Head { number: 99_999_999, ..standing.head }, ..standing.clone() }).unwrap(),
         home::fingerprint(&standing, true),
         home::fingerprint_code(&standing).unwrap(),
         home::write_down(&standing),
