@@ -29,6 +29,8 @@ from sticks import Stick  # noqa: E402
 PAGE = r"^== (?P<title>[^\n]+) ==\n(?P<body>(?:(?!== )[^\n]*\n)*?)-- ready --\n|^== Working ==\n(?P<work>(?:(?!== )[^\n]*\n)*?) *Next:"
 SECONDS = 240
 DATA_MIB = 64
+# An ext4 of blocks of 4 KiB has a second superblock from 128 MiB on.
+STICK_MIB = {"fat32": 46, "exfat": 46, "ext4": 160}
 PARTITION_AT = 1 << 20
 LOG_BYTES = 1 << 30
 SIGNED = "the new pages are signed"
@@ -160,7 +162,7 @@ def record(program, image, folder, kinds, seed):
     world = worlds.make(program, os.path.join(folder, "world"), seed)
     data_disk(world, folder, image)
     for name, kind in kinds.items():
-        Stick.make(Path(folder, f"{name}.img"), kind, worlds.content(world, name), size=46 << 20)
+        Stick.make(Path(folder, f"{name}.img"), kind, worlds.content(world, name), size=STICK_MIB[kind] << 20)
     used = {}
     for name in ["data", *kinds]:
         used[name] = Disk(Path(folder, f"{name}.used"), name, record=Path(folder, f"{name}.log"))
@@ -195,6 +197,10 @@ def complete(program, folder, facts):
     """Adds what only the recording tells: the head after each session, and the time it claimed."""
     with open(os.path.join(folder, "facts.json"), "w", encoding="utf-8") as file:
         json.dump(facts, file)
+    for stick in facts["sticks"]:
+        told = [told["sealed"] for told in facts["told"] if told["stick"] == stick]
+        if len(told) < 2 or told != [False] * (len(told) - 1) + [True]:
+            raise RuntimeError(f"with {stick} the operator was told {told}; that a number is committed, and then, once, that it is safe, expected")
     recorded = story.Story(folder)
     for told in (told for told in facts["told"] if told["sealed"]):
         desk = recorded.desk_then(told["counts"]["data"], os.path.join(folder, "then"))

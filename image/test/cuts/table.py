@@ -30,14 +30,14 @@ class Table:
 
     def __init__(self):
         self.failed = []
-        print("| recording | writes | flushes | cuts | violations | allowed, and counted |\n|---|---|---|---|---|---|", flush=True)
+        print("| recording | writes | flushes | disks looked at | wrong | violations | allowed, and counted |\n|---|---|---|---|---|---|---|", flush=True)
 
     def row(self, what, log, seen, control=None):
         """One row. A control must have violations, and among them one that has this in it."""
         writes, flushes = log.told()
         counted = ", ".join(f"{name}: {number:,}" for name, number in sorted(seen.counts.items()))
         what = f"**control**: {what}" if control else what
-        print(f"| {what} | {writes:,} | {flushes:,} | {seen.tried:,} | {len(seen.violations):,} | {counted} |", flush=True)
+        print(f"| {what} | {writes:,} | {flushes:,} | {seen.tried:,} | {seen.bad:,} | {len(seen.violations):,} | {counted} |", flush=True)
         if control and not any(control in violation for violation in seen.violations):
             self.failed.append(f"{what}: nothing found with {control!r}: this harness is blind")
         if not control:
@@ -48,7 +48,7 @@ class Table:
 
 def main(image, out):
     """Records and prints."""
-    program = Program(os.environ.get("TABELLION") or str(Path(__file__).resolve().parents[3] / "target/debug/tabellion"))
+    program = Program(os.environ.get("TABELLION") or str(Path(__file__).resolve().parents[3] / "target/release/tabellion"))
     self_test.main()
     began = time.monotonic()
     recorded(program, image, out)
