@@ -2,6 +2,8 @@
 
 use crate::console::page::{Block, Choice, Mark, Page};
 use crate::core::rules::Fault;
+use crate::machine::block::Device;
+use crate::machine::data::Trouble;
 
 /// The key that switches off.
 pub(super) const OFF: char = 'p';
@@ -59,15 +61,27 @@ pub(super) fn several(found: &[String]) -> Page {
 }
 
 /// The one disk that bears the label is not taken.
-pub(super) fn not_taken(fault: &Fault) -> Page {
+pub(super) fn not_taken(trouble: &Trouble, device: &Device) -> Page {
+    let fault = trouble.fault(device);
+    let next = match trouble {
+        Trouble::Foreign(_) => {
+            "Pull it out, look at what is written on it, and insert the witness's own. If this is the witness's own, write to it nowhere else: switch off, and show this page to the people who look after this witness."
+        }
+        Trouble::ReadOnly => {
+            "Look for a small switch on its side. Pull it out, slide the switch, and insert it again. Without a switch it may be worn out: show this page to the people who look after this witness."
+        }
+        Trouble::Broken(_) => {
+            "Pull it out and insert it once more, into another socket if there is one. If this page comes again, write to it nowhere else: switch off, and show this page to the people who look after this witness."
+        }
+    };
     Page {
         title: "This is not a ledger that can be used".to_owned(),
         body: vec![
             Block::Mark(Mark::Stop, format!("the disk labelled tabellion-data is not taken [{}]", fault.rule.id())),
-            Block::Row("found".to_owned(), fault.found.clone()),
-            Block::Row("state".to_owned(), "nothing was written to it, and it is not in use: it may be pulled out".to_owned()),
+            Block::Row("found".to_owned(), fault.found),
+            Block::Row("state".to_owned(), "what is on it stays as it is, and it is not in use: it may be pulled out".to_owned()),
         ],
-        next: "Pull it out, look at what is written on it, and insert the witness's own. If it is the witness's own, do not write to it anywhere else: switch off, and show this page to the people who look after this witness.".to_owned(),
+        next: next.to_owned(),
         choices: vec![off()],
         ..Page::default()
     }
@@ -91,4 +105,60 @@ pub(super) fn stopped(fault: &Fault) -> Page {
 fn capital(text: &str) -> String {
     let mut letters = text.chars();
     letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::console::plain;
+    use crate::core::rules::Rule;
+    use crate::machine::block::Bus;
+
+    fn device() -> Device {
+        Device {
+            name: "sdb1".into(),
+            disk: "sdb".into(),
+            bus: Bus::Usb,
+            bytes: 16_000_000_000,
+            maker: "Ultra".into(),
+            part: None,
+            is_read_only: false,
+            insertion: 1,
+        }
+    }
+
+    #[test]
+    fn every_page_that_stops_says_what_was_found_what_to_do_and_how_to_switch_off() {
+        for (page, says) in [
+            (looking(true), &["No disk or stick with the label tabellion-data", "Insert the stick with the ledger"][..]),
+            (
+                several(&["sda: a".into(), "sdb: b".into()]),
+                &["2 disks are labelled tabellion-data; 1 expected [ledger-disk]", "sda: a", "sdb: b"],
+            ),
+            (
+                not_taken(&Trouble::Foreign("there is no file".into()), &device()),
+                &["[ledger-disk]", "sdb1 (Ultra, 16 GB)", "there is no file"],
+            ),
+            (not_taken(&Trouble::ReadOnly, &device()), &["it is read-only", "slide the switch"]),
+            (not_taken(&Trouble::Broken("EIO".into()), &device()), &["EIO", "another socket"]),
+            (
+                stopped(&Fault::new(Rule::MachineFault, "eth0; none expected")),
+                &["[machine-fault]", "eth0; none expected", "Write down what was"],
+            ),
+        ] {
+            let told = plain::text(&page);
+            let told = told.split_whitespace().collect::<Vec<_>>().join(" ");
+            for part in says.iter().chain(&["[p] switch off"]) {
+                assert!(told.contains(part), "{part}: {told}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_start_shows_what_was_verified_and_that_more_comes() {
+        let told = plain::text(&starting(&[(Mark::Good, "58 drivers".into()), (Mark::Look, "Secure Boot is off".into())]));
+        for part in ["[ ok ] 58 drivers", "[ !! ] Secure Boot is off", "[    ] the rest of the start"] {
+            assert!(told.contains(part), "{told}");
+        }
+    }
 }

@@ -46,7 +46,6 @@ pub fn first() -> ! {
         end: || power::end(After::Off),
     };
     last_words.clone().on_every_panic();
-    // Caught, so that what a panic held is let go of only after the hook has spoken; the hook does not come back.
     match boot() {
         Ok(()) => power::end(After::Off),
         Err(fault) => last_words.say(&format!("[{}] {}", fault.rule.id(), fault.found), "the start"),
@@ -102,7 +101,7 @@ fn ledger(start: &mut Start, uevents: &Uevents) -> Checked<Option<Candidate>> {
                     start.mark("ledger found");
                     return Ok(Some(one.clone()));
                 }
-                Err(trouble) => boot_pages::not_taken(&trouble.fault(&one.device)),
+                Err(trouble) => boot_pages::not_taken(&trouble, &one.device),
             },
             several => {
                 boot_pages::several(&several.iter().map(|one| format!("{}: {}", one.device.name, one.device.says())).collect::<Vec<_>>())

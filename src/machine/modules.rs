@@ -1,6 +1,7 @@
 //! The kernel modules of the image: exactly those in its folder, in the order of their names, and after them none.
 
 use std::collections::BTreeSet;
+use std::ffi::CStr;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
@@ -15,6 +16,10 @@ pub const FOLDER: &str = "/modules";
 /// Modules for a part that this machine may not have: firmware with variables, and two instructions of the processor. The kernel answers
 /// ENODEV then, and goes on without.
 const MAY_LACK_ITS_PART: &[&str] = &["efivarfs", "crc32c_intel", "crct10dif_pclmul"];
+
+/// What modules are told when they are loaded; the kernel's command line does not reach them. Keyboards of Apple, Logitech, Lenovo and others
+/// wait for drivers of their own, which are not in the image: the general one takes them all.
+const OPTIONS: &[(&str, &CStr)] = &[("hid", c"ignore_special_drivers=1")];
 
 /// A module of the folder.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,7 +37,7 @@ pub fn load(folder: &Path) -> Checked<BTreeSet<String>> {
     let mut loaded = BTreeSet::new();
     for module in listed(folder)? {
         let file = File::open(&module.path).map_err(|error| failed(&module, &error))?;
-        match finit_module(&file, c"", 0) {
+        match finit_module(&file, options(&module.name), 0) {
             Ok(()) | Err(Errno::EXIST) => {
                 loaded.insert(module.name);
             }
@@ -41,6 +46,10 @@ pub fn load(folder: &Path) -> Checked<BTreeSet<String>> {
         }
     }
     Ok(loaded)
+}
+
+fn options(name: &str) -> &'static CStr {
+    OPTIONS.iter().find(|(module, _)| *module == name).map_or(c"", |(_, options)| options)
 }
 
 fn failed(module: &Listed, error: &std::io::Error) -> Fault {
@@ -72,6 +81,13 @@ pub(super) fn in_table(table: &str) -> BTreeSet<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_module_is_told_its_own_options_and_no_other() {
+        assert_eq!(options("hid"), c"ignore_special_drivers=1");
+        assert_eq!(options("hid_generic"), c"");
+        assert_eq!(options("usbhid"), c"");
+    }
 
     fn folder(files: &[&str]) -> tempfile::TempDir {
         let dir = tempfile::tempdir().expect("a folder");
