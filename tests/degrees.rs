@@ -383,7 +383,7 @@ fn whatever_is_called_halt_halts_every_operation_that_writes() {
         let origin: tabellion::core::ids::Origin = support::ORIGIN.parse().unwrap();
         tabellion::core::note::VerifierKey::new(origin.clone(), &support::seed("next").log(origin, false).public_bytes()).unwrap()
     };
-    let draft = found::Draft { dir: desk.dir.clone(), policy, next, text: None, rehearsal: false };
+    let draft = found::Draft { dir: desk.dir.clone(), policy, next, text: None, rehearsal: false, dice: None };
     let media = [stick(room.path(), "a", &desk)];
     let operations: [(&str, &dyn Fn() -> Outcomes<()>); 3] = [
         ("session", &|| run(&desk, &media, &mut Agrees, &mut |_, _| {}).map(drop)),

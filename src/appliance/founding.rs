@@ -1,12 +1,13 @@
 //! Founding at the console, in two visits: the key is made and the charter drafted; the charter comes back signed.
 
-use zeroize::Zeroizing;
+use zeroize::{Zeroize as _, Zeroizing};
 
 use crate::clock;
 use crate::console::page::Block;
 use crate::core::charter::Charter;
 use crate::core::rules::{Checked, Fault, Rule};
 use crate::keys::Passphrase;
+use crate::keys::entropy::Dice;
 use crate::keys::file::WorkFactor;
 use crate::run::found::{self, Draft};
 use crate::run::founding_stick::{Brought, FOUNDING, SIGNED_FILE, brought, hand_out, signed};
@@ -38,7 +39,7 @@ pub(super) fn empty(room: &Room<'_>) -> Way<Stands> {
 fn draft(room: &Room<'_>) -> Way<()> {
     let mut missing = None;
     let (opened, found) = loop {
-        match room.ask(&pages::needed(&room.sticks(), missing.take()))? {
+        match room.ask(&pages::needed(&room.sticks(), missing.as_deref()))? {
             Did::Key(_) => match read(room) {
                 Ok(found) => break found,
                 Err(problem) => missing = Some(format!("{}: {}", problem.fault.rule.says(), problem.fault.shown())),
@@ -83,6 +84,7 @@ fn read(room: &Room<'_>) -> Outcomes<(Opened, Brought)> {
 /// What the founders want, a passphrase, and the key and charter that follow from both.
 fn make(room: &Room<'_>, found: &Brought) -> Way<Outcomes<()>> {
     room.key(&pages::policy(found))?;
+    let dice = roll(room)?;
     let passphrase = choose(room)?;
     room.show(&pages::making());
     let draft = Draft {
@@ -91,11 +93,44 @@ fn make(room: &Room<'_>, found: &Brought) -> Way<Outcomes<()>> {
         next: found.next.clone(),
         text: None,
         rehearsal: room.is_rehearsal(),
+        dice: Some(dice),
     };
     let done = Passphrase::new(&passphrase).map_err(Problem::from).and_then(|given| found::draft(&draft, &given, WorkFactor::STANDARD));
     room.keep(passphrase);
     Ok(done.map(drop))
 }
+
+/// Rolls of a die, line after line until they are enough, and anew when no die made them.
+fn roll(room: &Room<'_>) -> Way<Dice> {
+    // Room for all at once, so that growing leaves no copy behind.
+    let (mut rolls, mut wrong) = (Zeroizing::new(String::with_capacity(ROLLS_BYTES_MAX)), None);
+    loop {
+        let count = Dice::count(&rolls).unwrap_or(0);
+        let line = room.line(&pages::dice(count, Dice::ROLLS_MIN, wrong.as_deref()))?;
+        wrong = None;
+        if Dice::count(&line).is_none() {
+            wrong = Some("Only the digits 1 to 6 are rolls. That line was left out.".to_owned());
+            continue;
+        }
+        if rolls.len() + line.len() > ROLLS_BYTES_MAX {
+            wrong = Some("That line was too long, and was left out.".to_owned());
+            continue;
+        }
+        rolls.push_str(&line);
+        if Dice::count(&rolls).is_some_and(|count| count >= Dice::ROLLS_MIN) {
+            match Dice::new(&rolls) {
+                Ok(dice) => return Ok(dice),
+                Err(fault) => {
+                    wrong = Some(format!("{}: {}. All rolls were forgotten; begin anew.", fault.rule.says(), fault.shown()));
+                    rolls.zeroize();
+                }
+            }
+        }
+    }
+}
+
+/// Bytes of rolls and what stands between them.
+const ROLLS_BYTES_MAX: usize = 2_000;
 
 /// A new passphrase, typed twice.
 fn choose(room: &Room<'_>) -> Way<Zeroizing<String>> {
@@ -133,7 +168,7 @@ fn give_charter(room: &Room<'_>, opened: &[Opened]) -> Way<()> {
 pub(super) fn waiting(room: &Room<'_>, charter: &Charter) -> Way<Stands> {
     let mut wrong = None;
     loop {
-        match room.ask(&pages::waiting(charter, &room.sticks(), wrong.take())) {
+        match room.ask(&pages::waiting(charter, &room.sticks(), wrong.as_deref())) {
             Ok(Did::Key('\n')) => match found(room)? {
                 Ok(stands) => return Ok(stands),
                 Err(says) => wrong = Some(says),
@@ -162,6 +197,7 @@ fn found(room: &Room<'_>) -> Way<Result<Stands, String>> {
     let founded = commit(room, &charter);
     if let Ok(standing) = &founded {
         room.stands(standing.clone());
+        room.recognised();
         return first_page(room, &opened).map(Ok);
     }
     close_all(room, &opened);

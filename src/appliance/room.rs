@@ -11,6 +11,7 @@ use zeroize::Zeroizing;
 use crate::console::page::{Event, Mark, Page};
 use crate::core::rules::{Checked, Fault, Rule};
 
+use super::pages::lock::LOCKED;
 use super::slots::{Slots, Stick};
 use super::standing::Standing;
 use super::{DESK, Software};
@@ -59,6 +60,7 @@ pub(super) struct Room<'a> {
     software: Software,
     facts: Vec<(Mark, String)>,
     standing: RefCell<Option<Standing>>,
+    is_recognised: Cell<bool>,
     passphrase: RefCell<Option<Zeroizing<String>>>,
     away: Cell<Option<Away>>,
     claims_time: Cell<bool>,
@@ -76,6 +78,7 @@ impl<'a> Room<'a> {
             software: Software { version: String::new(), digest: String::new() },
             facts: Vec::new(),
             standing: RefCell::new(None),
+            is_recognised: Cell::new(false),
             passphrase: RefCell::new(None),
             away: Cell::new(None),
             claims_time: Cell::new(true),
@@ -115,6 +118,11 @@ impl<'a> Room<'a> {
     /// Where the desk stands from now on.
     pub fn stands(&self, standing: Standing) {
         self.standing.replace(Some(standing));
+    }
+
+    /// The operator knows the head: from now on pages may show it. Before, whoever has no paper would read it from the screen.
+    pub fn recognised(&self) {
+        self.is_recognised.set(true);
     }
 
     /// Whether sessions claim the time of this machine's clock.
@@ -239,7 +247,7 @@ impl<'a> Room<'a> {
         if self.is_rehearsal() {
             page.title.push_str(" - REHEARSAL");
         }
-        if page.standing.is_empty() && !page.title.starts_with(super::pages::lock::LOCKED) {
+        if self.is_recognised.get() && !page.title.starts_with(LOCKED) {
             page.standing = self.standing.borrow().as_ref().map(Standing::line).unwrap_or_default();
         }
         page

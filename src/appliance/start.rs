@@ -52,8 +52,14 @@ fn founded(room: &Room<'_>) -> Way<Stands> {
         return ended(room, &wrong.fault.clone().into());
     }
     match recognise(room, &findings.books) {
-        Ok(Recognised::Yes) => Ok(Stands::Home),
-        Ok(Recognised::FoundedToday) => first_facts(room).map(|()| Stands::Home),
+        Ok(Recognised::Yes) => {
+            room.recognised();
+            Ok(Stands::Home)
+        }
+        Ok(Recognised::FoundedToday) => {
+            room.recognised();
+            first_facts(room).map(|()| Stands::Home)
+        }
         Ok(Recognised::Halted(reason)) => Ok(Stands::Halted(reason)),
         Err(Away::Left) => power_off(room),
         Err(away) => Err(away),

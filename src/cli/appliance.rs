@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use clap::Args;
 
-use crate::appliance::{IDLE, Rehearsal, first, rehearse};
+use crate::appliance::first::first;
+use crate::appliance::{IDLE, Rehearsal, rehearse};
 use crate::run::problem::{Exit, Outcomes, Problem};
 
 /// `tabellion appliance`
@@ -21,10 +22,10 @@ pub struct ApplianceArgs {
 
 /// Runs it.
 pub fn appliance(args: &ApplianceArgs) -> Outcomes<Exit> {
-    if std::process::id() == 1 && args.rehearse.is_none() {
-        first::first();
-    }
     let Some(dir) = &args.rehearse else {
+        if std::process::id() == 1 {
+            first();
+        }
         let found = format!(
             "process {} without --rehearse DIR; the first process of the bootable image, or --rehearse DIR, expected",
             std::process::id()

@@ -9,6 +9,7 @@ use zeroize::Zeroizing;
 use crate::core::rules::{Checked, Fault, Rule};
 use crate::keys::Passphrase;
 use crate::keys::derive::MemberKey;
+use crate::keys::entropy::Dice;
 use crate::keys::file::{KeyFile, WorkFactor};
 
 /// How the passphrase of a key is given.
@@ -83,6 +84,17 @@ impl PassphraseArgs {
         };
         Passphrase::from_file(&path).map(Some)
     }
+}
+
+/// Rolls of a die, typed on the terminal without being shown.
+///
+/// # Errors
+/// `entropy-weak` with what was counted; `usage` when nobody can be asked.
+pub fn ask_for_dice() -> Checked<Dice> {
+    if !std::io::stdin().is_terminal() {
+        return Err(Fault::new(Rule::Usage, "no terminal to ask for the rolls of a die; a terminal, or no --dice, expected"));
+    }
+    Dice::new(&type_it(&format!("Rolls of a die, {} or more digits from 1 to 6 (not shown): ", Dice::ROLLS_MIN))?)
 }
 
 fn ask(prompt: &str) -> Checked<Passphrase> {

@@ -23,7 +23,7 @@ use super::desk_facts::head_as_asked;
 use super::facts::Head;
 use super::integrity::{IntegrityArgs, integrity};
 use super::output::{Answer, Output, Page};
-use super::passphrase::PassphraseArgs;
+use super::passphrase::{PassphraseArgs, ask_for_dice};
 use super::rebuild::{RebuildArgs, rebuild};
 use super::session::{SessionArgs, session, time_claim};
 use super::status::{StatusArgs, status};
@@ -81,6 +81,9 @@ pub struct InitArgs {
     /// Everything made is marked a rehearsal and counts for nothing
     #[arg(long, requires = "policy")]
     rehearsal: bool,
+    /// Ask for rolls of a die, and mix them into the new key
+    #[arg(long, requires = "policy")]
+    dice: bool,
     /// The signed charter: founds
     #[arg(long, value_name = "FILE", conflicts_with = "policy")]
     charter: Option<PathBuf>,
@@ -189,7 +192,8 @@ fn init(args: InitArgs, out: &mut Output) -> Outcomes<Exit> {
     let (Some(policy), Some(next)) = (args.policy, args.next_key) else {
         return Err(Problem::usage("--policy FILE with --next-key VKEY, or --charter FILE expected"));
     };
-    let draft = Draft { dir: args.dir, policy, next, text: args.text, rehearsal: args.rehearsal };
+    let dice = if args.dice { Some(ask_for_dice()?) } else { None };
+    let draft = Draft { dir: args.dir, policy, next, text: args.text, rehearsal: args.rehearsal, dice };
     let passphrase = args.passphrase.choose("the desk's key")?;
     let (path, charter) = found::draft(&draft, &passphrase, WorkFactor::STANDARD)?;
     out.give(&Drafted {

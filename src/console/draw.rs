@@ -44,9 +44,35 @@ pub struct View<'a> {
 #[derive(Debug)]
 pub struct Drawn {
     /// The cells, from the upper left corner.
-    pub buffer: Buffer,
-    /// Where the next letter goes, when a line is typed.
+    pub(super) buffer: Buffer,
+    /// Where the next letter goes, as column and row, when a line is typed.
     pub cursor: Option<(u16, u16)>,
+}
+
+impl Drawn {
+    /// The screen in black and white, row by row.
+    #[must_use]
+    pub fn rows(&self) -> Vec<String> {
+        let columns = usize::from(self.buffer.area.width).max(1);
+        self.buffer.content().chunks(columns).map(|row| row.iter().map(|cell| cell.symbol()).collect()).collect()
+    }
+
+    /// The pieces that have a colour, from the upper left corner on.
+    #[must_use]
+    pub fn coloured(&self) -> Vec<String> {
+        let (mut pieces, mut was) = (Vec::new(), Style::reset());
+        for cell in self.buffer.content() {
+            let is = Style::new().fg(cell.fg).bg(cell.bg);
+            if (cell.fg, cell.bg) != (Color::Reset, Color::Reset) {
+                match pieces.last_mut().filter(|_| is == was) {
+                    Some(piece) => *piece += cell.symbol(),
+                    None => pieces.push(cell.symbol().to_owned()),
+                }
+            }
+            was = is;
+        }
+        pieces
+    }
 }
 
 /// A page for a screen of so many columns and rows, of which it uses at most 80 by 25.
@@ -75,8 +101,9 @@ pub fn draw(page: &Page, view: &View<'_>, size: (u16, u16)) -> Drawn {
     Drawn { buffer, cursor }
 }
 
-/// How many pages the body of a page has on a screen of this size.
-pub(super) fn pages(page: &Page, size: (u16, u16)) -> usize {
+/// How many pages the body of a page has on a screen of so many columns and rows.
+#[must_use]
+pub fn pages(page: &Page, size: (u16, u16)) -> usize {
     let area = Rect::new(0, 0, size.0.min(COLUMNS), size.1.min(ROWS));
     Plan::of(page, &View::default(), area).map_or(1, |plan| plan.pages.len())
 }
@@ -86,6 +113,8 @@ struct Plan {
     height: usize,
     columns: usize,
     is_airy: bool,
+    /// Whether letters belong to a line, so that pages are turned with their own keys alone.
+    is_typed: bool,
     /// The first rows: title and standing.
     head: Vec<Row>,
     /// The pages of the body.
@@ -134,7 +163,16 @@ impl Plan {
             gap(&mut below);
             below.extend(keys);
         }
-        Plan { height: usize::from(area.height), columns, is_airy, head, pages: vec![Vec::new()], below, cursor }
+        Plan {
+            height: usize::from(area.height),
+            columns,
+            is_airy,
+            is_typed: page.ask.is_some(),
+            head,
+            pages: vec![Vec::new()],
+            below,
+            cursor,
+        }
     }
 
     /// Rows of the body, with the line below it; none when there are none.
@@ -167,10 +205,14 @@ impl Plan {
     fn foot(&self, number: usize) -> Vec<Row> {
         let says = match (number + 1, self.pages.len()) {
             (_, 1) => String::new(),
-            (at, all) if at < all => format!(" page {at} of {all}: Page Down for more "),
-            (at, all) => format!(" page {at} of {all}: Page Up for what was before "),
+            (at, all) if self.is_typed && at < all => format!(" page {at} of {all}: Page Down for more "),
+            (at, all) if self.is_typed => format!(" page {at} of {all}: Page Up to go back "),
+            (at, all) if at < all => format!(" page {at} of {all}: press Space for more "),
+            (at, all) => format!(" page {at} of {all}: press Space to begin again "),
         };
-        let line = match (self.is_airy, says.is_empty()) {
+        let is_long = says.chars().count() > self.columns;
+        let says = if is_long { format!(" page {} of {} ", number + 1, self.pages.len()) } else { says };
+        let line = match (self.is_airy && !self.below.is_empty(), says.is_empty()) {
             (false, true) => String::new(),
             _ => "─".repeat(self.columns.saturating_sub(says.chars().count() + 2)),
         };
@@ -191,7 +233,7 @@ fn title(title: &str, columns: usize) -> Row {
         title.concat()
     };
     let room = columns.saturating_sub(title.chars().count());
-    vec![(Ink::Strong, title), (Ink::Plain, format!("{name:>room$}"))]
+    vec![(Ink::Plain, title), (Ink::Plain, format!("{name:>room$}"))]
 }
 
 fn next_rows(page: &Page, columns: usize) -> Vec<String> {
@@ -244,16 +286,16 @@ fn keys(page: &Page, columns: usize) -> Vec<Row> {
     for (key, says) in layout::keys(page) {
         let (key, says) = (format!("[{key}]"), format!(" {says}"));
         let its = key.chars().count() + says.chars().count();
-        match rows.last_mut().filter(|_| wide + 4 + its <= columns) {
-            Some(row) => {
-                row.push((Ink::Plain, "    ".to_owned()));
-                row.extend([(Ink::Strong, key), (Ink::Plain, says)]);
-                wide += 4 + its;
-            }
-            None => {
-                rows.push(vec![(Ink::Strong, key), (Ink::Plain, says)]);
-                wide = its;
-            }
+        if rows.is_empty() || wide + 3 + its > columns {
+            rows.push(vec![(Ink::Plain, if rows.is_empty() { "Keys: " } else { "      " }.to_owned())]);
+            wide = 6;
+        } else if let Some(row) = rows.last_mut() {
+            row.push((Ink::Plain, "   ".to_owned()));
+            wide += 3;
+        }
+        if let Some(row) = rows.last_mut() {
+            row.extend([(Ink::Strong, key), (Ink::Plain, says)]);
+            wide += its;
         }
     }
     rows

@@ -4,8 +4,8 @@
 //! joined letters are none of it, and all are written as `\u{…}`. So each character that is shown stands in one column, whatever the terminal.
 //! A backslash is shown as it is: who types the eight letters of an escape is seen to have a strange name, which is true.
 
-/// The font's shapes beyond ASCII, by the first character that the kernel's table gives each (code page 437, without its dingbats for control
-/// characters that are letters of no name).
+/// The font's shapes beyond ASCII, one character for each: where the kernel's table has two for one shape (`β` and `ß`), the other would pass for
+/// it, and is written out. The table is code page 437; its smileys, cards and notes are left away.
 const BEYOND_ASCII: &str = "ÇüéâäàåçêëèïîìÄÅÉæÆôöòûùÿÖÜ¢£¥₧ƒáíóúñÑªº¿⌐¬½¼¡«»░▒▓│┤╡╢╖╕╣║╗╝╜╛┐└┴┬├─┼╞╟╚╔╩╦╠═╬╧╨╤╥╙╘╒╓╫╪┘┌█▄▌▐▀\
     αßΓπΣσµτΦΘΩδ∞φε∩≡±≥≤⌠⌡÷≈°∙·√ⁿ²■•§¶←↑→↓↔↕▲▼►◄";
 

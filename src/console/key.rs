@@ -10,6 +10,9 @@ const HELD_BYTES_MAX: usize = 4096;
 /// Bytes of a control sequence; a longer one is noise.
 const SEQUENCE_BYTES_MAX: usize = 24;
 
+/// How long what has begun waits for its rest: a lone Escape is known by what does not follow it.
+const REST_US: u64 = 100_000;
+
 /// A key that means something to the console.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Key {
@@ -48,23 +51,36 @@ pub(super) struct Keys {
     held: Zeroizing<Vec<u8>>,
     /// Enter came as a carriage return: a newline behind it is the same Enter.
     is_after_return: bool,
+    /// Microseconds since the last bytes came, as far as somebody waited for more.
+    quiet_us: u64,
 }
 
 impl Keys {
     /// No bytes yet.
     pub(super) fn new() -> Keys {
-        Keys { held: Zeroizing::new(Vec::with_capacity(HELD_BYTES_MAX)), is_after_return: false }
+        Keys { held: Zeroizing::new(Vec::with_capacity(HELD_BYTES_MAX)), is_after_return: false, quiet_us: 0 }
     }
 
     /// Bytes as they were read.
     pub(super) fn feed(&mut self, bytes: &[u8]) {
         let room = HELD_BYTES_MAX - self.held.len();
         self.held.extend_from_slice(&bytes[..bytes.len().min(room)]);
+        self.quiet_us = 0;
     }
 
-    /// Whether the beginning of a key is held, so that it is worth to wait a little for the rest.
+    /// Whether the beginning of a key is held.
     pub(super) fn is_begun(&self) -> bool {
         !self.held.is_empty()
+    }
+
+    /// Nothing came for so long.
+    pub(super) fn quiet(&mut self, us: u64) {
+        self.quiet_us = self.quiet_us.saturating_add(us);
+    }
+
+    /// How long it is still worth to wait for the rest of what has begun, in microseconds; none when nothing has.
+    pub(super) fn rest_us(&self) -> Option<u64> {
+        self.is_begun().then(|| REST_US.saturating_sub(self.quiet_us))
     }
 
     /// All that is held is forgotten.
@@ -72,8 +88,10 @@ impl Keys {
         self.consume(self.held.len());
     }
 
-    /// The next whole key. With `is_late` nothing more comes to what has begun: Escape alone is a key then, and half a sequence is noise.
-    pub(super) fn next(&mut self, is_late: bool) -> Option<Key> {
+    /// The next whole key. When nothing more comes to what has begun, because it is late or the terminal is gone, Escape alone is a key and half
+    /// a sequence is noise.
+    pub(super) fn next(&mut self, is_gone: bool) -> Option<Key> {
+        let is_late = is_gone || self.quiet_us >= REST_US;
         loop {
             let first = *self.held.first()?;
             let is_same_enter = self.is_after_return && first == b'\n';
@@ -122,8 +140,8 @@ fn scan(held: &[u8]) -> Found {
 /// A letter of several bytes of UTF-8.
 fn letter(held: &[u8]) -> Found {
     let wanted = match held[0] {
-        ..0xe0 => 2,
-        ..0xf0 => 3,
+        0xc2..=0xdf => 2,
+        0xe0..=0xef => 3,
         _ => 4,
     };
     let has = wanted.min(held.len());
@@ -224,7 +242,12 @@ mod tests {
         keys.feed(b"~");
         assert_eq!((keys.next(false), keys.is_begun()), (Some(Key::Later), false));
         keys.feed(b"\x1b");
-        assert_eq!((keys.next(true), keys.is_begun()), (Some(Key::Escape), false));
+        keys.quiet(REST_US - 1);
+        assert_eq!((keys.next(false), keys.rest_us()), (None, Some(1)));
+        keys.quiet(1);
+        assert_eq!((keys.next(false), keys.rest_us()), (Some(Key::Escape), None));
+        keys.feed(b"\x1b[");
+        assert_eq!((keys.next(false), keys.rest_us()), (None, Some(REST_US)), "what comes is not late any more");
     }
 
     #[test]

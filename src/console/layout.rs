@@ -84,8 +84,15 @@ fn break_of(word: &[char]) -> usize {
 pub(super) fn groups(body: &[Block], columns: usize, medium: Medium) -> Vec<Group> {
     let label = label_columns(body);
     let mut groups: Vec<Group> = Vec::new();
-    let mut inset = 2;
+    let (mut inset, mut is_after_text) = (2, false);
     for block in body {
+        if !matches!(block, Block::Below(_)) {
+            let is_text = matches!(block, Block::Say(_));
+            if (is_text || is_after_text) && groups.last().is_some_and(|above| !above.is_gap) && *block != Block::Gap {
+                groups.push(Group { rows: Vec::new(), is_gap: true });
+            }
+            is_after_text = is_text;
+        }
         let rows = match block {
             Block::Say(text) => {
                 inset = 2;
@@ -136,8 +143,8 @@ fn marked(mark: Mark, text: &str, columns: usize) -> Vec<Row> {
     let of_text = if mark == Mark::Stop { Ink::Strong } else { Ink::Plain };
     let lines = wrap(&font::shown(text), columns.saturating_sub(7));
     let beside = |(at, text): (usize, String)| {
-        let margin = if at == 0 { (ink, format!("{letters} ")) } else { (Ink::Plain, " ".repeat(7)) };
-        vec![margin, (of_text, text)]
+        let (margin, space) = if at == 0 { ((ink, letters), " ") } else { ((Ink::Plain, ""), "       ") };
+        vec![(margin.0, margin.1.to_owned()), (Ink::Plain, space.to_owned()), (of_text, text)]
     };
     lines.into_iter().enumerate().map(beside).collect()
 }
@@ -152,6 +159,9 @@ fn label_columns(body: &[Block]) -> usize {
 fn row(name: &str, text: &str, label: usize, columns: usize, medium: Medium) -> Vec<Row> {
     let (name, text) = (font::shown(name), font::shown(text));
     if medium == Medium::Lines {
+        if name.is_empty() {
+            return plain(&text, 4, columns);
+        }
         let lines = wrap(&format!("{name}: {text}"), columns.saturating_sub(4));
         let inset = |(at, text): (usize, String)| vec![(Ink::Plain, if at == 0 { text } else { format!("    {text}") })];
         return lines.into_iter().enumerate().map(inset).collect();

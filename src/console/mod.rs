@@ -26,8 +26,8 @@ use line::Line;
 use page::{Ask, Event, Page};
 pub use terminal::Terminal;
 
-/// How long an Escape waits for the sequence that it may begin.
-const ESCAPE_US: u64 = 100_000;
+/// The longest wait at once: the time that is left is counted anew then.
+const WAIT_US_MAX: u64 = 3_600_000_000;
 
 /// What else ends the wait for a key, with [`Event::Sticks`].
 #[derive(Clone, Copy, Debug)]
@@ -87,9 +87,9 @@ impl Console {
         }
         self.draw(page, true);
         let every = if let Wake::Every(every) = wake { Some(micros(every)) } else { None };
-        let (mut waited, mut is_late) = (0, false);
+        let mut waited = 0;
         loop {
-            if let Some(event) = self.event_of_keys(page, is_late) {
+            if let Some(event) = self.event_of_keys(page) {
                 return event;
             }
             if self.terminals.iter().all(|terminal| terminal.input().is_none()) {
@@ -104,26 +104,19 @@ impl Console {
             if every.is_some_and(|every| waited >= every) {
                 return Event::Sticks;
             }
-            let is_begun = self.terminals.iter().any(|terminal| terminal.keys.is_begun());
-            let left = micros(idle) - self.idle_us;
-            let left = every.map_or(left, |every| left.min(every - waited));
+            let idle_left = micros(idle) - self.idle_us;
+            let wake_left = every.map_or(u64::MAX, |every| every - waited);
+            let rest_left = self.terminals.iter().filter_map(|terminal| terminal.keys.rest_us()).min().unwrap_or(u64::MAX);
             let began = monotonic_us();
-            let woken = self.wait(if is_begun { left.min(ESCAPE_US) } else { left }, wake);
+            let is_woken = self.wait(idle_left.min(wake_left).min(rest_left), wake);
             let took = monotonic_us().saturating_sub(began);
             (waited, self.idle_us) = (waited + took, self.idle_us + took);
-            is_late = is_begun && !woken.by_keys;
-            if woken.by_wake {
+            if is_woken {
                 return Event::Sticks;
             }
             self.write_waiting(page);
         }
     }
-}
-
-/// What ended a wait.
-struct Woken {
-    by_keys: bool,
-    by_wake: bool,
 }
 
 impl Console {
@@ -151,8 +144,10 @@ impl Console {
         }
     }
 
-    /// Waits for keys, for `wake`, for a terminal that takes bytes again, or for so many microseconds. Whatever can be read is read.
-    fn wait(&mut self, most_us: u64, wake: Wake<'_>) -> Woken {
+    /// Waits for keys, for `wake`, for a terminal that takes bytes again, or for so many microseconds. Keys that can be read are read. True when
+    /// it was `wake`.
+    fn wait(&mut self, most_us: u64, wake: Wake<'_>) -> bool {
+        let (most_us, began) = (most_us.min(WAIT_US_MAX), monotonic_us());
         let mut watched: Vec<PollFd<'_>> = Vec::new();
         if let Wake::Descriptor(descriptor) = &wake {
             watched.push(PollFd::new(descriptor, PollFlags::IN));
@@ -163,21 +158,23 @@ impl Console {
         let outputs: Vec<BorrowedFd<'_>> = self.terminals.iter().filter_map(Terminal::output).collect();
         watched.extend(inputs.iter().map(|(_, input)| PollFd::new(input, PollFlags::IN)));
         watched.extend(outputs.iter().map(|output| PollFd::new(output, PollFlags::OUT)));
-        let timeout = Timespec {
-            tv_sec: i64::try_from(most_us / 1_000_000).unwrap_or(i64::MAX),
-            tv_nsec: (most_us % 1_000_000 * 1000).cast_signed(),
-        };
+        let seconds = i64::try_from(most_us / 1_000_000).unwrap_or_default();
+        let timeout = Timespec { tv_sec: seconds, tv_nsec: (most_us % 1_000_000 * 1000).cast_signed() };
         // An interrupted wait is a short one: the caller counts the time.
         if poll(&mut watched, Some(&timeout)).is_err() {
-            return Woken { by_keys: false, by_wake: false };
+            return false;
         }
         let by_wake = watched[..of_wake].iter().any(|descriptor| !descriptor.revents().is_empty());
         let ready = inputs.iter().zip(&watched[of_wake..]).filter(|(_, input)| !input.revents().is_empty());
         let ready: Vec<usize> = ready.map(|((at, _), _)| *at).collect();
-        for at in &ready {
-            self.terminals[*at].read();
+        let took = monotonic_us().saturating_sub(began);
+        for (at, terminal) in self.terminals.iter_mut().enumerate() {
+            terminal.keys.quiet(took);
+            if ready.contains(&at) {
+                terminal.read();
+            }
         }
-        Woken { by_keys: !ready.is_empty(), by_wake }
+        by_wake
     }
 
     /// Goes on with terminals that were slow; one that was cut off is drawn anew.
@@ -195,10 +192,10 @@ impl Console {
     }
 
     /// Answers to the keys that are there, until one of them is an event.
-    fn event_of_keys(&mut self, page: &Page, is_late: bool) -> Option<Event> {
+    fn event_of_keys(&mut self, page: &Page) -> Option<Event> {
         for at in 0..self.terminals.len() {
-            let is_last = is_late || self.terminals[at].input().is_none();
-            while let Some(key) = self.terminals[at].keys.next(is_last) {
+            let is_gone = self.terminals[at].input().is_none();
+            while let Some(key) = self.terminals[at].keys.next(is_gone) {
                 self.idle_us = 0;
                 if let Some(event) = self.event_of(page, at, key) {
                     return Some(event);
@@ -212,7 +209,7 @@ impl Console {
         match key {
             Key::Escape => Some(self.answer("Esc", |_| Event::Left)),
             Key::Earlier | Key::Later => {
-                self.turn_page(page, key == Key::Later);
+                self.turn_page(page, key == Key::Later, false);
                 None
             }
             Key::Repaint => {
@@ -233,9 +230,15 @@ impl Console {
         event(self.line.take())
     }
 
-    fn turn_page(&mut self, page: &Page, is_later: bool) {
+    /// Turns to the next part of a long body or to the one before; `is_round` from the last to the first.
+    fn turn_page(&mut self, page: &Page, is_later: bool, is_round: bool) {
         let pages = self.terminals.iter().map(|terminal| terminal.pages(page)).max().unwrap_or(1);
-        let number = if is_later { (self.number + 1).min(pages - 1) } else { self.number.saturating_sub(1) };
+        let number = match self.number {
+            at if is_later && at + 1 < pages => at + 1,
+            _ if is_later && is_round => 0,
+            at if is_later => at,
+            at => at.saturating_sub(1),
+        };
         if number != self.number {
             self.number = number;
             self.draw(page, true);
@@ -254,8 +257,8 @@ impl Console {
             return Some(self.answer(&name, |_| Event::Chosen(pressed)));
         }
         match pressed {
-            '+' | ' ' => self.turn_page(page, true),
-            '-' => self.turn_page(page, false),
+            '+' | ' ' => self.turn_page(page, true, true),
+            '-' => self.turn_page(page, false, false),
             _ => {}
         }
         None

@@ -1,5 +1,8 @@
 //! A page as a value: everything that one screen says, before anybody draws it. It knows no terminal.
 //!
+//! Text from outside may stand anywhere in it: what could move, hide or turn text is written out when it is drawn. In a [`Block::Say`] a line may
+//! begin with any of its words, so words of others belong into rows, marks and what is below them, where they stand further in.
+//!
 //! The same page is drawn on a screen of 80 by 25 and printed as plain lines on a serial line; no meaning is carried by colour or place alone.
 
 /// One screen.
@@ -22,15 +25,15 @@ pub struct Page {
 /// A part of what there is to read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Block {
-    /// A paragraph, broken between words.
+    /// A paragraph, broken between words, with an empty line between it and whatever stands above and below it.
     Say(String),
     /// A line with a mark before it.
     Mark(Mark, String),
-    /// A label and its text; the text is broken between words below itself.
+    /// A label and its text; the text is broken between words below itself. Without a label it belongs to the row above.
     Row(String, String),
     /// A line that belongs to the one above it, further in.
     Below(String),
-    /// Lines drawn as they are, and never broken: a code.
+    /// Lines drawn as they are, and never broken: a code. Light on dark: what is drawn is light, what is empty is dark.
     Art(Vec<String>),
     /// How far long work is.
     Bar {
@@ -61,7 +64,9 @@ pub enum Mark {
 /// A key that does something.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Choice {
-    /// The key: a lower case letter, a digit, or Enter as `'\n'`.
+    /// The key: a lower case letter, a digit, or Enter as `'\n'`. Escape, as `'\u{1b}'`, is named like the others, and is [`Event::Left`] always.
+    ///
+    /// While a line is asked for, only what Enter and Escape do is said.
     pub key: char,
     /// What it does, in two or three words.
     pub says: String,
@@ -77,7 +82,7 @@ pub struct Ask {
 }
 
 /// What happened while a page was shown.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(PartialEq, Eq)]
 pub enum Event {
     /// One of the page's keys.
     Chosen(char),
@@ -91,4 +96,18 @@ pub enum Event {
     Idle,
     /// No more keys will ever come: the terminal is gone.
     Closed,
+}
+
+/// Without what was typed: it may be a passphrase, and a value that is shown may end in a log.
+impl std::fmt::Debug for Event {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Event::Chosen(key) => write!(f, "Chosen({key:?})"),
+            Event::Typed(_) => f.write_str("Typed(..)"),
+            Event::Left => f.write_str("Left"),
+            Event::Sticks => f.write_str("Sticks"),
+            Event::Idle => f.write_str("Idle"),
+            Event::Closed => f.write_str("Closed"),
+        }
+    }
 }

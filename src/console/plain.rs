@@ -33,12 +33,13 @@ pub fn text(page: &Page) -> String {
         add(layout::wrap(&font::shown(&page.standing), columns));
     }
     let body = layout::turn(layout::groups(&page.body, columns, Medium::Lines), usize::MAX);
-    add(body.iter().flatten().map(|row| words(row)).collect());
+    add(body.iter().flatten().map(words).collect());
     if !page.next.is_empty() {
         add(layout::wrap(&format!("Next: {}", font::shown(&page.next)), columns));
     }
-    let keys: Vec<String> = layout::keys(page).into_iter().map(|(key, says)| format!("[{key}] {says}")).collect();
-    add(keys);
+    let label = |at| if at == 0 { "Keys: " } else { "      " };
+    let keys = layout::keys(page).into_iter().enumerate();
+    add(keys.map(|(at, (key, says))| format!("{}[{key}] {says}", label(at))).collect());
     out
 }
 

@@ -164,6 +164,7 @@ rules! {
     LedgerDisk "ledger-disk" Desk Stop "the disk with the ledger is missing, double, foreign or broken" "found expected" "insert the one disk or stick that holds this witness's ledger, and start again; nothing was written to any";
     MediumFault "medium-fault" Desk Stop "writing to the medium failed, or what was read back differs" "path error" "the ledger is safe; run tabellion witness export with another medium";
     MediumForeign "medium-foreign" Desk Stop "the medium carries another history, or something else, where our published folder goes" "found expected" "use another medium; nothing on this one was changed";
+    EntropyWeak "entropy-weak" Desk Stop "a source of chance failed its trial" "source found expected" "no key was made; if it is the dice, roll them anew, each time from the hand; if it is the machine, start again, and do not use it when it fails twice";
     KeyFile "key-file" Desk Stop "the key file is not one of ours or was damaged" "reason" "bring the right file, or restore it from its copy";
     Passphrase "passphrase" Desk Stop "the passphrase does not open the key" "path" "run the same command again with the right passphrase";
     KeyMismatch "key-mismatch" Desk Stop "the key is not the one that belongs here" "found expected" "bring the key that belongs to this ledger or member";

@@ -6,6 +6,7 @@
 
 pub mod backup;
 pub mod derive;
+pub mod entropy;
 pub mod file;
 
 use std::fmt;

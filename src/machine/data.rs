@@ -83,9 +83,8 @@ pub fn take(dev: &Path, candidate: &Candidate) -> Result<(), Trouble> {
         looked?;
     }
     mount(&source, DATA, "ext4", CLOSED, c"errors=remount-ro,barrier=1,data=ordered").map_err(|error| broken(error.into()))?;
-    named_ours(Path::new(DATA)).or_else(|trouble| {
+    named_ours(Path::new(DATA)).inspect_err(|_| {
         let _ = unmount(DATA, UnmountFlags::NOFOLLOW);
-        Err(trouble)
     })
 }
 
@@ -187,7 +186,7 @@ mod tests {
             (Trouble::ReadOnly, "sdb (Ultra, 1 MB): it is read-only; a partition that can be written to expected"),
             (Trouble::Broken("I/O error".to_owned()), "sdb (Ultra, 1 MB): the kernel does not mount it: I/O error"),
         ] {
-            assert_eq!(trouble.fault(&device).found, expected);
+            assert_eq!(trouble.fault(&device), Fault::new(Rule::LedgerDisk, expected));
         }
     }
 }

@@ -181,3 +181,150 @@ pub fn boot_part(root: &Path) -> Option<String> {
     let id = String::from_utf16(&letters).ok()?.to_ascii_lowercase();
     (id.len() == 36 && id.bytes().all(|byte| byte == b'-' || byte.is_ascii_hexdigit())).then_some(id)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A file of the tree and what is in it; no content takes it away.
+    type Change<'a> = (&'a str, Option<&'a str>);
+
+    const EFI: &str = "sys/firmware/efi/efivars";
+
+    /// A machine as it should be, but for the changes.
+    fn machine(changes: &[Change<'_>]) -> tempfile::TempDir {
+        let dir = tempfile::tempdir().expect("a folder");
+        let cmdline = format!("{}\n", COMMAND_LINE.trim());
+        let sound: &[Change<'_>] = &[
+            ("proc/cmdline", Some(&cmdline)),
+            ("sys/kernel/security/lockdown", Some("none integrity [confidentiality]\n")),
+            ("proc/sys/kernel/tainted", Some("0\n")),
+            ("proc/modules", Some("ext4 983040 1 - Live 0x0\nusbcore 344064 9 - Live 0x0\n")),
+            ("proc/sys/kernel/modules_disabled", Some("1\n")),
+            ("sys/class/net/lo/operstate", Some("unknown\n")),
+        ];
+        for (path, content) in sound.iter().chain(changes) {
+            let path = dir.path().join(path);
+            match content {
+                None => std::fs::remove_file(path).expect("removed"),
+                Some(content) => {
+                    std::fs::create_dir_all(path.parent().expect("a folder")).expect("made");
+                    std::fs::write(path, content).expect("written");
+                }
+            }
+        }
+        dir
+    }
+
+    fn loaded() -> BTreeSet<String> {
+        ["ext4", "usbcore"].map(str::to_owned).into()
+    }
+
+    fn verified(changes: &[Change<'_>]) -> Checked<Vec<Fact>> {
+        verify(machine(changes).path(), &loaded())
+    }
+
+    #[test]
+    fn a_machine_as_it_should_be_is_told_line_by_line() {
+        let facts = verified(&[]).expect("sound");
+        let told: Vec<_> = facts.iter().map(|fact| (fact.standing, fact.says.as_str())).collect();
+        assert_eq!(
+            told,
+            [
+                (Standing::Holds, "the kernel was started with exactly the options of this image"),
+                (Standing::Holds, "the kernel is locked down: confidentiality"),
+                (Standing::Holds, "the kernel is untouched: no foreign module, no fault since it started"),
+                (Standing::Holds, "2 kernel modules, exactly those of this image; no other can be loaded"),
+                (Standing::Holds, "no network: the kernel knows no network device"),
+                (Standing::Holds, "the memory cannot be read through /dev/mem"),
+                (Standing::Look, "Secure Boot: this firmware does not say"),
+            ]
+        );
+    }
+
+    #[test]
+    fn each_thing_that_does_not_hold_stops_with_what_was_found() {
+        let more = format!("{} init=/bin/sh\n", COMMAND_LINE.trim());
+        let told = format!("{:?}; {:?} expected", more.trim(), COMMAND_LINE.trim());
+        for (change, found) in [
+            (("proc/cmdline", Some(more.as_str())), format!("the kernel was started with other options: {told}")),
+            (("sys/kernel/security/lockdown", Some("none [integrity] confidentiality\n")), "lockdown is integrity; confidentiality".into()),
+            (("sys/kernel/security/lockdown", Some("[none] integrity confidentiality\n")), "lockdown is none; confidentiality".into()),
+            (("sys/kernel/security/lockdown", Some("\n")), "lockdown is unknown; confidentiality".into()),
+            (("sys/kernel/security/lockdown", None), "/sys/kernel/security/lockdown: No such file".into()),
+            (("proc/sys/kernel/tainted", Some("8192\n")), "touched: 8192; 0 expected".into()),
+            (
+                ("proc/modules", Some("ext4 1 1 - Live 0x0\nusbcore 1 9 - Live 0x0\ne1000e 1 0 - Live 0x0\n")),
+                "not of the image \"e1000e\", missing \"\"".into(),
+            ),
+            (("proc/modules", Some("ext4 1 1 - Live 0x0\n")), "not of the image \"\", missing \"usbcore\"".into()),
+            (("proc/sys/kernel/modules_disabled", Some("0\n")), "modules_disabled reads 0; 1 expected".into()),
+            (("sys/class/net/eth0/operstate", Some("down\n")), "network devices: eth0; none expected".into()),
+            (("dev/mem", Some("")), "/dev/mem can be opened; a refusal expected".into()),
+        ] {
+            let fault = verified(&[change]).expect_err(&found);
+            assert_eq!(fault.rule, Rule::MachineFault);
+            assert!(fault.found.contains(&found), "{} instead of {found}", fault.found);
+        }
+    }
+
+    #[test]
+    fn secure_boot_is_told_and_stops_nothing() {
+        let variable = format!("{EFI}/SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c");
+        for (bytes, expected) in [
+            ("\x06\0\0\0\x01", (Standing::Holds, "Secure Boot is on")),
+            ("\x06\0\0\0\0", (Standing::Look, "Secure Boot is off: the firmware starts whatever stick is in it")),
+            ("\x06\0\0\0", (Standing::Look, "Secure Boot: the firmware's answer cannot be read")),
+        ] {
+            let fact = verified(&[(&variable, Some(bytes))]).expect("sound").pop().expect("a fact");
+            assert_eq!((fact.standing, fact.says.as_str()), expected);
+        }
+    }
+
+    #[test]
+    fn switches_are_set_and_read_back() {
+        let dir = machine(&[]);
+        let folders = ["kernel/yama", "fs"].map(|folder| dir.path().join("proc/sys").join(folder));
+        folders.iter().for_each(|folder| std::fs::create_dir_all(folder).expect("made"));
+        assert_eq!(lock(dir.path()), Ok(()));
+        for (name, value) in SWITCHES {
+            let found = std::fs::read_to_string(dir.path().join("proc/sys").join(name)).expect(name);
+            assert_eq!(found, format!("{value}\n"));
+        }
+        assert!(SWITCHES.contains(&("kernel/modules_disabled", "1")));
+    }
+
+    /// A folder where the switch should be cannot be written: as a kernel without it answers.
+    #[test]
+    fn a_switch_that_does_not_stay_stops_with_its_value() {
+        assert_eq!(
+            lock(Path::new("/nowhere")).expect_err("nothing there").found,
+            "kernel/modules_disabled is No such file or directory (os error 2); \"1\" expected"
+        );
+        // A file that takes everything and keeps its own value: a full device.
+        let dir = machine(&[("proc/sys/kernel/modules_disabled", None)]);
+        std::os::unix::fs::symlink("/proc/self/oom_score", dir.path().join("proc/sys/kernel/modules_disabled")).expect("linked");
+        let found = lock(dir.path()).expect_err("it keeps its value").found;
+        assert!(found.starts_with("kernel/modules_disabled is \"") && found.ends_with("\"; \"1\" expected"), "{found}");
+    }
+
+    #[test]
+    fn the_boot_partition_is_what_the_loader_left_word_of() {
+        let variable = format!("{EFI}/LoaderDevicePartUUID-4a67b082-0a4c-41cf-b6c7-440b29bb8c4f");
+        let id = "9B1C7A40-0000-4AAA-8BBB-0123456789AB";
+        let utf16 = |text: &str| [vec![6, 0, 0, 0], text.encode_utf16().flat_map(u16::to_le_bytes).collect()].concat();
+        for (bytes, expected) in [
+            (utf16(&format!("{id}\0")), Some(id.to_ascii_lowercase())),
+            (utf16(id), Some(id.to_ascii_lowercase())),
+            (utf16("9B1C7A40"), None),
+            (utf16(&id.replace('9', "\u{1b}")), None),
+            (utf16(""), None),
+            (vec![6, 0], None),
+        ] {
+            let dir = machine(&[(&variable, Some(""))]);
+            std::fs::write(dir.path().join(&variable), bytes).expect("written");
+            assert_eq!(boot_part(dir.path()), expected);
+        }
+        assert_eq!(boot_part(Path::new("/nowhere")), None);
+    }
+}

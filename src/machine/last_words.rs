@@ -31,8 +31,9 @@ impl LastWords {
     pub fn on_every_panic(self) {
         std::panic::set_hook(Box::new(move |info| {
             let place = info.location().map_or_else(|| "an unknown place".to_owned(), |at| format!("{}:{}", at.file(), at.line()));
-            let message = info.payload_as_str().unwrap_or("no message");
-            self.say(&format!("a bug of ours: {message}"), &place);
+            let payload = info.payload();
+            let message = payload.downcast_ref::<&str>().copied().or_else(|| payload.downcast_ref::<String>().map(String::as_str));
+            self.say(&format!("a bug of ours: {}", message.unwrap_or("no message")), &place);
         }));
     }
 
@@ -135,4 +136,90 @@ fn lines(text: &str, most: usize) -> Vec<String> {
         }
     }
     lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The folder of the terminals, in the process that panics.
+    const PLACE: &str = "TABELLION_TEST_LAST_WORDS";
+    /// What the end says of itself.
+    const ENDED: i32 = 43;
+
+    fn words_in(dir: &Path) -> LastWords {
+        let terminals = ["none", "screen", "line"].map(|name| dir.join(name)).into();
+        LastWords { terminals, version: "9.9.9".to_owned(), end: || std::process::exit(ENDED) }
+    }
+
+    /// Not a test of its own: the process that the tests below start, which panics on the thread that they ask for.
+    #[test]
+    fn the_process_that_panics() {
+        let Some(place) = std::env::var_os(PLACE) else { return };
+        words_in(Path::new(&place)).on_every_panic();
+        let counted = 7;
+        let fall = move || -> () { panic!("{counted}\x1b[2J papers\nare eight") };
+        let _ = std::thread::spawn(fall).join();
+    }
+
+    /// Starts it; its terminals are two plain files, which it reads on behind what it wrote.
+    fn fallen(dir: &Path) -> std::process::Child {
+        for name in ["screen", "line"] {
+            std::fs::write(dir.join(name), "").expect("made");
+        }
+        let program = std::env::current_exe().expect("this test program");
+        std::process::Command::new(program)
+            .args(["--exact", "machine::last_words::tests::the_process_that_panics", "--test-threads=1"])
+            .env(PLACE, dir)
+            .stdout(std::process::Stdio::null())
+            .stderr(std::process::Stdio::null())
+            .spawn()
+            .expect("started")
+    }
+
+    /// A panic of a thread is told on every terminal there is, the process stays, and Enter on any of them ends it.
+    #[test]
+    fn a_panic_of_any_thread_is_told_on_every_terminal_and_stays_until_enter() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let mut child = fallen(dir.path());
+        let told = |name: &str| std::fs::read_to_string(dir.path().join(name)).expect("read");
+        while !["screen", "line"].iter().all(|name| told(name).ends_with("-- ready --\n")) {
+            assert_eq!(child.try_wait().expect("asked"), None, "it stays");
+            std::thread::yield_now();
+        }
+        for name in ["screen", "line"] {
+            let told = told(name);
+            assert!(told.contains("== THE WITNESS HAS STOPPED ==\n"), "{told}");
+            assert!(told.contains("  found  a bug of ours: 7 [2J papers are eight\n"), "{told}");
+            assert!(told.contains("last_words.rs:") && told.contains("  in     tabellion 9.9.9\n"), "{told}");
+        }
+        let mut type_on = File::options().append(true).open(dir.path().join("line")).expect("opened");
+        type_on.write_all(b"x").expect("typed");
+        assert_eq!(child.try_wait().expect("asked"), None, "it stays");
+        type_on.write_all(b"\n").expect("typed");
+        assert_eq!(child.wait().expect("ended").code(), Some(ENDED));
+    }
+
+    #[test]
+    fn the_words_fit_a_screen_and_carry_no_control_characters_of_others() {
+        let long = format!("{} \u{1b}]0;x\u{7} {}", "a".repeat(200), "word ".repeat(40));
+        let text = words(&long, "src/run/session.rs:1", "0.1.0");
+        let (clear, rest) = text.split_once("== ").expect("a title");
+        assert_eq!(clear, "\x1b[0m\x1b[2J\x1b[H");
+        assert!(!rest.contains(|letter: char| letter.is_control() && letter != '\n'), "{rest}");
+        assert!(rest.lines().all(|line| line.chars().count() < 80), "{rest}");
+        assert!(rest.lines().count() < 25, "{} lines", rest.lines().count());
+    }
+
+    #[test]
+    fn long_text_is_broken_between_words_where_it_can_be() {
+        for (text, expected) in [
+            ("", &[""][..]),
+            ("one two three", &["one two", "three"]),
+            ("onetwothree", &["onetwoth", "ree"]),
+            ("a onetwothree b", &["a", "onetwoth", "ree b"]),
+        ] {
+            assert_eq!(lines(text, 8), expected, "{text}");
+        }
+    }
 }

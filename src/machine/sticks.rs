@@ -84,7 +84,7 @@ pub struct Sticks {
     dev: PathBuf,
     at: PathBuf,
     apart: Vec<Apart>,
-    open: BTreeMap<String, (u64, Open)>,
+    open: BTreeMap<String, (Inserted, Open)>,
     probed: BTreeMap<(String, u64), Result<Probed, String>>,
 }
 
@@ -120,7 +120,7 @@ impl Sticks {
         let found = devices(&self.sys);
         let is_there = |name: &str, insertion: u64| found.iter().any(|device| device.name == name && device.insertion == insertion);
         let gone: Vec<String> =
-            self.open.iter().filter(|(name, (insertion, _))| !is_there(name, *insertion)).map(|(name, _)| name.clone()).collect();
+            self.open.iter().filter(|(name, (stick, _))| !is_there(name, stick.device.insertion)).map(|(name, _)| name.clone()).collect();
         for name in gone {
             self.open.remove(&name);
             let _ = self.unmount(&name);
@@ -153,11 +153,11 @@ impl Sticks {
             }
         }
         if reasons.is_empty() {
-            reasons.push("a table of partitions, and none in it for people's files".to_owned());
+            reasons.push(nothing_for_people());
         }
         reasons.dedup();
         match usable.is_empty() {
-            true => trouble(format!("{}; FAT32, exFAT or ext4 expected", reasons.join(", and "))),
+            true => trouble(reasons.join(", and ")),
             false => usable,
         }
     }
@@ -192,12 +192,12 @@ impl Sticks {
         let (stick, kind) = self.find(name)?;
         match self.open.get(name) {
             Some((_, Open::ToRead)) => return Ok(self.folder(name)),
-            Some((_, Open::ToWrite { .. })) => self.end_writing(&stick)?,
+            Some((_, Open::ToWrite { .. })) => self.end_writing(name)?,
             None => {}
         }
         self.close_the_device(&stick, true)?;
         self.mount(&stick, kind, false)?;
-        self.open.insert(name.to_owned(), (stick.device.insertion, Open::ToRead));
+        self.open.insert(name.to_owned(), (stick, Open::ToRead));
         Ok(self.folder(name))
     }
 
@@ -237,7 +237,7 @@ impl Sticks {
         let folder = openat(CWD, &path, OFlags::DIRECTORY | OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty());
         match (is_read_only, folder) {
             (false, Ok(folder)) => {
-                self.open.insert(name.to_owned(), (stick.device.insertion, Open::ToWrite { folder, device }));
+                self.open.insert(name.to_owned(), (stick.clone(), Open::ToWrite { folder, device }));
                 Ok(path)
             }
             (_, folder) => {
@@ -256,8 +256,11 @@ impl Sticks {
         match self.open.get(name) {
             None => Ok(()),
             Some((_, Open::ToWrite { .. })) => {
-                let stick = self.find(name).map(|(stick, _)| stick).inspect_err(|_| self.let_go(name))?;
-                self.end_writing(&stick)
+                if let Err(gone) = self.find(name) {
+                    self.let_go(name);
+                    return Err(gone);
+                }
+                self.end_writing(name)
             }
             Some((_, Open::ToRead)) => {
                 self.let_go(name);
@@ -280,9 +283,8 @@ impl Sticks {
     }
 
     /// Everything out of the file system, then out of the kernel, then out of the stick's own cache: in this order, and the first error counts.
-    fn end_writing(&mut self, stick: &Inserted) -> Checked<()> {
-        let name = stick.device.name.as_str();
-        let Some((_, Open::ToWrite { folder, device })) = self.open.remove(name) else { return Ok(()) };
+    fn end_writing(&mut self, name: &str) -> Checked<()> {
+        let Some((stick, Open::ToWrite { folder, device })) = self.open.remove(name) else { return Ok(()) };
         let file_system = syncfs(&folder).map_err(std::io::Error::from);
         drop(folder);
         let unmounted = self.unmount(name);
@@ -324,15 +326,22 @@ impl Sticks {
     }
 }
 
+/// What a stick may be formatted as.
+const EXPECTED: &str = "FAT32, exFAT or ext4 expected";
+
+fn nothing_for_people() -> String {
+    format!("a table of partitions, and none in it for people's files; {EXPECTED}")
+}
+
 fn usable_as(content: Content) -> Result<FileSystem, String> {
     match content {
         Content::Readable(system) if system.kind == Kind::Ext4 && system.label == LABEL => {
-            Err("another ledger's disk: pull it out, nothing was read from it or written to it".to_owned())
+            Err("another ledger's disk: pull it out, nothing on it was opened or written to".to_owned())
         }
         Content::Readable(system) => Ok(system),
-        Content::Foreign(name) => Err(format!("it is {name}, which this machine does not read")),
-        Content::Partitioned => Err("a table of partitions, and none in it for people's files".to_owned()),
-        Content::Unknown => Err("nothing that is known is on it: it was never formatted, or was overwritten".to_owned()),
+        Content::Foreign(name) => Err(format!("it is {name}, which this machine does not read; {EXPECTED}")),
+        Content::Partitioned => Err(nothing_for_people()),
+        Content::Unknown => Err(format!("nothing that is known is on it: it was never formatted, or was overwritten; {EXPECTED}")),
     }
 }
 
@@ -345,6 +354,176 @@ fn ask_for_a_write_cache(sys: &Path, disk: &str) {
         let says = std::fs::read_to_string(&switch).unwrap_or_default();
         if !says.starts_with("write back") {
             let _ = std::fs::write(&switch, "temporary write back\n");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::machine::block::tests::sysfs;
+    use crate::machine::probe::tests::{EXT4, FAT16, room};
+
+    const STICK: &str = "pci0000:00/usb1/1-1/1-1:1.0/host2/target2:0:0/2:0:0:0/block/sdb";
+    const INSIDE: &str = "pci0000:00/ata1/host0/target0:0:0/0:0:0:0/block/sda";
+
+    /// A machine with these devices: the way to each, its files, and the bytes on it.
+    type Machine<'a> = &'a [(String, &'a [(&'a str, &'a str)], Vec<u8>)];
+
+    struct Stage {
+        sys: tempfile::TempDir,
+        dev: tempfile::TempDir,
+    }
+
+    fn stage(machine: Machine<'_>) -> Stage {
+        let devices: Vec<_> = machine.iter().map(|(way, files, _)| (way.as_str(), *files)).collect();
+        let dev = tempfile::tempdir().expect("a folder");
+        for (way, _, bytes) in machine {
+            std::fs::write(dev.path().join(Path::new(way).file_name().expect("a name")), bytes).expect("written");
+        }
+        Stage { sys: sysfs(&devices), dev }
+    }
+
+    impl Stage {
+        fn sticks(&self, apart: Vec<Apart>) -> Sticks {
+            Sticks::new(self.sys.path(), self.dev.path(), Path::new("/nowhere/sticks"), apart)
+        }
+
+        fn told(&self) -> Vec<(String, Result<String, String>)> {
+            let found = self.sticks(Vec::new()).inserted();
+            found.into_iter().map(|stick| (stick.device.name.clone(), stick.holds.clone().map(|_| stick.says()))).collect()
+        }
+    }
+
+    fn ext4(label: &[u8]) -> Vec<u8> {
+        let mut head = room(EXT4);
+        head[1024 + 120..1024 + 136].fill(0);
+        head[1024 + 120..1024 + 120 + label.len()].copy_from_slice(label);
+        head
+    }
+
+    const SIZE: (&str, &str) = ("size", "31266816\n");
+    const FIRST: &[(&str, &str)] = &[SIZE, ("partition", "1\n"), ("diskseq", "3\n")];
+    const SECOND: &[(&str, &str)] = &[SIZE, ("partition", "2\n")];
+
+    /// A table whose first partition is for firmware.
+    fn table() -> Vec<u8> {
+        let esp: &[u8] = b"\x28\x73\x2a\xc1\x1f\xf8\xd2\x11\xba\x4b\x00\xa0\xc9\x3e\xc9\x3b";
+        room(&[(512, b"EFI PART"), (512 + 72, &[2]), (512 + 80, &[128, 0, 0, 0, 128]), (1024, esp)])
+    }
+
+    #[test]
+    fn a_stick_is_its_whole_disk_or_each_partition_that_is_read() {
+        let whole = stage(&[(STICK.into(), &[SIZE], room(FAT16)), (INSIDE.into(), &[SIZE], room(FAT16))]);
+        assert_eq!(whole.told(), [("sdb".into(), Ok("stick without a name, 16 GB, FAT16 \"PAPERS\"".into()))]);
+        let parts = stage(&[
+            (STICK.into(), &[SIZE], room(&[(512, b"EFI PART")])),
+            (format!("{STICK}/sdb1"), FIRST, room(&[(3, b"NTFS    ")])),
+            (format!("{STICK}/sdb2"), SECOND, ext4(b"PEOPLE")),
+        ]);
+        assert_eq!(parts.told(), [("sdb2".into(), Ok("stick without a name, 16 GB, ext4 \"PEOPLE\"".into()))]);
+    }
+
+    #[test]
+    fn a_partition_for_firmware_is_no_stick() {
+        let both = |second: Vec<u8>| {
+            let nodes = [
+                (STICK.into(), &[SIZE][..], table()),
+                (format!("{STICK}/sdb1"), FIRST, room(FAT16)),
+                (format!("{STICK}/sdb2"), SECOND, second),
+            ];
+            stage(&nodes).told()
+        };
+        assert_eq!(both(ext4(b"PEOPLE")), [("sdb2".into(), Ok("stick without a name, 16 GB, ext4 \"PEOPLE\"".into()))]);
+        let nothing = "nothing that is known is on it: it was never formatted, or was overwritten; FAT32, exFAT or ext4 expected";
+        assert_eq!(both(room(&[])), [("sdb".into(), Err(nothing.into()))]);
+    }
+
+    #[test]
+    fn what_cannot_be_used_is_named_with_its_reason() {
+        let one = |files: &[(&str, &str)], bytes: Vec<u8>| stage(&[(STICK.into(), files, bytes)]).told().remove(0).1.expect_err("a reason");
+        for (bytes, reason) in [
+            (
+                room(&[(3, b"NTFS    ")]),
+                "it is NTFS, the file system of Windows' own disks, which this machine does not read; FAT32, exFAT or ext4 expected",
+            ),
+            (room(&[(512, b"EFI PART")]), "a table of partitions, and none in it for people's files; FAT32, exFAT or ext4 expected"),
+            (ext4(b"tabellion-data"), "another ledger's disk: pull it out, nothing on it was opened or written to"),
+        ] {
+            assert_eq!(one(&[SIZE], bytes), reason);
+        }
+        let boots: &[(&str, &str)] = &[SIZE, ("partition", "1\n"), ("uevent", "PARTNAME=tabellion-boot\n")];
+        let boot = stage(&[(STICK.into(), &[SIZE], table()), (format!("{STICK}/sdb1"), boots, room(FAT16))]);
+        assert_eq!(boot.told(), [("sdb".into(), Err("a stick to boot a witness from; papers go on another".into()))]);
+        let unreadable = stage(&[(STICK.into(), &[SIZE], room(FAT16))]);
+        std::fs::remove_file(unreadable.dev.path().join("sdb")).expect("removed");
+        assert_eq!(unreadable.told(), [("sdb".into(), Err("it cannot be read: No such file or directory (os error 2)".into()))]);
+    }
+
+    #[test]
+    fn the_disks_that_are_kept_apart_are_no_sticks_until_another_comes_in_their_place() {
+        let stage = stage(&[(STICK.into(), &[SIZE, ("diskseq", "3\n")], room(FAT16)), (format!("{STICK}/sdb1"), FIRST, room(FAT16))]);
+        let part = devices(stage.sys.path()).into_iter().find(|device| device.name == "sdb1").expect("a partition");
+        let mut sticks = stage.sticks(vec![Apart::disk_of(&part)]);
+        assert_eq!(sticks.inserted(), []);
+        std::fs::write(stage.sys.path().join("devices").join(STICK).join("diskseq"), "4\n").expect("written");
+        let names: Vec<_> = sticks.inserted().into_iter().map(|stick| stick.device.name).collect();
+        assert_eq!(names, ["sdb1"]);
+    }
+
+    /// A stick may show other bytes at a second reading: they are not looked at.
+    #[test]
+    fn a_device_is_probed_once_an_insertion() {
+        let stage = stage(&[(STICK.into(), &[SIZE, ("diskseq", "3\n")], room(FAT16))]);
+        let mut sticks = stage.sticks(Vec::new());
+        let first = sticks.inserted();
+        std::fs::write(stage.dev.path().join("sdb"), ext4(b"OTHER")).expect("written");
+        assert_eq!(sticks.inserted(), first);
+        std::fs::write(stage.sys.path().join("devices").join(STICK).join("diskseq"), "4\n").expect("written");
+        assert_eq!(sticks.inserted()[0].says(), "stick without a name, 16 GB, ext4 \"OTHER\"");
+    }
+
+    #[test]
+    fn what_is_gone_or_cannot_be_used_is_not_opened() {
+        let stage = stage(&[(STICK.into(), &[SIZE], room(&[(3, b"NTFS    ")]))]);
+        let mut sticks = stage.sticks(Vec::new());
+        for (name, begins) in [("sdc1", "sdc1: the stick is no longer there"), ("sdb", "sdb (stick without a name, 16 GB): it is NTFS")] {
+            for opened in [sticks.open_to_read(name), sticks.open_to_write(name)] {
+                let fault = opened.expect_err(name);
+                assert_eq!(fault.rule, Rule::MediumFault);
+                assert!(fault.found.starts_with(begins), "{}", fault.found);
+            }
+        }
+        assert_eq!(sticks.close("sdc1"), Ok(()), "what was never open is let go of already");
+    }
+
+    /// The node is a plain file here: the kernel is not asked to close what is no device, and nothing is mounted.
+    #[test]
+    fn a_node_that_is_no_device_is_not_mounted() {
+        let stage = stage(&[(STICK.into(), &[SIZE], room(FAT16))]);
+        let fault = stage.sticks(Vec::new()).open_to_read("sdb").expect_err("no device");
+        assert_eq!(fault.found, "sdb (stick without a name, 16 GB): Block device required (os error 15)");
+    }
+
+    #[test]
+    fn a_disk_that_says_nothing_of_its_cache_is_told_that_it_has_one() {
+        for (before, after) in
+            [("write through\n", "temporary write back\n"), ("none\n", "temporary write back\n"), ("write back\n", "write back\n")]
+        {
+            let stage = stage(&[(STICK.into(), &[SIZE, ("device/scsi_disk/2:0:0:0/cache_type", before)], room(FAT16))]);
+            ask_for_a_write_cache(stage.sys.path(), "sdb");
+            let place = stage.sys.path().join("devices").join(STICK).join("device/scsi_disk/2:0:0:0/cache_type");
+            assert_eq!(std::fs::read_to_string(place).expect("read"), after);
+        }
+    }
+
+    #[test]
+    fn reading_never_plays_a_journal_and_no_stick_says_what_happens_on_errors() {
+        let text = |kind, writing| options(kind, writing).to_str().expect("ASCII");
+        assert!(text(Kind::Ext4, false).contains("noload"));
+        assert!(text(Kind::Ext4, true).contains("barrier=1,data=ordered") && !text(Kind::Ext4, true).contains("noload"));
+        for kind in [Kind::Fat16, Kind::Fat32, Kind::ExFat, Kind::Ext4] {
+            assert!([false, true].iter().all(|writing| text(kind, *writing).contains("errors=remount-ro")));
         }
     }
 }

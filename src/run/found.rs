@@ -13,6 +13,7 @@ use crate::core::plan::found;
 use crate::core::policy::Policy;
 use crate::core::policy_text;
 use crate::core::rules::{Checked, Fault, Rule, Stage};
+use crate::keys::entropy::Dice;
 use crate::keys::file::{KeyFile, WorkFactor, seal, write_new};
 use crate::keys::{Passphrase, Seed};
 use crate::media::publish::Observe;
@@ -39,6 +40,8 @@ pub struct Draft {
     pub text: Option<Text>,
     /// Whether this is a rehearsal.
     pub rehearsal: bool,
+    /// Rolls of a die, mixed into the new seed.
+    pub dice: Option<Dice>,
 }
 
 /// First command: seals a new seed and writes the charter's bare payload. Answers with the payload's path and the charter.
@@ -55,7 +58,7 @@ pub fn draft(draft: &Draft, passphrase: &Passphrase, work: WorkFactor) -> Outcom
     }
     let seed = match key_path.exists() {
         true => KeyFile::read(&key_path)?.unlock(passphrase, WorkFactor::STANDARD)?,
-        false => Seed::generate()?,
+        false => Seed::found(draft.dice.as_ref())?,
     };
     let origin = draft.next.name().clone();
     let log = VerifierKey::new(origin.clone(), &seed.log(origin.clone(), draft.rehearsal).public_bytes())?;

@@ -317,7 +317,7 @@ pub fn export(dir: &Path, observe: &mut tabellion::media::publish::Observe<'_>) 
 pub fn draft(dir: &Path) {
     let origin: Origin = ORIGIN.parse().unwrap();
     let next = VerifierKey::new(origin.clone(), &seed(NEXT).log(origin, false).public_bytes()).unwrap();
-    let draft = found::Draft { dir: dir.join("desk"), policy: dir.join("policy.toml"), next, text: None, rehearsal: false };
+    let draft = found::Draft { dir: dir.join("desk"), policy: dir.join("policy.toml"), next, text: None, rehearsal: false, dice: None };
     found::draft(&draft, &passphrase(), WorkFactor::new(1).unwrap()).unwrap_or_else(|problem| panic!("{problem}"));
 }
 

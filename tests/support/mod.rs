@@ -190,7 +190,7 @@ impl Notary {
         write_new(&dir.join(KEY_FILE), &seal(&seed("witness"), &passphrase(), WorkFactor::new(2).unwrap()).unwrap()).unwrap();
         let origin: tabellion::core::ids::Origin = ORIGIN.parse().unwrap();
         let next = VerifierKey::new(origin.clone(), &seed("next").log(origin, false).public_bytes()).unwrap();
-        let draft = found::Draft { dir: dir.clone(), policy: file, next, text: None, rehearsal: false };
+        let draft = found::Draft { dir: dir.clone(), policy: file, next, text: None, rehearsal: false, dice: None };
         let (payload, charter) = found::draft(&draft, &passphrase(), WorkFactor::new(2).unwrap()).unwrap_or_else(|p| panic!("{p}"));
         // The instance is drawn at random; a fixed one makes the charter, and so all roots, the same in every run.
         let charter = Charter { instance: [7; 16], ..charter }.to_cbor();

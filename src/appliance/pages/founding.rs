@@ -28,7 +28,7 @@ pub fn empty() -> Page {
 }
 
 /// What the stick must bring.
-pub fn needed(inserted: &[Stick], missing: Option<String>) -> Page {
+pub fn needed(inserted: &[Stick], missing: Option<&str>) -> Page {
     let mut body = vec![
         say(format!("The founders prepared a stick at home. In its folder {FOUNDING} are two files:")),
         row(POLICY_FILE, "who are the members, who may change what, and who governs"),
@@ -55,6 +55,23 @@ pub fn policy(brought: &Brought) -> Page {
         .choice(ENTER, "it is right")
 }
 
+/// A die is rolled.
+pub fn dice(count: usize, most: usize, wrong: Option<&str>) -> Page {
+    let mut body = vec![
+        say(
+            "The key must be one that nobody can guess. The machine draws it by chance, and your die makes sure that nobody had a hand in the machine's chance.",
+        ),
+        say(format!(
+            "Roll a die {most} times or more, each time from the hand, and type each number that is on top, 1 to 6, in the order in which they fall. Do not think them up, and let nobody watch. You may press Enter between, as after every ten."
+        )),
+        Block::Gap,
+        Block::Bar { what: "rolls".into(), done: count.min(most) as u64, all: most as u64 },
+    ];
+    body.extend(wrong.map(|wrong| mark(Mark::Look, wrong)));
+    let next = "Type the rolls and press Enter; Tab shows or hides them. Escape goes back, and nothing is made.";
+    page("Founding: the die", body, next).asking_secret("Rolls")
+}
+
 /// A passphrase is chosen.
 pub fn choose_passphrase(again: bool, wrong: Option<&str>) -> Page {
     let mut body = vec![
@@ -77,7 +94,7 @@ pub fn making() -> Page {
 }
 
 /// A charter waits for signatures.
-pub fn waiting(charter: &Charter, inserted: &[Stick], wrong: Option<String>) -> Page {
+pub fn waiting(charter: &Charter, inserted: &[Stick], wrong: Option<&str>) -> Page {
     let group = charter.policy.group(&charter.policy.governors);
     let governors: Vec<_> = charter.policy.expand(&charter.policy.governors).into_iter().collect();
     let mut body = vec![

@@ -39,6 +39,9 @@ pub fn no_head(why: &str) -> Vec<Block> {
     vec![mark(Mark::Look, "This cannot be a head, look at it once more:"), Block::Below(why.to_owned())]
 }
 
+/// Most words that are taken for mistakes of typing. What differs in more is not shown: the words come from a paper, and not from this screen.
+const MISTAKES_MAX: usize = 2;
+
 /// How a head that was typed differs from the one that is expected.
 pub fn differs(typed: &KnownHead, head: &Head) -> Vec<Block> {
     let mut out = vec![mark(Mark::Look, "This is not the head of this disk. It differs here:")];
@@ -47,11 +50,18 @@ pub fn differs(typed: &KnownHead, head: &Head) -> Vec<Block> {
         return out;
     }
     let words = head_words(&head.root);
-    for (at, (theirs, ours)) in typed.words.split('-').zip(words.split('-')).enumerate() {
-        if theirs != ours {
-            out.push(Block::Below(format!("word {}: {theirs} on your paper, {ours} on this disk", at + 1)));
-        }
+    let pairs = typed.words.split('-').zip(words.split('-')).enumerate();
+    let wrong: Vec<(usize, (&str, &str))> = pairs.filter(|(_, (theirs, ours))| theirs != ours).collect();
+    if wrong.len() > MISTAKES_MAX {
+        out.push(Block::Below(format!(
+            "{} of the six words: that is no slip of a finger. Is it the newest paper, and the right disk?",
+            wrong.len()
+        )));
+        return out;
     }
+    out.extend(
+        wrong.into_iter().map(|(at, (theirs, ours))| Block::Below(format!("word {}: {theirs} on your paper, {ours} on this disk", at + 1))),
+    );
     out
 }
 
@@ -84,7 +94,7 @@ pub fn later(typed: &KnownHead, head: &Head, wrong: bool) -> Page {
     let mut body = vec![
         mark(Mark::Stop, "Your paper is NEWER than this disk. Then this disk is an old copy."),
         row("Your paper", format!("common@{} {}", typed.number, typed.words)),
-        row("This disk", format!("common@{} {}", head.number, head_words(&head.root))),
+        row("This disk", format!("common@{}", head.number)),
         Block::Gap,
         say(
             "Look at your paper once more. If it is right, type halt: from then on this disk signs nothing, until the custodians order otherwise. Nothing is lost by that. Two disks that both sign would be far worse.",
