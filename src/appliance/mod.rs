@@ -20,6 +20,9 @@ mod start;
 mod sticks;
 mod visit;
 
+#[cfg(test)]
+mod tests;
+
 pub use attend::attend;
 pub use rehearse::{Rehearsal, rehearse};
 

@@ -130,4 +130,28 @@ mod tests {
         assert!(on_page.iter().all(|(x, y)| inner.contains(x) && inner.contains(y)));
         assert!(on_page.len() > side * side / 4, "{} dark modules", on_page.len());
     }
+
+    #[test]
+    fn the_small_code_of_a_head_fits_on_a_screen_and_shows_the_same_modules() {
+        let (_, head) = head();
+        for number in [1, 7, 99_999] {
+            let text = format!("COMMON {number} {}", head.root.hex().to_uppercase());
+            let code = QrCode::with_error_correction_level(&text, EcLevel::L).unwrap();
+            let lines = small(&text).unwrap();
+            // Version 3: 29 modules and two light ones on each side.
+            assert_eq!((lines.len(), code.width()), (17, 29), "{text}");
+            for (row, line) in lines.iter().enumerate() {
+                assert_eq!(line.chars().count(), 33);
+                for (x, c) in line.chars().enumerate() {
+                    let lit = [matches!(c, '\u{2580}' | '\u{2588}'), matches!(c, '\u{2584}' | '\u{2588}')];
+                    for (half, is_lit) in lit.into_iter().enumerate() {
+                        let y = 2 * row + half;
+                        let is_inside = |at: usize| (QUIET_SMALL..code.width() + QUIET_SMALL).contains(&at);
+                        let is_dark = is_inside(x) && is_inside(y) && code[(x - QUIET_SMALL, y - QUIET_SMALL)] == Color::Dark;
+                        assert_eq!(is_lit, y < 33 && !is_dark, "{x} {y}");
+                    }
+                }
+            }
+        }
+    }
 }

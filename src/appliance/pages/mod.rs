@@ -66,3 +66,6 @@ pub fn grouped(hash: &Hash) -> String {
 
 /// `1 stick`, `2 sticks`.
 pub use crate::run::words::count;
+
+#[cfg(test)]
+mod tests;

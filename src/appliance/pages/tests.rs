@@ -1,0 +1,239 @@
+use super::*;
+use crate::appliance::Software;
+use crate::appliance::slots::Stick;
+use crate::appliance::standing::Standing;
+use crate::console::draw;
+use crate::console::plain;
+use crate::core::head::KnownHead;
+use crate::core::ids::Head;
+use crate::core::policy_text;
+use crate::core::rules::{Fault, Outcome, Rule};
+use crate::run::problem::Problem;
+use results::Given;
+use trouble::Family;
+
+fn standing() -> Standing {
+    let root = Hash::from_hex("68a79eaca2324873eacc50cb9c6eca8cc68ea5d936f98787c60c7ebc74e6ce7c").unwrap();
+    let key = "aa".repeat(32);
+    let policy = format!(
+        "governors = \"board\"\n[[member]]\nname = \"alice\"\nkeys = [\"ed25519:{key}\"]\n[[group]]\nname = \"board\"\nk = 1\nof = [\"alice\"]\n"
+    );
+    Standing {
+        origin: "witness.example/common".parse().unwrap(),
+        is_rehearsal: false,
+        head: Head { number: 7, root },
+        fingerprint: root,
+        last_claim: Some(1_772_366_400),
+        sessions: 4,
+        held: 2,
+        unsealed: None,
+        policy: policy_text::parse(&policy).unwrap(),
+    }
+}
+
+fn stick(name: &str, trouble: Option<Fault>) -> Stick {
+    Stick { name: name.into(), says: "SanDisk Ultra, 16 GB, FAT32".into(), trouble }
+}
+
+fn known(number: u64) -> KnownHead {
+    KnownHead { number, words: "hamster-diagram-private-dutch-cause-delay".into() }
+}
+
+fn fault() -> Fault {
+    Fault::new(Rule::MediumFault, "/sticks/sdb1/tabellion/common/log: No space left on device (os error 28)")
+}
+
+/// Every page that is made of few facts.
+fn pages() -> Vec<Page> {
+    let standing = standing();
+    let names = vec!["sdb1".to_owned(), "sdc1".to_owned()];
+    let given = |written: bool, closed: bool| Given {
+        name: "sdb1".into(),
+        written: if written { Ok(()) } else { Err(fault()) },
+        closed: if closed { Ok(()) } else { Err(fault()) },
+    };
+    let software = Software { version: "0.1.0".into(), digest: "ab".repeat(32) };
+    vec![
+        lock::locked(),
+        lock::power_off(1),
+        lock::off(),
+        checking::checking(),
+        head::last_head(Vec::new(), true),
+        head::last_head(head::differs(&known(8), &standing.head), false),
+        head::last_head(head::went_on(&known(3), &standing.head), false),
+        head::one_ahead(&known(6), &standing.head),
+        head::later(&known(9), &standing.head, true),
+        home::home(&standing, &[], Some(1_772_366_401), true),
+        home::home(&standing, &[stick("sdb1", None), stick("sdc1", Some(fault()))], Some(1), true),
+        home::clock_page(None, None, false),
+        home::head_code(&standing).unwrap(),
+        home::fingerprint(&standing, true),
+        home::fingerprint_code(&standing).unwrap(),
+        home::write_down(&standing),
+        home::machine(&software, &[(Mark::Good, "lockdown: confidentiality".into())]),
+        sticks::reading(&names),
+        sticks::nothing_new(&names, 1, &["session 3 was sealed: it had been committed, its results had not been signed".into()]),
+        sticks::passphrase(Some(1)),
+        sticks::passphrase_to_halt(),
+        sticks::opening(),
+        sticks::export(&names),
+        papers::policy_digits("alice", Some("yes")),
+        papers::working(&[("the session is committed to the desk's book".into(), true), ("the new pages are signed".into(), false)], 3),
+        results::given("results of session 3", Vec::new(), &[given(true, true)]),
+        results::given("results of session 3", Vec::new(), &[given(true, true), given(false, true), given(true, false)]),
+        trouble::halted("[head-elsewhere] found on a stick", home::sticks(&[]), true),
+        founding::empty(),
+        founding::needed(&[stick("sdb1", None)], Some("what the command needs is not there: tabellion/founding/policy.toml")),
+        founding::dice(20, 50, None),
+        founding::choose_passphrase(false, None),
+        founding::choose_passphrase(true, None),
+        founding::making(),
+        founding::founded("witness.example/common"),
+    ]
+}
+
+#[test]
+fn every_page_says_where_one_is_and_what_to_do_next() {
+    for page in pages() {
+        assert!(!page.title.is_empty() && page.title.len() <= 40, "{}", page.title);
+        assert!(!page.next.is_empty() && page.next.ends_with('.'), "{}: {}", page.title, page.next);
+        let mut keys: Vec<char> = page.choices.iter().map(|choice| choice.key).collect();
+        keys.sort_unstable();
+        keys.dedup();
+        assert_eq!(keys.len(), page.choices.len(), "{}: one key twice", page.title);
+        // While a line is typed, keys are its letters.
+        assert!(page.ask.is_none() || page.choices.is_empty(), "{}", page.title);
+        let shown = plain::text(&page);
+        for word in ["ledger.db", "head_words", "None", "Some("] {
+            assert!(!shown.contains(word), "{}: {word}", page.title);
+        }
+    }
+}
+
+#[test]
+fn every_page_of_few_facts_fits_on_one_screen() {
+    for page in pages() {
+        let page = Page { title: format!("{} - REHEARSAL", page.title), standing: standing().line(), ..page };
+        assert_eq!(draw::pages(&page, (80, 25)), 1, "{}", page.title);
+        let has_code = page.body.iter().any(|block| matches!(block, Block::Art(_)));
+        let cells = draw::draw(&page, &draw::View { number: 0, typed: "", is_asked: true }, (80, 25)).buffer;
+        let blocks = cells.content().iter().filter(|cell| ["\u{2580}", "\u{2584}", "\u{2588}"].contains(&cell.symbol())).count();
+        assert_eq!(has_code, blocks > 200, "{}: {blocks}", page.title);
+    }
+}
+
+#[test]
+fn the_page_that_asks_for_the_head_shows_none_of_its_words_but_for_a_slip() {
+    let standing = standing();
+    let words = "hamster-diagram-private-dutch-cause-delay";
+    let shown = |typed: &str| {
+        let typed = KnownHead { number: 7, words: typed.into() };
+        plain::text(&head::last_head(head::differs(&typed, &standing.head), false)).split("It differs here").nth(1).unwrap().to_owned()
+    };
+    let slip = shown("hamster-diagram-abandon-dutch-cause-delay");
+    assert!(slip.contains("word 3: abandon on your paper, private on this disk"), "{slip}");
+    let all = shown("abandon-ability-able-about-above-absent");
+    assert!(all.contains("6 of the six words"), "{all}");
+    assert!(words.split('-').all(|word| !all.contains(word)), "{all}");
+    assert!(!plain::text(&head::later(&known(9), &standing.head, false)).contains("This disk: common@7 "));
+}
+
+#[test]
+fn safe_to_remove_is_said_of_a_stick_that_was_compared_and_let_go_of_and_of_no_other() {
+    for (written, closed, safe) in [(true, true, true), (true, false, false), (false, true, false), (false, false, false)] {
+        let outcome = |is_well: bool| if is_well { Ok(()) } else { Err(fault()) };
+        let page =
+            results::given("results", Vec::new(), &[Given { name: "sdb1".into(), written: outcome(written), closed: outcome(closed) }]);
+        let text = plain::text(&page).split_whitespace().collect::<Vec<_>>().join(" ");
+        assert_eq!((page.title == "Safe to remove", text.contains("SAFE TO REMOVE")), (safe, safe), "{written} {closed}");
+        assert_eq!(text.contains("does NOT have its results"), !safe);
+        assert_eq!(text.contains("what is on it is not known"), !closed);
+    }
+}
+
+#[test]
+fn a_clock_that_went_back_or_is_not_wanted_claims_nothing_and_says_so() {
+    for (now, last, claims, says) in [
+        (None, None, true, "sessions claim no time"),
+        (Some(5), Some(6), true, "it went back, and sessions claim no time"),
+        (Some(6), Some(6), true, "compare it with a watch"),
+        (Some(7), None, true, "compare it with a watch"),
+        (Some(7), Some(6), false, "sessions claim no time, as you chose"),
+    ] {
+        let line = home::clock_line(now, last, claims);
+        assert!(line.contains(says), "{now:?} {last:?} {claims}: {line}");
+    }
+}
+
+/// Each kind of trouble, by the rule and the words of the system that it comes with.
+#[test]
+fn each_trouble_has_the_page_of_its_family() {
+    let problem = |rule, found: &str, state: &str| Problem { fault: Fault::new(rule, found), state: state.into(), next: None };
+    let halted = "the desk is halted (desk/halt); the dossier is desk/halt-evidence/x.txt; evidence is in /sticks/sdb1/tabellion/evidence";
+    for (problem, family, title, words, ends) in [
+        (problem(Rule::HeadElsewhere, "x", halted), Family::Halted, "Halted", "call the custodians", true),
+        (problem(Rule::LedgerFault, "event 4", halted), Family::Halted, "Halted", "signs nothing any more", true),
+        (problem(Rule::Halted, "x", "nothing"), Family::Halted, "Halted", "by a signed order", true),
+        (
+            problem(Rule::DiskFault, "ledger.db: Input/output error (os error 5)", "n"),
+            Family::Latched,
+            "The desk's own disk failed",
+            "start again",
+            true,
+        ),
+        (
+            problem(Rule::DiskFault, "ledger.db: database or disk is full", "n"),
+            Family::DiskFull,
+            "The desk's own disk is full",
+            "larger one",
+            true,
+        ),
+        (
+            problem(Rule::FileFault, "a folder for copies: No space left on device (os error 28)", "n"),
+            Family::DiskFull,
+            "The desk's own disk is full",
+            "pulling them out gives no room",
+            true,
+        ),
+        (problem(Rule::HeadUnexpected, "x", "n"), Family::WrongDisk, "This is not the right disk", "Switch off", true),
+        (problem(Rule::Standby, "x", "n"), Family::WrongDisk, "This is not the right disk", "restored backup", true),
+        (problem(Rule::MediumForeign, "x", "n"), Family::ForeignStick, "A stick of another Common", "It was not changed", false),
+        (
+            problem(Rule::MediumFault, "x: Input/output error (os error 5)", "n"),
+            Family::BrokenStick,
+            "A stick cannot be used",
+            "another stick",
+            false,
+        ),
+        (
+            problem(Rule::MediumFault, "x: No space left on device (os error 28)", "n"),
+            Family::FullStick,
+            "A stick is full",
+            "larger stick",
+            false,
+        ),
+        (problem(Rule::Passphrase, "x", "n"), Family::Key, "The key does not open", "Another try does no harm", false),
+        (problem(Rule::ConfirmationMissing, "x", "n"), Family::NotConfirmed, "Not confirmed", "nothing was decided", false),
+        (problem(Rule::PapersTooMany, "x", "n"), Family::TooMuch, "Too many papers at once", "in a session of their own", false),
+        (problem(Rule::AnotherWriter, "x", "n"), Family::Busy, "The desk is in use", "End the other program", false),
+        (problem(Rule::CharterUnsigned, "x", "n"), Family::Founding, "The founding cannot go on", "Nothing was founded", false),
+        (problem(Rule::InternalFault, "x", "n"), Family::Other, "Stopped", "Write down what stands here", false),
+    ] {
+        let rule = problem.fault.rule;
+        assert_eq!((Family::of(&problem), family.is_the_end()), (family, ends), "{rule}");
+        let page = trouble::trouble(&problem, Vec::new());
+        let text = plain::text(&page).split_whitespace().collect::<Vec<_>>().join(" ");
+        assert_eq!(page.title, title, "{rule}");
+        for said in [words, rule.says(), problem.fault.shown(), &problem.state, rule.next(), rule.id()] {
+            assert!(text.contains(&said.split_whitespace().collect::<Vec<_>>().join(" ")), "{rule}: {said}: {text}");
+        }
+    }
+}
+
+#[test]
+fn no_rule_that_stops_is_without_a_page() {
+    for rule in Rule::ALL.iter().filter(|rule| rule.outcome() == Outcome::Stop) {
+        let page = trouble::trouble(&Fault::new(*rule, "found this; expected that").into(), Vec::new());
+        assert!(!page.next.is_empty() && !page.choices.is_empty(), "{rule}");
+    }
+}
