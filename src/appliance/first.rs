@@ -1,6 +1,6 @@
 //! Process 1: from the kernel's first call to the operator's first page, and to the end of the power.
 //!
-//! [`boot`] is the whole order of effects, to be read aloud. What must hold and does not ends it with a page that says what was found; nothing
+//! `boot` is the whole order of effects, to be read aloud. What must hold and does not ends it with a page that says what was found; nothing
 //! is tried again behind the operator's back, and nothing goes on without it.
 
 use std::fs::File;

@@ -134,7 +134,7 @@ fn two_proposers_three_sticks_and_two_starts_end_with_one_common() {
     assert!(visit.on("The passphrase", &typed()).contains("does not open the key. 2 tries left"));
     let mut papers = String::new();
     for at in 1..=3 {
-        papers.push_str(&visit.on(&format!("Paper {at} of 3"), if at == 3 { "\n" } else { "\n" }));
+        papers.push_str(&visit.on(&format!("Paper {at} of 3"), "\n"));
     }
     assert!(papers.contains("Signed by: alice") && papers.contains("ACCEPTED: it becomes common@2"), "{papers}");
     assert!(papers.contains("REFUSED:") && papers.contains("Rule: expectation-failed"), "{papers}");

@@ -167,7 +167,7 @@ pub fn install(case: &Case) -> PathBuf {
 
 /// The head of a case's desk as somebody wrote it on paper.
 pub fn head(case: &Case) -> String {
-    case.quiet(&format!("witness status --ledger {DESK} --head"), 0).trim().replace(':', " ").replace('-', " ")
+    case.quiet(&format!("witness status --ledger {DESK} --head"), 0).trim().replace([':', '-'], " ")
 }
 
 /// Inserts a folder of the case as a stick: it is moved there in one step, as a stick is there or not.

@@ -116,8 +116,8 @@ fn every_page_of_few_facts_fits_on_one_screen() {
         let page = Page { title: format!("{} - REHEARSAL", page.title), standing: standing().line(), ..page };
         assert_eq!(draw::pages(&page, (80, 25)), 1, "{}", page.title);
         let has_code = page.body.iter().any(|block| matches!(block, Block::Art(_)));
-        let cells = draw::draw(&page, &draw::View { number: 0, typed: "", is_asked: true }, (80, 25)).buffer;
-        let blocks = cells.content().iter().filter(|cell| ["\u{2580}", "\u{2584}", "\u{2588}"].contains(&cell.symbol())).count();
+        let cells = draw::draw(&page, &draw::View { number: 0, typed: "", is_asked: true }, (80, 25)).rows().concat();
+        let blocks = cells.chars().filter(|cell| "\u{2580}\u{2584}\u{2588}".contains(*cell)).count();
         assert_eq!(has_code, blocks > 200, "{}: {blocks}", page.title);
     }
 }
