@@ -8,7 +8,6 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 import threading
 import time
 from pathlib import Path
@@ -18,20 +17,16 @@ import files
 import story
 import world as worlds
 import writes
+from machine import Direct, Disk, Machine
+from sticks import Stick
 
-HERE = Path(__file__).resolve().parent
-IMAGE = HERE.parents[1]
-sys.path.insert(0, str(HERE.parent))
-
-from machine import Direct, Disk, Machine  # noqa: E402
-from sticks import Stick  # noqa: E402
+IMAGE = Path(__file__).resolve().parents[2]
 
 PAGE = r"^== (?P<title>[^\n]+) ==\n(?P<body>(?:(?!== )[^\n]*\n)*?)-- ready --\n|^== Working ==\n(?P<work>(?:(?!== )[^\n]*\n)*?) *Next:"
 SECONDS = 240
 DATA_MIB = 64
 # An ext4 of blocks of 4 KiB has a second superblock from 128 MiB on.
 STICK_MIB = {"fat32": 46, "exfat": 46, "ext4": 160}
-PARTITION_AT = 1 << 20
 LOG_BYTES = 1 << 30
 SIGNED = "the new pages are signed"
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import self_test
 from cuts import Plan
 from desk import Acknowledged, Program, Texts
+from home import program_of
 from record import record
 from search import MEMORY, Task, desk_judge, search, stick_judge
 from story import Story
@@ -48,7 +49,12 @@ class Table:
 
 def main(image, out):
     """Records and prints."""
-    program = Program(os.environ.get("TABELLION") or str(Path(__file__).resolve().parents[3] / "target/release/tabellion"))
+    with tempfile.TemporaryDirectory() as place:
+        return tried(Program(str(program_of(Path(image) / "initrd.zst", Path(place)))), image, out)
+
+
+def tried(program, image, out):
+    """All of it, with the program that is in the image."""
     self_test.main()
     began = time.monotonic()
     recorded(program, image, out)
