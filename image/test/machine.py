@@ -23,6 +23,7 @@ FIRMWARE = Path("/usr/share/OVMF/OVMF_CODE_4M.fd")
 VARIABLES = Path("/usr/share/OVMF/OVMF_VARS_4M.fd")
 START_SECONDS = 60
 UNPLUG_SECONDS = 60
+KEY_MILLISECONDS = 30
 
 # Characters that need another key than their own name, and those that need Shift as well.
 NAMED = {" ": "spc", "\n": "ret", "-": "minus", "=": "equal", "[": "bracket_left", "]": "bracket_right", ";": "semicolon", "'": "apostrophe",
@@ -179,18 +180,13 @@ class Machine:
     # Keyboard and screen.
 
     def keys(self, text: str) -> None:
-        """Types on the keyboard: characters of an American keyboard."""
+        """Types on the keyboard: characters of an American keyboard, each held for a moment as a finger does; the emulator keeps the time."""
         for character in text:
             held = []
             if character in SHIFTED or (character.isalpha() and character.isupper()):
                 held, character = ["shift"], SHIFTED.get(character, character.lower())
-            self.press(*held, NAMED.get(character, character))
-
-    def press(self, *names: str) -> None:
-        """Presses keys at once and lets them go, by the emulator's names for them."""
-        down = [{"type": "key", "data": {"down": True, "key": {"type": "qcode", "data": name}}} for name in names]
-        for event in down + [{**event, "data": {**event["data"], "down": False}} for event in reversed(down)]:
-            self.qmp.run("input-send-event", events=[event])
+            names = [*held, NAMED.get(character, character)]
+            self.qmp.run("send-key", **{"keys": [{"type": "qcode", "data": name} for name in names], "hold-time": KEY_MILLISECONDS})
 
     def picture(self, title: str) -> Path:
         """Keeps what is on the screen, as a PNG file."""

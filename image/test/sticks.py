@@ -116,17 +116,30 @@ class Stick:
                 whole.write(volume.read_bytes())
         return stick
 
+    def extent(self) -> tuple[int, int]:
+        """Where the file system begins and how many bytes it has."""
+        if not self.has_partition:
+            return 0, self.file.stat().st_size
+        with self.file.open("rb") as whole:
+            head = whole.read(3 * SECTOR)
+        if head[450] == 0xEE:
+            first, last = (int.from_bytes(head[at:at + 8], "little") for at in (2 * SECTOR + 32, 2 * SECTOR + 40))
+            return first * SECTOR, (last + 1 - first) * SECTOR
+        first, sectors = (int.from_bytes(head[at:at + 4], "little") for at in (454, 458))
+        return first * SECTOR, sectors * SECTOR
+
     def volume(self, into: Path) -> Path:
         """The file system alone, as a file below this folder."""
+        begin, size = self.extent()
         with self.file.open("rb") as whole:
-            size = self.file.stat().st_size
-            if self.has_partition:
-                whole.seek(446 + 8)
-                start, sectors = (int.from_bytes(whole.read(4), "little") for _ in range(2))
-                whole.seek(start * SECTOR)
-                size = sectors * SECTOR
+            whole.seek(begin)
             (into / "volume").write_bytes(whole.read(size))
         return into / "volume"
+
+    def add(self, content: dict[str, bytes]) -> None:
+        """Makes the stick anew, with these files beside what is on it."""
+        _, size = self.extent()
+        Stick.make(self.file, self.kind, {**self.read(), **content}, size=size, has_partition=self.has_partition)
 
     def read(self) -> dict[str, bytes]:
         """The paths of all files with their bytes, as others' programs read them."""
@@ -146,6 +159,26 @@ class Stick:
         """Has the file system's own checker look at it."""
         with tempfile.TemporaryDirectory() as work:
             ask([*CHECKERS[self.kind], str(self.volume(Path(work)))])
+
+
+def with_folder(disk: Path, folder: Path, name: str, out: Path) -> Stick:
+    """A copy of a disk with one ext4 partition, and a folder with everything in it put there under this name."""
+    stick = Stick(out, "ext4", True)
+    out.write_bytes(disk.read_bytes())
+    commands = [f"mkdir {name}"]
+    for path in sorted(folder.rglob("*")):
+        inside = f"{name}/{path.relative_to(folder)}"
+        commands += [f"mkdir {inside}"] if path.is_dir() else [f"write {path} {inside}", f"set_inode_field {inside} mode 0100600"]
+        commands += [f"set_inode_field {inside} {owner} 0" for owner in ("uid", "gid")]
+    with tempfile.TemporaryDirectory() as work:
+        volume = stick.volume(Path(work))
+        said = ask(["debugfs", "-w", "-f", "-", str(volume)], "\n".join(commands).encode())
+        assert b"rror" not in said and b"not" not in said.replace(b"debugfs", b""), said.decode()
+        ask(["e2fsck", "-f", "-n", str(volume)])
+        with out.open("r+b") as whole:
+            whole.seek(stick.extent()[0])
+            whole.write(volume.read_bytes())
+    return stick
 
 
 def noise(file: Path, seed: int = 1, size: int = 8 * MIB) -> Path:

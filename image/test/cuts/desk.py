@@ -46,14 +46,19 @@ class Seen:
     """What was found of one disk: violations, and what is allowed and counted."""
 
     def __init__(self):
-        self.tried, self.violations, self.counts = 0, [], collections.Counter()
+        self.tried, self.bad, self.violations, self.counts = 0, 0, [], collections.Counter()
         # For each boundary, the lowest number that is committed, and sealed, on any disk that may be left there.
         self.committed, self.sealed = {}, {}
         self.texts = Texts()
 
+    def found(self):
+        """How many violations there are so far."""
+        return len(self.violations) + len(self.texts.violations)
+
     def add(self, other):
         """Adds what another process found."""
         self.tried += other.tried
+        self.bad += other.bad
         self.violations += other.violations
         self.counts += other.counts
         for mine, theirs in ((self.committed, other.committed), (self.sealed, other.sealed)):

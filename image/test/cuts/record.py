@@ -8,7 +8,6 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 import threading
 import time
 from pathlib import Path
@@ -18,18 +17,16 @@ import files
 import story
 import world as worlds
 import writes
+from machine import Direct, Disk, Machine
+from sticks import Stick
 
-HERE = Path(__file__).resolve().parent
-IMAGE = HERE.parents[1]
-sys.path.insert(0, str(HERE.parent))
-
-from machine import Direct, Disk, Machine  # noqa: E402
-from sticks import Stick  # noqa: E402
+IMAGE = Path(__file__).resolve().parents[2]
 
 PAGE = r"^== (?P<title>[^\n]+) ==\n(?P<body>(?:(?!== )[^\n]*\n)*?)-- ready --\n|^== Working ==\n(?P<work>(?:(?!== )[^\n]*\n)*?) *Next:"
 SECONDS = 240
 DATA_MIB = 64
-PARTITION_AT = 1 << 20
+# An ext4 of blocks of 4 KiB has a second superblock from 128 MiB on.
+STICK_MIB = {"fat32": 46, "exfat": 46, "ext4": 160}
 LOG_BYTES = 1 << 30
 SIGNED = "the new pages are signed"
 
@@ -160,7 +157,7 @@ def record(program, image, folder, kinds, seed):
     world = worlds.make(program, os.path.join(folder, "world"), seed)
     data_disk(world, folder, image)
     for name, kind in kinds.items():
-        Stick.make(Path(folder, f"{name}.img"), kind, worlds.content(world, name), size=46 << 20)
+        Stick.make(Path(folder, f"{name}.img"), kind, worlds.content(world, name), size=STICK_MIB[kind] << 20)
     used = {}
     for name in ["data", *kinds]:
         used[name] = Disk(Path(folder, f"{name}.used"), name, record=Path(folder, f"{name}.log"))
@@ -195,6 +192,10 @@ def complete(program, folder, facts):
     """Adds what only the recording tells: the head after each session, and the time it claimed."""
     with open(os.path.join(folder, "facts.json"), "w", encoding="utf-8") as file:
         json.dump(facts, file)
+    for stick in facts["sticks"]:
+        told = [told["sealed"] for told in facts["told"] if told["stick"] == stick]
+        if len(told) < 2 or told != [False] * (len(told) - 1) + [True]:
+            raise RuntimeError(f"with {stick} the operator was told {told}; that a number is committed, and then, once, that it is safe, expected")
     recorded = story.Story(folder)
     for told in (told for told in facts["told"] if told["sealed"]):
         desk = recorded.desk_then(told["counts"]["data"], os.path.join(folder, "then"))

@@ -68,12 +68,14 @@ def chunk(boundaries):
         judge = judge_of(work)
         for boundary in boundaries:
             for cut in TASK.plan.at(TASK.story.logs[TASK.name].entries, boundary):
+                found = seen.found()
                 if judge.is_reader:
                     image, before = disk.lay_over(cut)
                     judge.look(image, cut, seen)
                     disk.take_off(before)
                 else:
                     judge.look(disk.make(cut), cut, seen)
+                seen.bad += seen.found() > found
         disk.close()
     finally:
         shutil.rmtree(work, ignore_errors=True)

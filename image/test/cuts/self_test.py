@@ -11,11 +11,9 @@ import cuts
 import files
 import writes
 from desk import Texts, texts_in
+from sticks import Stick
 from writes import DISCARD, FLUSH, FUA
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-
-from sticks import Stick  # noqa: E402
 
 KIB = 1024
 

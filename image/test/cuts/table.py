@@ -10,6 +10,7 @@ from pathlib import Path
 import self_test
 from cuts import Plan
 from desk import Acknowledged, Program, Texts
+from home import program_of
 from record import record
 from search import MEMORY, Task, desk_judge, search, stick_judge
 from story import Story
@@ -30,14 +31,14 @@ class Table:
 
     def __init__(self):
         self.failed = []
-        print("| recording | writes | flushes | cuts | violations | allowed, and counted |\n|---|---|---|---|---|---|", flush=True)
+        print("| recording | writes | flushes | disks looked at | wrong | violations | allowed, and counted |\n|---|---|---|---|---|---|---|", flush=True)
 
     def row(self, what, log, seen, control=None):
         """One row. A control must have violations, and among them one that has this in it."""
         writes, flushes = log.told()
         counted = ", ".join(f"{name}: {number:,}" for name, number in sorted(seen.counts.items()))
         what = f"**control**: {what}" if control else what
-        print(f"| {what} | {writes:,} | {flushes:,} | {seen.tried:,} | {len(seen.violations):,} | {counted} |", flush=True)
+        print(f"| {what} | {writes:,} | {flushes:,} | {seen.tried:,} | {seen.bad:,} | {len(seen.violations):,} | {counted} |", flush=True)
         if control and not any(control in violation for violation in seen.violations):
             self.failed.append(f"{what}: nothing found with {control!r}: this harness is blind")
         if not control:
@@ -48,7 +49,12 @@ class Table:
 
 def main(image, out):
     """Records and prints."""
-    program = Program(os.environ.get("TABELLION") or str(Path(__file__).resolve().parents[3] / "target/debug/tabellion"))
+    with tempfile.TemporaryDirectory() as place:
+        return tried(Program(str(program_of(Path(image) / "initrd.zst", Path(place)))), image, out)
+
+
+def tried(program, image, out):
+    """All of it, with the program that is in the image."""
     self_test.main()
     began = time.monotonic()
     recorded(program, image, out)

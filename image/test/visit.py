@@ -1,0 +1,83 @@
+"""An operator at the console of a machine: reads each page that awaits keys, and presses them, on the serial line or on the keyboard.
+
+A page that nobody expected ends the visit at once, with what stood on it: nothing is waited for behind it.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+
+from machine import Machine
+
+READY = r"^-- ready --$"
+TITLE = re.compile(r"^== (.+) ==$", re.MULTILINE)
+# Five times and more of what any page takes while another machine runs beside this one.
+PAGE_SECONDS = 150
+ENTER, ESCAPE = "\n", "\x1b"
+
+
+class Unexpected(Exception):
+    """Another page than the one that was expected, or another text on it."""
+
+
+class Visit:
+    """A visit, from the machine's start to its end."""
+
+    def __init__(self, machine: Machine, *, by_keyboard: bool = False) -> None:
+        self.machine = machine
+        self._by_keyboard = by_keyboard
+        self.titles: list[str] = []
+        self.text = ""
+
+    def next_page(self, seconds: float = PAGE_SECONDS) -> tuple[str, str]:
+        """The next page that awaits keys: its title, and its text without the breaks of lines within it."""
+        found = self.machine.serial.expect(rf"(?s:(.*?)){READY}", seconds).group(1)
+        titles = list(TITLE.finditer(found))
+        if not titles:
+            raise Unexpected(f"keys are awaited, and there is no title:\n{found}")
+        title, text = titles[-1].group(1), found[titles[-1].end():]
+        self.titles += [each.group(1) for each in titles]
+        self.text = text
+        if self._by_keyboard:
+            self.machine.picture(re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-"))
+        return title, " ".join(text.split())
+
+    def page(self, title: str, *having: str, seconds: float = PAGE_SECONDS) -> str:
+        """Waits for a page that awaits keys, and gives its text back.
+
+        It must be the next one and have these texts (regular expressions); it may be shown several times before it has them all, as when a stick
+        is being recognised.
+        """
+        deadline = time.monotonic() + seconds
+        text = ""
+        while True:
+            try:
+                found, text = self.next_page(max(deadline - time.monotonic(), 1))
+            except Exception as error:
+                if text:
+                    raise Unexpected(f"the page {title!r} never had {having}; it had {text!r}") from error
+                raise
+            if found != title:
+                raise Unexpected(f"the page {found!r} came; {title!r} expected:\n{self.text}")
+            if all(re.search(each, text) for each in having):
+                return text
+
+    def press(self, keys: str) -> None:
+        """Presses keys."""
+        (self.machine.keys if self._by_keyboard else self.machine.serial.type)(keys)
+
+    def on(self, title: str, keys: str, *having: str, seconds: float = PAGE_SECONDS) -> str:
+        """Waits for a page, presses keys on it, and gives its text back."""
+        text = self.page(title, *having, seconds=seconds)
+        self.press(keys)
+        return text
+
+    def through(self, *pages: tuple[str, str]) -> str:
+        """Goes through pages, each with its keys."""
+        return [self.on(title, keys) for title, keys in pages][-1]
+
+    def switch_off(self) -> None:
+        """From a page that was just left for the page of the power's end, to the end."""
+        self.on("Power off", "y")
+        self.machine.wait_for_end(PAGE_SECONDS)
