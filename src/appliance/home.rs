@@ -1,8 +1,11 @@
 //! Home: everything begins and ends here.
 
+use std::path::Path;
+
 use crate::clock;
 use crate::console::page::Page;
 use crate::core::rules::Checked;
+use crate::machine::memory::memory;
 
 use super::attend::Stands;
 use super::export::export;
@@ -27,7 +30,7 @@ pub(super) fn home(room: &Room<'_>) -> Way<Stands> {
         'h' => look(room, pages::head_code(&standing))?,
         'f' => fingerprint(room, false)?,
         'c' => time(room)?,
-        'm' => room.seen(&pages::machine(room.software(), room.facts()))?,
+        'm' => room.seen(&pages::machine(room.software(), memory(Path::new("/")), room.facts()))?,
         'p' => return or_stay(power_off(room)),
         _ => {}
     }

@@ -8,6 +8,7 @@ pub mod block;
 pub mod data;
 pub mod hardening;
 pub mod last_words;
+pub mod memory;
 pub mod modules;
 pub mod mounts;
 pub mod power;

@@ -4,6 +4,7 @@ use crate::clock;
 use crate::console::page::{Block, Mark, Page};
 use crate::core::rules::Checked;
 use crate::core::words::{head_words, words24};
+use crate::machine::memory::Memory;
 use crate::run::qr;
 
 use super::{ENTER, count, grouped, mark, page, row, say};
@@ -140,11 +141,12 @@ pub fn write_down(standing: &Standing) -> Page {
 }
 
 /// The machine and its program.
-pub fn machine(software: &Software, facts: &[(Mark, String)]) -> Page {
+pub fn machine(software: &Software, memory: Option<Memory>, facts: &[(Mark, String)]) -> Page {
     let mut body = vec![
         row("Program", format!("tabellion {}", software.version)),
         row("SHA-256", software.digest.clone()),
         say("Compare the digits with those that were published with this version, once, when the boot stick was made."),
+        row("Memory", memory.map_or("unknown".into(), |memory| format!("{} of {} MiB in use", memory.in_use_mib, memory.all_mib))),
         Block::Gap,
     ];
     body.extend(facts.iter().map(|(state, fact)| mark(*state, fact.clone())));

@@ -8,6 +8,7 @@ use crate::core::head::KnownHead;
 use crate::core::ids::Head;
 use crate::core::policy_text;
 use crate::core::rules::{Fault, Outcome, Rule};
+use crate::machine::memory::Memory;
 use crate::run::problem::Problem;
 use results::Given;
 use trouble::Family;
@@ -71,7 +72,7 @@ fn pages() -> Vec<Page> {
         home::fingerprint(&standing, true),
         home::fingerprint_code(&standing).unwrap(),
         home::write_down(&standing),
-        home::machine(&software, &[(Mark::Good, "lockdown: confidentiality".into())]),
+        home::machine(&software, Some(Memory { in_use_mib: 68, all_mib: 477 }), &[(Mark::Good, "lockdown: confidentiality".into())]),
         sticks::reading(&names),
         sticks::nothing_new(&names, 1, &["session 3 was sealed: it had been committed, its results had not been signed".into()]),
         sticks::passphrase(Some(1)),
