@@ -1,12 +1,18 @@
 //! [`Slots`] of a machine: its USB sockets and its card reader.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use crate::core::rules::{Checked, Fault, Rule};
 use crate::machine::sticks::{Inserted, Sticks};
 use crate::machine::uevents::Uevents;
 
 use super::slots::{Slots, Stick};
+
+/// So long nothing may come or go before what is there counts as all there is.
+const QUIET: Duration = Duration::from_millis(300);
+/// So many times something may, in a row; then it counts all the same.
+const RESTLESS_MAX: usize = 10;
 
 /// Sticks as the kernel shows them.
 pub struct Devices {
@@ -28,8 +34,11 @@ impl Devices {
 
 impl Slots for Devices {
     fn inserted(&mut self) -> Vec<Stick> {
-        // Taken before looking, so that what comes while we look wakes again.
-        self.uevents.drain();
+        // Taken before looking, so that what comes while we look wakes again. A stick is there before its partitions are: looked at then, it would
+        // be told as one that cannot be used.
+        if self.uevents.drain() {
+            let _ = (0..RESTLESS_MAX).find(|_| !self.uevents.wait(QUIET));
+        }
         self.sticks.inserted().iter().map(told).collect()
     }
 
