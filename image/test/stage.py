@@ -66,17 +66,20 @@ class Stage:
         """A visit up to the page Home, with this head on the operator's paper."""
         visit = Visit(machine)
         visit.on("The last head", f"{head}\n")
-        visit.page("Home", r"\[    \] no stick is inserted|stick \w+: ")
+        visit.page("Home")
         return visit
 
 
-def inserted(visit: Visit, disk: Disk) -> str:
-    """Plugs a stick at the page Home, and waits until it is on the page; gives back its name there."""
-    before = set(re.findall(r"stick (sd\w+)(?::| cannot)", " ".join(visit.text.split())))
+def inserted(visit: Visit, disk: Disk, *, usable: bool = True) -> str:
+    """Plugs a stick at the page Home, and waits until it is on the page as one that can be used, or cannot; gives back its name there.
+
+    A stick is seen before its partitions are, so that the page may say something else for a moment.
+    """
+    sticks = r"stick (sd\w+):" if usable else r"stick (sd\w+) cannot"
+    before = set(re.findall(sticks, visit.text))
     visit.machine.plug(disk)
     while True:
-        text = visit.page("Home")
-        new = set(re.findall(r"stick (sd\w+)(?::| cannot)", text)) - before
+        new = set(re.findall(sticks, visit.page("Home"))) - before
         if new:
             return new.pop()
 
@@ -104,8 +107,8 @@ def session(visit: Visit, passphrase: str | None, papers: int, number: int, *hav
 def paper_head(visit: Visit) -> str:
     """The head that the page has written down, as it is typed next time."""
     text = visit.on("Write down the head", ENTER)
-    number, words = re.search(r"Number: (\d+) Words: ((?:[a-z]+ ){5}[a-z]+)", text).groups()  # type: ignore[union-attr]
-    return f"{number} {words}"
+    number, words = re.search(r"Number: (\d+) Words: ((?:[a-z]+ +){5}[a-z]+)", text).groups()  # type: ignore[union-attr]
+    return f"{number} {' '.join(words.split())}"
 
 
 Test = Callable[[Stage], str]

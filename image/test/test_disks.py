@@ -19,8 +19,8 @@ def no_ledger(stage: Stage) -> str:
     with stage.machine([]) as machine:
         visit = Visit(machine)
         visit.page("Looking for the ledger", "No disk or stick with the label tabellion-data")
+        # Nothing on the page changes by this one.
         machine.plug(Disk(others.file, "others"))
-        visit.page("Looking for the ledger", "No disk or stick with the label tabellion-data")
         machine.plug(Disk(foreign.file, "foreign"))
         visit.page("This is not a ledger that can be used", r"\[ledger-disk\]", "found: .*tabellion-data")
         machine.pull("foreign")

@@ -31,7 +31,6 @@ def story(stage: Stage) -> str:
         stick.check()
         brought = home.brought_back(stick.file.stem, stick.read())
         home.run(f"collect {brought} --pin {name}/common.pin")
-        home.run(f"advance {brought} --pin {name}/common.pin")
         home.run(f"verify {brought} --pin {name}/common.pin")
     must((home.folder / "red/holiday.txt").read_bytes() == b"sun", "a file of a stick's owner is another")
     home.run("advance white --pin consumer/common.pin")
@@ -39,6 +38,7 @@ def story(stage: Stage) -> str:
     must((home.folder / "consumer/files/tools/editor").read_bytes() == b"the editor, by alice\n", "the editor is not what alice proposed")
 
     # The third stick, without a partition as a large floppy disk has none: one paper that is approved by both, and one that is stale.
+    home.run("advance red --pin alice/common.pin")
     manual = home.propose("alice", "manual/radio", b"Answer once.\n", "red")
     stale = home.propose("james", "tools/editor", b"another editor, by james\n", "first")
     bundle = home.folder / "manual.bundle"

@@ -60,7 +60,9 @@ def uefi(stage: Stage) -> str:
     machine, visit = start("3-session")
     with machine:
         visit.on("The last head", "7 hamster diagram private dutch cause delay\n", seconds=FIRST_PAGE_SECONDS)
-        visit.on("The last head", f"{head}\n", "This is not the head|newer|NEWER")
+        # She typed the example: nothing happened by that.
+        visit.on("This disk is an old copy", ESCAPE)
+        visit.on("The last head", f"{head}\n")
         visit.page("Home")
         names = {disk: inserted(visit, Disk(stage.out / f"{disk}.img", disk)) for disk in ("red", "blue")}
         session(visit, PASSPHRASE, 2, 2, "ACCEPTED", "PENDING")

@@ -39,9 +39,9 @@ class Visit:
         title, text = titles[-1].group(1), found[titles[-1].end():]
         self.titles += [each.group(1) for each in titles]
         self.text = text
-        if self._by_keyboard:
-            self.machine.picture(re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-"))
-        return title, " ".join(text.split())
+        # The screen was drawn before the serial line was written to.
+        self.machine.picture(re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-"))
+        return title, re.sub(r"\s*\n\s*", " ", text)
 
     def page(self, title: str, *having: str, seconds: float = PAGE_SECONDS) -> str:
         """Waits for a page that awaits keys, and gives its text back.
