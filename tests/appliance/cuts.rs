@@ -17,7 +17,7 @@ fn scene() -> Case {
 
 /// Steps in their order. Each is told before it is done, so the cut falls within it or before it.
 const STEPS: [&str; 6] = [
-    "number of the head, 2: ",
+    "The number: ",
     "the session is committed to the desk's book",
     "the new pages are signed",
     "results are written to the sticks",

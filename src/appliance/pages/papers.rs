@@ -95,7 +95,7 @@ pub fn numbers(plan: &Plan, time: Option<u64>, wrong: Option<&str>) -> Checked<P
         "To have it so, type the number {} and press Enter: then it is for good. Escape ends the session, and nothing is changed.",
         after.number
     );
-    Ok(page("Confirm", body, next).asking(format!("The number of the head, {}", after.number)))
+    Ok(page("Confirm", body, next).asking("The number"))
 }
 
 /// A policy is confirmed by the digits of its id.
