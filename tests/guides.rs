@@ -94,6 +94,29 @@ fn the_architecture_names_every_module() {
     }
 }
 
+/// The operator's guide shows the screens that are there: each picture is a file, each is shown, and each title of section 8 is one of the console's.
+#[test]
+fn the_operators_guide_shows_the_consoles_own_pages() {
+    let guide = read(&root().join("docs/operator.md"));
+    let shown: Vec<&str> = guide.split("](pictures/").skip(1).filter_map(|rest| rest.split(')').next()).collect();
+    let kept = stage::tree(&root().join("docs/pictures"));
+    assert!(shown.len() >= 12, "{} pictures shown", shown.len());
+    for name in &shown {
+        let picture = kept.get(*name).unwrap_or_else(|| panic!("docs/pictures/{name} is not there"));
+        assert!(picture.starts_with(b"\x89PNG\r\n\x1a\n"), "{name} is no PNG file");
+    }
+    let unseen: Vec<&String> = kept.keys().filter(|name| !shown.contains(&name.as_str())).collect();
+    assert!(unseen.is_empty(), "in no guide: {unseen:?}");
+    let pages: Vec<u8> = stage::tree(&root().join("src/appliance")).into_values().flatten().collect();
+    let pages = String::from_utf8(pages).unwrap();
+    let trouble = guide.split("## 8.").nth(1).unwrap().split("## 9.").next().unwrap();
+    let titles: Vec<&str> = trouble.lines().filter_map(|line| line.strip_prefix("| ")?.split(" |").next()).filter(|title| !title.starts_with('*')).collect();
+    assert!(titles.len() >= 11, "{titles:?}");
+    for title in titles.iter().filter(|title| **title != "the screen says") {
+        assert!(pages.contains(&format!("\"{title}\"")), "no page of the console is called {title:?}");
+    }
+}
+
 /// What a terminal asks is shown in `prompt` blocks: each piece between `…` stands in the source.
 #[test]
 fn prompts_in_the_guides_are_those_of_the_program() {
