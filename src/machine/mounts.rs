@@ -15,11 +15,11 @@ pub const STICKS: &str = "/sticks";
 /// Nothing is run, no device is opened, no program gains rights.
 const CLOSED: MountFlags = MountFlags::NOSUID.union(MountFlags::NODEV).union(MountFlags::NOEXEC);
 
-/// File system, folder, flags, options: in the order in which they are mounted.
+/// File system, folder, flags, options: in the order in which they are mounted. The terminals come first, so that a later failure can be told.
 const BASE: &[(&str, &str, MountFlags, &CStr)] = &[
+    ("devtmpfs", "/dev", MountFlags::NOSUID.union(MountFlags::NOEXEC), c"mode=0755"),
     ("proc", "/proc", CLOSED, c""),
     ("sysfs", "/sys", CLOSED, c""),
-    ("devtmpfs", "/dev", MountFlags::NOSUID.union(MountFlags::NOEXEC), c"mode=0755"),
     ("tmpfs", "/tmp", CLOSED, c"mode=0700,size=32m"),
     ("tmpfs", "/run", CLOSED, c"mode=0755,size=8m"),
     ("securityfs", "/sys/kernel/security", CLOSED, c""),
