@@ -110,7 +110,8 @@ fn the_operators_guide_shows_the_consoles_own_pages() {
     let pages: Vec<u8> = stage::tree(&root().join("src/appliance")).into_values().flatten().collect();
     let pages = String::from_utf8(pages).unwrap();
     let trouble = guide.split("## 8.").nth(1).unwrap().split("## 9.").next().unwrap();
-    let titles: Vec<&str> = trouble.lines().filter_map(|line| line.strip_prefix("| ")?.split(" |").next()).filter(|title| !title.starts_with('*')).collect();
+    let titles: Vec<&str> =
+        trouble.lines().filter_map(|line| line.strip_prefix("| ")?.split(" |").next()).filter(|title| !title.starts_with('*')).collect();
     assert!(titles.len() >= 11, "{titles:?}");
     for title in titles.iter().filter(|title| **title != "the screen says") {
         assert!(pages.contains(&format!("\"{title}\"")), "no page of the console is called {title:?}");

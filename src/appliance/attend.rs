@@ -9,20 +9,8 @@ use super::Setting;
 use super::home::{halted, home};
 use super::pages::lock;
 use super::room::{Away, Room, Screen};
+use super::stands::Stands;
 use super::start::start;
-
-/// Where a visit stands between two things that the operator does.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Stands {
-    /// Nothing is known of the data disk, or it may have changed.
-    Unknown,
-    /// The desk was found well, and its head was recognised.
-    Home,
-    /// The desk is halted, for this reason.
-    Halted(String),
-    /// Nothing is left to do here.
-    Off,
-}
 
 /// Attends to the operator until the machine is to be switched off.
 pub fn attend(setting: Setting<'_>) {

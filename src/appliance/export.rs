@@ -2,11 +2,11 @@
 
 use crate::run::session::export_handling;
 
-use super::attend::Stands;
+use super::ends::troubled;
 use super::pages::results::{Given, given, told};
 use super::pages::sticks as pages;
 use super::room::{Away, Room, Way};
-use super::start::troubled;
+use super::stands::Stands;
 use super::sticks::{Held, Steps, close_all, open_all};
 
 /// Writes everything to each stick that is inserted; answers where that leaves us, when it is not where we were.

@@ -14,13 +14,13 @@ use crate::run::founding_stick::{Brought, FOUNDING, SIGNED_FILE, brought, hand_o
 use crate::run::problem::{Outcomes, Problem};
 use crate::run::session::export_handling;
 
-use super::attend::Stands;
+use super::ends::{power_off, troubled};
 use super::home::fingerprint;
 use super::pages::results::{Given, given, told};
 use super::pages::{founding as pages, home as home_pages};
 use super::room::{Away, Did, Room, Way};
 use super::standing::Standing;
-use super::start::{power_off, troubled};
+use super::stands::Stands;
 use super::sticks::{Held, Opened, Steps, close_all, open_all};
 use super::visit::ask_passphrase;
 

@@ -7,11 +7,11 @@ use crate::console::page::Page;
 use crate::core::rules::Checked;
 use crate::machine::memory::memory;
 
-use super::attend::Stands;
+use super::ends::{power_off, troubled};
 use super::export::export;
 use super::pages::{home as pages, trouble};
 use super::room::{Away, Did, Room, Way};
-use super::start::{power_off, troubled};
+use super::stands::Stands;
 use super::visit::visit;
 
 /// Shows where we stand, and does what the operator chooses.

@@ -6,6 +6,7 @@
 mod attend;
 mod boot_pages;
 mod devices;
+mod ends;
 mod export;
 pub mod first;
 mod founding;
@@ -16,6 +17,7 @@ mod rehearse;
 mod room;
 pub mod slots;
 mod standing;
+mod stands;
 mod start;
 mod sticks;
 mod visit;

@@ -2,17 +2,15 @@
 
 use crate::core::rules::Fault;
 use crate::run::found::{Founding, founding};
-use crate::run::halt::why_halted;
 use crate::run::integrity::{Integrity, Request, integrity};
-use crate::run::problem::Problem;
 
-use super::attend::Stands;
+use super::ends::{ended, power_off};
 use super::founding::{empty, first_facts, waiting};
-use super::pages::trouble::{Family, trouble};
-use super::pages::{ENTER, checking, lock};
+use super::pages::checking;
 use super::recognise::{Recognised, recognise};
 use super::room::{Away, Room, Way};
 use super::standing::Standing;
+use super::stands::Stands;
 
 /// Looks at the data disk, and goes where that leads.
 pub(super) fn start(room: &Room<'_>) -> Way<Stands> {
@@ -62,43 +60,6 @@ fn founded(room: &Room<'_>) -> Way<Stands> {
         }
         Ok(Recognised::Halted(reason)) => Ok(Stands::Halted(reason)),
         Err(Away::Left) => power_off(room),
-        Err(away) => Err(away),
-    }
-}
-
-/// Shows what ends everything that can be done here; then there is nothing left but to switch off.
-pub(super) fn ended(room: &Room<'_>, problem: &Problem) -> Way<Stands> {
-    let mut page = trouble(problem, Vec::new());
-    page.choices.clear();
-    room.key(&page.choice('p', "power off").choice(ENTER, "look once more")).map(|key| match key {
-        'p' => Stands::Off,
-        _ => Stands::Unknown,
-    })
-}
-
-/// Shows trouble; answers where that leaves us.
-pub(super) fn troubled(room: &Room<'_>, problem: &Problem, sticks: Vec<crate::console::page::Block>) -> Way<Stands> {
-    let family = Family::of(problem);
-    match room.key(&trouble(problem, sticks)) {
-        Ok(_) | Err(Away::Left) => {}
-        Err(away) => return Err(away),
-    }
-    match family {
-        Family::Halted => Ok(Stands::Halted(reason_of(room, problem))),
-        family if family.is_the_end() => Ok(Stands::Off),
-        _ => Ok(Stands::Home),
-    }
-}
-
-fn reason_of(room: &Room<'_>, problem: &Problem) -> String {
-    let told = || format!("[{}] {}", problem.fault.rule, problem.fault.shown());
-    why_halted(room.desk(), &crate::core::books::Books::default()).ok().flatten().unwrap_or_else(told)
-}
-
-/// Asks whether the power is to be switched off.
-pub(super) fn power_off(room: &Room<'_>) -> Way<Stands> {
-    match room.key(&lock::power_off(room.sticks().len())) {
-        Ok(_) => Ok(Stands::Off),
         Err(away) => Err(away),
     }
 }

@@ -17,12 +17,12 @@ use crate::run::bag::Bag;
 use crate::run::confirm;
 use crate::run::session::{Operator, Report, Request, session_handling};
 
-use super::attend::Stands;
+use super::ends::troubled;
 use super::pages::results::{Given, given, let_go, told};
 use super::pages::{home as home_pages, papers, sticks as pages};
 use super::room::{Away, Room, Way};
 use super::standing::Standing;
-use super::start::troubled;
+use super::stands::Stands;
 use super::sticks::{Held, Steps, close_all, open_all};
 
 /// How often a passphrase may be wrong.

@@ -17,6 +17,7 @@ use crate::media::scan::read_one;
 use super::bag::Brought;
 use super::desk::Desk;
 use super::files::staging;
+use super::handling::Handling;
 use super::objects::Store;
 use super::report::Report;
 
@@ -24,6 +25,22 @@ use super::report::Report;
 pub const COMMON: &str = "tabellion/common";
 /// Where results lie on a medium.
 pub const RESULTS: &str = "tabellion/results";
+
+/// Results to one medium, whoever holds it.
+pub(super) fn deliver(
+    desk: &Desk,
+    medium: &Path,
+    (session, brought): (&Session, &Brought),
+    handling: &mut dyn Handling,
+    observe: &mut Observe<'_>,
+) -> Checked<()> {
+    handling.to_write(medium)?;
+    emit(desk, medium, session, brought, observe)?;
+    if handling.to_compare(medium)? {
+        compare(desk, medium, session, brought, observe)?;
+    }
+    Ok(())
+}
 
 /// Writes everything that is published to a medium, the results of `session`, and the report of it and of what this medium `brought`.
 ///

@@ -5,13 +5,7 @@
 
 use std::path::Path;
 
-use crate::core::books::Session;
 use crate::core::rules::Checked;
-use crate::media::publish::Observe;
-
-use super::bag::Brought;
-use super::desk::Desk;
-use super::emit::{compare, emit};
 
 /// Who holds a medium.
 pub trait Handling {
@@ -40,22 +34,6 @@ impl Handling for AsMounted {
     fn to_compare(&mut self, _: &Path) -> Checked<bool> {
         Ok(false)
     }
-}
-
-/// Results to one medium, whoever holds it.
-pub(super) fn deliver(
-    desk: &Desk,
-    medium: &Path,
-    (session, brought): (&Session, &Brought),
-    handling: &mut dyn Handling,
-    observe: &mut Observe<'_>,
-) -> Checked<()> {
-    handling.to_write(medium)?;
-    emit(desk, medium, session, brought, observe)?;
-    if handling.to_compare(medium)? {
-        compare(desk, medium, session, brought, observe)?;
-    }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -16,11 +16,12 @@ use crate::media::publish::Observe;
 
 use super::bag::{Bag, Brought, Listed};
 use super::desk::{Desk, DeskKeys, KEY_FILE, LOG_LEFT, Start};
+use super::emit::deliver;
 use super::events::{closed, events_of};
 use super::files::staging;
 use super::gossip::{self, Reported};
 use super::halt::{Alarm, halt, halt_handling};
-use super::handling::{AsMounted, Handling, deliver};
+use super::handling::{AsMounted, Handling};
 use super::log;
 use super::objects::{Store, own_disk};
 use super::problem::{Outcomes, Problem, Unchanged};
