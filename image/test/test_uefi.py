@@ -7,8 +7,9 @@ from __future__ import annotations
 from home import PASSPHRASE
 from machine import Disk, Machine
 from stage import Stage, inserted, must, paper_head, pulled, session
+from sticks import MIB, noise
 from test_founding import first_visit, second_visit, signed
-from visit import ENTER, ESCAPE, Visit
+from visit import ENTER, ESCAPE, PAGE_SECONDS, Visit
 
 FIRST_PAGE_SECONDS = 300
 
@@ -85,4 +86,41 @@ def uefi(stage: Stage) -> str:
     return f"cold boot to first page {seconds[0]:.1f} s; founded, signed, one session, checked out at home; {pictures} pictures"
 
 
-TESTS = [uefi]
+def uefi_troubles(stage: Stage) -> str:
+    """The pages that nobody wants to see, on the screen as well: two ledgers, sticks that are of no use, a ledger's disk that fails."""
+    home = stage.home()
+    data, other = stage.founded(home), stage.empty("other")
+    junk = noise(stage.out / "noise.img")
+    red = stage.stick("red", "fat32", home.propose("alice", "tools/editor", b"the editor, by alice\n"))
+    blue = stage.stick("blue", "fat16", home.propose("james", "tools/viewer", b"the viewer, by james\n"), size=16 * MIB)
+    disks = [Disk(stage.image / "boot.img", "boot", boot=True, read_only=True), Disk(data.file, "data", bus="nvme"), Disk(other.file, "other")]
+    with Machine(stage.out, disks=disks) as machine:
+        visit = Visit(machine, by_keyboard=True)
+        visit.page("Two ledgers", seconds=FIRST_PAGE_SECONDS)
+        machine.pull("other")
+        number, first, rest = home.head().split(" ", 2)
+        visit.on("The last head", f"{number} {'zebra' if first != 'zebra' else 'abandon'} {rest}\n")
+        visit.on("The last head", f"{home.head()}\n", "word 1: ")
+        visit.page("Home")
+        name = inserted(visit, Disk(junk, "noise"), usable=False)
+        pulled(visit, "noise", name)
+        name = inserted(visit, Disk(red.file, "red", read_only=True))
+        session(visit, PASSPHRASE, 1, 2)
+        visit.on("Not every stick has its results", ENTER)
+        paper_head(visit)
+        visit.page("Home")
+        pulled(visit, "red", name)
+        inserted(visit, Disk(blue.file, "blue"))
+        visit.press(ENTER)
+        visit.on("What the sticks bring", ENTER)
+        visit.on("Paper 1 of 1", ENTER)
+        visit.page("Confirm")
+        machine.fail_from_now_on("data", "flush")
+        visit.press("3\n")
+        visit.on("The desk's own disk failed", ENTER)
+        machine.wait_for_end(PAGE_SECONDS)
+    pictures = len(list(stage.out.glob("*.png")))
+    return f"two ledgers, a wrong word, noise, a locked stick, a failing disk: {pictures} pictures"
+
+
+TESTS = [uefi, uefi_troubles]

@@ -11,7 +11,8 @@ import time
 from machine import Machine
 
 READY = r"^-- ready --$"
-TITLE = re.compile(r"^== (.+) ==$", re.MULTILINE)
+# The screen of a panic clears what stood there.
+TITLE = re.compile(r"^(?:\x1b\[[0-9;]*[A-Za-z])*== (.+) ==$", re.MULTILINE)
 # Five times and more of what any page takes while another machine runs beside this one.
 PAGE_SECONDS = 150
 ENTER, ESCAPE = "\n", "\x1b"
@@ -39,8 +40,9 @@ class Visit:
         title, text = titles[-1].group(1), found[titles[-1].end():]
         self.titles += [each.group(1) for each in titles]
         self.text = text
-        # The screen was drawn before the serial line was written to.
-        self.machine.picture(re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-"))
+        if self._by_keyboard:
+            # The screen was drawn before the serial line was written to.
+            self.machine.picture(re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-"))
         return title, re.sub(r"\s*\n\s*", " ", text)
 
     def page(self, title: str, *having: str, seconds: float = PAGE_SECONDS) -> str:
