@@ -66,8 +66,17 @@ class Visit:
                 return text
 
     def press(self, keys: str) -> None:
-        """Presses keys."""
-        (self.machine.keys if self._by_keyboard else self.machine.serial.type)(keys)
+        """Presses keys. On the keyboard a line is typed as a person does it who looks: each letter is seen on the page before the next one."""
+        if not self._by_keyboard:
+            self.machine.serial.type(keys)
+            return
+        if len(keys) > 1 and keys.endswith("\n"):
+            self.machine.serial.expect(": ", PAGE_SECONDS)
+            for letter in keys[:-1]:
+                self.machine.keys(letter)
+                self.machine.serial.expect(rf"\*|{re.escape(letter)}", PAGE_SECONDS)
+            keys = "\n"
+        self.machine.keys(keys)
 
     def on(self, title: str, keys: str, *having: str, seconds: float = PAGE_SECONDS) -> str:
         """Waits for a page, presses keys on it, and gives its text back."""
