@@ -49,7 +49,7 @@ def story(stage: Stage) -> str:
         visit = stage.begins(machine, head)
         if "stick sd" not in visit.text:
             visit.page("Home", r"\[ ok \] stick \w+")
-        session(visit, PASSPHRASE, 2, 4, "Signed by: alice, james", "becomes common@4", "REFUSED:")
+        session(visit, PASSPHRASE, 2, 4, "Signed by: (alice, james|james, alice)", "becomes common@4", "REFUSED:")
         visit.on("Safe to remove", ENTER, "2 papers, 1 (accepted|refused), 1 (accepted|refused)")
         paper_head(visit)
         visit.on("Home", "p", "common@4")
