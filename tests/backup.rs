@@ -327,14 +327,14 @@ fn a_session_that_is_not_sealed_is_backed_up_as_it_is() {
         // Behind the commit: without the head file, and with it.
         if effect == "write head file" || effect == "sign checkpoints and notes" {
             let made = ok(backup(&scene.desk(), &scene.at(&format!("{effect}.age")), &mut silent));
-            seen.push((effect, made.contents.books.unsealed().map(|session| session.opened.session)));
+            seen.push((effect, made.contents.books.unsealed().map(|heading| heading.session)));
         }
     };
     ok(tabellion::run::session::session(&request, &mut support::Agrees, &mut observe));
     assert_eq!(seen, [("write head file", Some(3)), ("sign checkpoints and notes", Some(3))]);
     for (effect, _) in seen {
         let name = format!("{effect}.age");
-        assert_eq!(ok(scene.verify(&name)).books.unsealed().map(|session| session.opened.session), Some(3), "{effect}");
+        assert_eq!(ok(scene.verify(&name)).books.unsealed().map(|heading| heading.session), Some(3), "{effect}");
         ok(scene.restore(&name, effect));
         // The writer that it becomes seals it first, with the same bytes.
         for file in ["instance", "key"] {

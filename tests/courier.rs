@@ -192,8 +192,8 @@ fn receipt_on(medium: &Path, pid: &Pid) -> String {
 
 fn outcome(books: &Books, paper: &Paper, medium: &Path) -> Outcome {
     let pid = paper.pid();
-    let last = || books.sessions().last().unwrap().rulings.iter().find(|ruling| ruling.pid == pid).unwrap();
-    let ruling = books.final_ruling(&pid).unwrap_or_else(last);
+    let last = || books.last_session().unwrap().unwrap().rulings.iter().find(|ruling| ruling.pid == pid).unwrap().clone();
+    let ruling = books.answered(&pid).unwrap().map_or_else(last, |answered| answered.ruling().clone());
     Outcome {
         verdict: ruling.verdict.line(),
         detail: ruling.verdict.detail().to_owned(),

@@ -448,7 +448,7 @@ fn a_session_that_never_happened_leaves_nothing_behind() {
     // Another history than the stage's: with eyes that saw nothing else.
     none(&inspect(&case, &stage.before, stage.scene.pin.as_ref(), &Mutex::default()));
     let books = judge::books_of(&case).unwrap().unwrap();
-    assert_eq!((books.sessions().len(), books.unsealed().is_some()), (6, false));
+    assert_eq!((books.headings().len(), books.unsealed().is_some()), (6, false));
     assert!(objects(&case).contains_key("000/000005.objects") && !objects(&case).contains_key("000/000004.objects"));
 }
 
@@ -512,7 +512,7 @@ fn the_judge_notices_what_must_never_happen() {
     let case = stage.case_of(&whole);
     let books = judge::books_of(&whole).unwrap().unwrap();
     let proof = publish::inclusion_proof(&books, 2, number).unwrap().text().into_bytes();
-    let twice = publish::receipts_file(&[(books.records()[1].pid, proof)].into());
+    let twice = publish::receipts_file(&[(books.record(2).unwrap().pid, proof)].into());
     fs::write(case.join("stick/tabellion/results/again.receipts"), twice).unwrap();
     told(&case, "two receipts of");
     // A checkpoint whose pages are not there yet, a file that is torn, content that is missing.

@@ -321,7 +321,7 @@ fn a_halt_may_stand_between_closed_and_sealed() {
     stopped(run(&desk, &media, &mut operator, &mut |_, _| {}));
     assert_eq!(last_event(&desk).event_type, EventType::Halt);
     let found = check(&desk, None, false).findings.unwrap();
-    assert!(found.wrong.is_none() && found.books.unsealed().is_some_and(|session| session.opened.session == 2));
+    assert!(found.wrong.is_none() && found.books.unsealed().is_some_and(|heading| heading.session == 2));
 }
 
 /// Changes the database with the `sqlite3` of this test.

@@ -303,7 +303,7 @@ fn published(start: &Start, room: &Path, media: &[PathBuf], time: Option<u64>) -
     let notary = start.notary.copied_to(&room.join("witness"));
     let report = notary.session(media, time);
     assert!(report.is_new);
-    let session = report.desk.books().sessions().last().unwrap();
+    let session = report.desk.books().last_session().unwrap().unwrap();
     let mut verdicts = BTreeMap::new();
     session.rulings.iter().for_each(|ruling| *verdicts.entry(ruling.verdict.line()).or_insert(0) += 1);
     let results = format!("session-{:06}.receipts", session.opened.session);

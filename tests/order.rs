@@ -480,5 +480,5 @@ fn only_a_session_moves_the_order_and_one_that_accepts_nothing_is_on_record() {
     let plan = memory::session(&mut books, &[prize(before).envelope(), prize(after).envelope()], None).unwrap();
     let record = plan.rulings()[0].record.as_ref().unwrap();
     assert_eq!((plan.rulings()[0].pid, record.session), (prize(after).pid(), session + 1));
-    assert_eq!(books.sessions().iter().map(|session| session.opened.session).collect::<Vec<_>>(), [0, 1, 2]);
+    assert_eq!(books.headings().iter().map(|heading| heading.session).collect::<Vec<_>>(), [0, 1, 2]);
 }

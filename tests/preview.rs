@@ -53,7 +53,7 @@ fn previews_of_a_whole_story_are_what_its_sessions_then_answer() {
         },
         &mut |notary, session, _| {
             let desk = notary.desk();
-            let answered: Vec<Answer> = desk.books().sessions()[session as usize].rulings.iter().map(answer).collect();
+            let answered: Vec<Answer> = desk.books().session(session as usize).unwrap().rulings.iter().map(answer).collect();
             if session > 1 {
                 assert_eq!(*foreseen.borrow(), answered, "session {session}");
                 count += answered.len();

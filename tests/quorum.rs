@@ -214,9 +214,9 @@ fn consumer_takes(common: &Common, envelope: &[u8]) -> Result<(), Rule> {
 /// The charter's page of a desk, as a consumer has it.
 fn first_page(notary: &Notary) -> Common {
     let desk = notary.desk();
-    let (record, ruling) = (&desk.books().records()[0], &desk.books().sessions()[0].rulings[0]);
+    let (record, founding) = (desk.books().record(1).unwrap(), desk.books().session(0).unwrap());
     let mut common = Common::default();
-    common.push(&record.to_cbor(), &ruling.envelope.to_cbor()).unwrap();
+    common.push(&record.to_cbor(), &founding.rulings[0].envelope.to_cbor()).unwrap();
     common
 }
 
@@ -233,7 +233,7 @@ fn every_attack_is_refused_or_counted_right_by_count_desk_and_consumer() {
         write(&medium.join(format!("{at:03}")), &row.envelope);
     }
     let report = notary.session(&[medium], None);
-    let session = report.desk.books().sessions().last().unwrap();
+    let session = report.desk.books().last_session().unwrap().unwrap();
     let verdict = |pid: &Pid| session.rulings.iter().find(|ruling| ruling.pid == *pid).map(|ruling| &ruling.verdict);
     for (at, row) in rows.rows.iter().enumerate() {
         let (what, pid) = (row.what, Envelope::from_cbor(&row.envelope).map_or(Hash::ZERO, |envelope| envelope.pid()));
@@ -342,7 +342,8 @@ fn a_policy_that_counts_somebody_twice_never_comes_into_force_nor_ends_a_consume
         let operation = Operation::SetPolicy { expect: None, policy: Box::new(next.clone()) };
         let paper = Paper::new("alice", at as u64 + 1, notary.head()).with(operation).signed_by(&["bob", "carol", "dave", "erin"]);
         let report = notary.judge(&room.path().join(format!("stick{at}")), std::slice::from_ref(&paper));
-        let ruling = report.desk.books().final_ruling(&paper.pid()).unwrap_or_else(|| panic!("{what}: no final answer"));
+        let answered = report.desk.books().answered(&paper.pid()).unwrap().unwrap_or_else(|| panic!("{what}: no final answer"));
+        let ruling = answered.ruling();
         assert_eq!(ruling.verdict.rule(), Some(Rule::PolicyFault), "{what}");
         assert_eq!(consumer_takes(&common, &paper.envelope()), Err(Rule::PolicyUnsound), "{what}");
     }

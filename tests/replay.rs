@@ -18,6 +18,7 @@ use tabellion::core::cose::Envelope;
 use tabellion::core::ids::{Hash, Head, Pid};
 use tabellion::core::pin::Pin;
 use tabellion::core::rules::Rule;
+use tabellion::core::sessions::Session;
 use tabellion::run::consumer::verify_folder;
 use tabellion::run::problem::Outcomes;
 use tabellion::run::replay::{Replayed, Start, replay};
@@ -230,7 +231,7 @@ const FORGERIES: &[Forgery] = &[
         session: 11,
         tell: |story, lie| {
             let desk = story.notary.desk();
-            let idle = desk.books().final_ruling(&story.named.idle.pid()).unwrap().clone();
+            let idle = desk.books().answered(&story.named.idle.pid()).unwrap().unwrap().ruling().clone();
             lie.rulings.push(idle);
         },
         verify: Ok(()),
@@ -254,14 +255,14 @@ const FORGERIES: &[Forgery] = &[
 /// Values that a hand cannot write: what they stand for.
 fn value(story: &Story, text: &str) -> String {
     let desk = story.notary.desk();
-    let record = |number: usize| desk.books().records()[number - 1].clone();
+    let record = |number: u64| desk.books().record(number).unwrap();
     let tiny = |at: usize| format!("paper {}", story.named.three[at].pid().tiny());
     match text {
         "BOB" => tiny(1),
         "ERIN" => tiny(2),
         "OLD POLICY" => support::policy(&support::policy_toml(2)).hash().hex(),
         "NEW POLICY" => support::policy(&story::later_policy()).hash().hex(),
-        "ENV" => desk.books().sessions()[8].rulings.iter().find(|r| r.pid == story.named.late.pid()).unwrap().envelope.env().hex(),
+        "ENV" => desk.books().session(8).unwrap().rulings.iter().find(|r| r.pid == story.named.late.pid()).unwrap().envelope.env().hex(),
         "ENV WITH ERIN" => Hash::of(&story.named.late.envelope_by(&["carol", "bob", "erin"])).hex(),
         "STATE ROOT" => record(13).state_root.hex(),
         "JUDGED" => record(13).judged.hex(),
@@ -417,7 +418,7 @@ fn signatures_that_fail_and_records_of_later_kinds_stop_it() {
 
     let rotation = forge(story, "rotation", 11, |lie| {
         let (desk, next) = (story.notary.desk(), Hash([3; 32]));
-        let keys = desk.books().records()[0].keys.clone();
+        let keys = desk.books().record(0 + 1).unwrap().keys.clone();
         lie.records = Box::new(move |records| {
             let last = records.last_mut().unwrap();
             (last.kind, last.keys, last.next) = (tabellion::core::record::RecordKind::Rotation, keys.clone(), Some(next));
@@ -483,14 +484,15 @@ fn optional_content_false_sizes_and_trees_are_re_derived_too() {
         let foreseen = (number > 1).then(|| tabellion::run::preview::preview(&stick, &stick, &pin, &mut |_, _| {}));
         drop(notary.session(std::slice::from_ref(&stick), None));
         let answer = |ruling: &tabellion::core::payload::Ruling| (ruling.pid, ruling.verdict.clone(), ruling.objects.clone());
-        let answered: Vec<_> = notary.desk().books().sessions()[number].rulings.iter().map(answer).collect();
+        let answered: Vec<_> = notary.desk().books().session(number).unwrap().rulings.iter().map(answer).collect();
         if let Some(foreseen) = foreseen {
             let plan = foreseen.unwrap_or_else(|problem| panic!("{problem}")).plan.unwrap();
             assert_eq!(plan.rulings().iter().map(answer).collect::<Vec<_>>(), answered, "session {number}");
         }
     }
     let desk = notary.desk();
-    let answers: Vec<String> = desk.books().sessions().iter().flat_map(|s| &s.rulings).map(|ruling| ruling.verdict.line()).collect();
+    let of = |session: &Session| session.rulings.iter().map(|ruling| ruling.verdict.line()).collect::<Vec<_>>();
+    let answers: Vec<String> = desk.books().sessions().flat_map(|session| of(&session.unwrap())).collect();
     for kind in ["refused object-fault", "deferred object-missing", "pending threshold-not-met"] {
         assert!(answers.iter().any(|answer| answer == kind), "{kind} in {answers:?}");
     }

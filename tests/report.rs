@@ -126,7 +126,7 @@ fn report_tells_each_paper_once_with_its_answer_and_the_people_who_are_missing()
     let room = support::room();
     let (_, report, media) = scene::rich(room.path());
     let books = report.desk.books();
-    let session = books.sessions().last().unwrap();
+    let session = books.last_session().unwrap().unwrap();
     let text = text_on(&media[0]);
     let head = books.head();
     for line in [
@@ -244,7 +244,7 @@ fn words_and_file_names_of_people_stay_words_in_the_page() {
 fn report_on_a_medium_tells_nothing_of_files_on_another_or_of_the_closing_event() {
     let room = support::room();
     let (_, report, media) = scene::rich(room.path());
-    let session = report.desk.books().sessions().last().unwrap();
+    let session = report.desk.books().last_session().unwrap().unwrap();
     let closed = session.closed.as_ref().unwrap();
     let told = media.each_ref().map(|medium| [text_on(medium), page_on(medium)]);
     assert!(told[1].iter().all(|text| text.contains(OF_THE_OTHER)), "told where it lies");

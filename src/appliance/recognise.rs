@@ -27,8 +27,8 @@ pub(super) enum Recognised {
 /// When the operator does not go on.
 pub(super) fn recognise(room: &Room<'_>, books: &Books) -> Way<Recognised> {
     let head = books.head();
-    let before = books.sessions().last().map(|session| session.opened.before);
-    let is_young = books.sessions().len() == 1;
+    let before = books.headings().last().map(|heading| heading.before);
+    let is_young = books.headings().len() == 1;
     let mut wrong = Vec::new();
     loop {
         let typed = room.line(&pages::last_head(wrong, is_young))?;

@@ -44,9 +44,9 @@ impl Standing {
             head: books.head(),
             fingerprint: books.log().root_at(1).unwrap_or_default(),
             last_claim: last_time_claim(books),
-            sessions: books.sessions().len(),
+            sessions: books.headings().len(),
             held: books.held().len(),
-            unsealed: books.unsealed().map(|session| session.opened.session),
+            unsealed: books.unsealed().map(|heading| heading.session),
             policy: books.policy()?.clone(),
         })
     }

@@ -80,7 +80,7 @@ impl Done {
         let books = report.desk.books();
         let mut facts: Vec<Block> = report.repaired.iter().map(|done| told("Repaired", done.as_str())).collect();
         if report.is_new
-            && let Some(session) = books.sessions().last()
+            && let Some(session) = books.last_session()?
         {
             facts.push(told("Session", format!("number {}: {}", report.session, papers::summary(&session.rulings))));
         }

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 use std::sync::mpsc::{RecvTimeoutError, channel};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -25,6 +25,17 @@ const OWN_PATIENCE_US: u64 = 600_000_000;
 #[derive(Clone)]
 pub struct Broker {
     shared: Arc<Shared>,
+}
+
+/// A way to the broker that keeps neither its worker nor its lock.
+pub(super) struct Loose(Weak<Shared>);
+
+impl Loose {
+    /// A handle, while somebody else still has one.
+    pub(super) fn broker(&self) -> Checked<Broker> {
+        let closed = || Fault::new(Rule::InternalFault, "a ledger that was closed meanwhile found; one that is open expected");
+        self.0.upgrade().map(|shared| Broker { shared }).ok_or_else(closed)
+    }
 }
 
 struct Shared {
@@ -105,6 +116,10 @@ impl Broker {
         let worker = began.map_err(|error| Fault::new(Rule::InternalFault, format!("starting the worker: {error}")))?;
         let shared = Shared { dir, line, ledger, worker: Some(worker), guard: Arc::default(), counts: Mutex::default(), book };
         Ok(Broker { shared: Arc::new(shared) })
+    }
+
+    pub(super) fn loose(&self) -> Loose {
+        Loose(Arc::downgrade(&self.shared))
     }
 
     /// Folder of the ledger.

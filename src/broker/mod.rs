@@ -11,6 +11,7 @@
 //! after the other because one worker does them. This module decides nothing about papers and holds no key: whoever leads hands the ledger
 //! its signer, and a guard that judges what other processes bring.
 
+mod again;
 pub mod audit;
 mod book;
 mod calls;

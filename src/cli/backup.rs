@@ -91,12 +91,12 @@ impl Held {
             fingerprint: header.fingerprint.to_string(),
             head: (&header.head).into(),
             events: header.last_event.0,
-            sessions: books.sessions().len(),
+            sessions: books.headings().len(),
             papers_held: books.held().len(),
             files: header.files.len(),
             content_bytes: header.content_bytes(),
             program: header.program.clone(),
-            unsealed: books.unsealed().map(|session| session.opened.session),
+            unsealed: books.unsealed().map(|heading| heading.session),
             halted: halted.clone(),
         })
     }

@@ -166,7 +166,7 @@ impl Checkup {
         let findings = found.findings.as_ref();
         let charter = findings.and_then(|findings| findings.charter.as_ref());
         let whole = findings.filter(|findings| findings.chain_is_whole);
-        let last_session = whole.and_then(|findings| findings.books.sessions().last()).map_or(0, |session| session.opened.session);
+        let last_session = whole.map_or(0, |findings| findings.books.last_session_number());
         let stand = whole.and_then(|findings| Some((findings.stand?, findings.head_file.as_ref())));
         let stored = found.stored.as_ref();
         Checkup {
@@ -191,7 +191,7 @@ impl Checkup {
                 event_type: event.event_type.as_str(),
                 event_hash: hex::encode(event.event_hash),
             }),
-            unsealed: whole.and_then(|findings| findings.books.unsealed()).map(|session| session.opened.session),
+            unsealed: whole.and_then(|findings| findings.books.unsealed()).map(|heading| heading.session),
             damaged: stored.map_or(Vec::new(), |stored| stored.damaged.iter().map(Damaged::of).collect()),
             writer: found.writer.clone(),
             standby: findings.and_then(|findings| findings.standby.as_ref()).map(StandbyFacts::of),

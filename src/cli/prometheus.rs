@@ -130,11 +130,11 @@ fn books(out: &mut Families, status: &Status) {
     let Some(desk) = &status.desk else { return };
     let books = desk.books();
     out.gauge("tabellion_head_number", "N of common@N.", Some(books.head().number));
-    out.counter("tabellion_sessions_total", "Sessions, the founding among them.", Some(books.sessions().len() as u64));
+    out.counter("tabellion_sessions_total", "Sessions, the founding among them.", Some(books.headings().len() as u64));
     out.gauge("tabellion_session_unsealed", "1 when a session is committed and not sealed.", Some(u64::from(books.unsealed().is_some())));
     out.gauge("tabellion_papers_held", "Papers that wait.", Some(books.held().len() as u64));
-    let answers = status::answers(books).into_iter().map(|((verdict, rule), count)| {
-        let labels = vec![("verdict", verdict.to_owned()), ("rule", rule.to_owned())];
+    let answers = books.answers().iter().map(|((verdict, rule), count)| {
+        let labels = vec![("verdict", (*verdict).to_owned()), ("rule", (*rule).to_owned())];
         (labels, count.to_string())
     });
     out.family("tabellion_answers_total", "counter", "Verdicts and notices given, by verdict and rule.", answers);

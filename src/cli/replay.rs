@@ -7,7 +7,6 @@ use serde::Serialize;
 
 use crate::core::replay::Difference;
 use crate::core::rules::Rule;
-use crate::core::verdict::Verdict;
 use crate::run::consumer::read_pin;
 use crate::run::problem::{Exit, Outcomes};
 use crate::run::replay::{Replayed, Start, replay as re_derive};
@@ -55,19 +54,19 @@ struct Derived {
     /// Sessions re-derived, the founding among them.
     sessions: usize,
     /// Papers accepted, after the charter.
-    accepted: usize,
+    accepted: u64,
     /// Papers refused.
-    refused: usize,
+    refused: u64,
     /// Papers that wait at the end.
     held: usize,
     /// Answers given in all sessions after the founding, notices too.
-    answers: usize,
+    answers: u64,
     /// The head that follows from the papers.
     head: Head,
     /// The state root that follows from them.
     state_root: String,
     /// Records that follow.
-    records: usize,
+    records: u64,
     /// Checkpoints whose text follows and whose signature holds.
     checkpoints: u64,
     /// Files that are byte for byte what follows; 0 when the sessions differ, for then they are not compared.
@@ -98,18 +97,19 @@ struct Differs {
 impl Derived {
     fn of(replayed: &Replayed) -> Derived {
         let books = &replayed.books;
-        let rulings = || books.sessions().iter().skip(1).flat_map(|session| &session.rulings);
-        let accepted = rulings().filter(|ruling| ruling.verdict == Verdict::Accepted).count();
+        // All answers but the first, which is the charter's.
+        let answers: u64 = books.answers().values().sum();
+        let accepted = books.log().size().saturating_sub(1);
         Derived {
             folder: replayed.folder.path().display().to_string(),
-            sessions: books.sessions().len(),
+            sessions: books.headings().len(),
             accepted,
-            refused: rulings().filter(|ruling| ruling.verdict.is_final()).count() - accepted,
+            refused: books.decided_count().saturating_sub(1 + accepted),
             held: books.held().len(),
-            answers: rulings().count(),
+            answers: answers.saturating_sub(1),
             head: (&books.head()).into(),
             state_root: sha256(&books.state().root()),
-            records: books.records().len(),
+            records: books.log().size(),
             checkpoints: replayed.checkpoints,
             files: replayed.files,
             differences: replayed.differences.count(),
@@ -142,8 +142,8 @@ impl Differs {
 impl Answer for Derived {
     fn say(&self, page: &mut Page) {
         let Derived { accepted, refused, held, .. } = self;
-        let (sessions, answers) = (words::count(self.sessions, "session"), words::count(self.answers, "answer"));
-        let accepted = words::count(*accepted, "paper");
+        let (sessions, answers) = (words::count(self.sessions, "session"), words::count(self.answers as usize, "answer"));
+        let accepted = words::count(*accepted as usize, "paper");
         page.labelled("read", &self.folder);
         page.labelled(
             "derived",
@@ -151,7 +151,7 @@ impl Answer for Derived {
         );
         page.labelled("head", format!("{}, state root {}", self.head, self.state_root));
         if self.differences == 0 {
-            let (records, files) = (words::count(self.records, "record"), words::count(self.files, "file"));
+            let (records, files) = (words::count(self.records as usize, "record"), words::count(self.files, "file"));
             let checkpoints = words::count(self.checkpoints as usize, "checkpoint");
             page.labelled("same", format!("{records}, the text and signature of {checkpoints}, and {files} byte for byte"));
             page.labelled("given", "the ledger heads, the time claims, and which content the desk held: no paper says them");

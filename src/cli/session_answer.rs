@@ -235,9 +235,12 @@ impl Visited {
     /// Those of reading the papers.
     pub fn of(report: &Report, policies: &[PolicyPaper], all: bool) -> Outcomes<Visited> {
         let books = report.desk.books();
-        let opened = books.sessions().last().filter(|_| report.is_new);
+        let opened = if report.is_new { books.last_session()? } else { None };
         let rulings = opened.iter().flat_map(|session| &session.rulings);
-        let again = |pid| Again { paper: sha256(pid), verdict: books.final_ruling(pid).map_or("decided", |ruling| ruling.verdict.word()) };
+        let again = |pid| {
+            let answered = books.answered(pid)?;
+            Ok(Again { paper: sha256(pid), verdict: answered.map_or("decided", |answered| answered.ruling().verdict.word()) })
+        };
         let path = |found: &bag::Listed| words::place(&found.path, found.medium, report.media.iter().map(|(medium, _)| medium));
         let state = || format!("the ledger is complete at {}, and the other media are not touched by this", words::head(&report.heads.1));
         let failed = |written: &Checked<()>| written.as_ref().err().map(|fault| Failed::of(fault, state()));
@@ -247,9 +250,9 @@ impl Visited {
             session: report.session,
             is_new: opened.is_some(),
             repaired: report.repaired.clone(),
-            before: opened.map_or(&report.heads.0, |session| &session.opened.before).into(),
+            before: opened.as_ref().map_or(&report.heads.0, |session| &session.opened.before).into(),
             answers: rulings.map(|ruling| Judged::of(ruling, policies, report.session)).collect::<Outcomes<_>>()?,
-            again: report.again.iter().map(again).collect(),
+            again: report.again.iter().map(again).collect::<Checked<_>>()?,
             reported: report.reported.iter().map(Reported::of).collect(),
             listed: report.listed.iter().map(|found| listed(path(found), found)).collect(),
             not_kept: report.not_kept.iter().map(sha256).collect(),

@@ -185,9 +185,9 @@ impl Common {
             fingerprint: books.log().root_at(1).unwrap_or_default().to_string(),
             log_key: books.log_key()?.to_string(),
             policy: sha256(&books.policy()?.hash()),
-            sessions: books.sessions().len(),
+            sessions: books.headings().len(),
             held: books.held().len(),
-            unsealed: books.unsealed().map(|session| session.opened.session),
+            unsealed: books.unsealed().map(|heading| heading.session),
         })
     }
 }
@@ -196,7 +196,7 @@ impl Metrics {
     fn of(status: &Status) -> Metrics {
         let stored = status.stored.as_ref();
         let events = stored.iter().flat_map(|stored| &stored.events_by_type);
-        let answers = status.desk.as_ref().map(|desk| status::answers(desk.books())).unwrap_or_default();
+        let answers = status.desk.as_ref().map(|desk| desk.books().answers().clone()).unwrap_or_default();
         let files = stored.iter().flat_map(|stored| &stored.file_bytes);
         Metrics {
             events: events.map(|(event_type, &count)| Count { event_type: event_type.clone(), count }).collect(),

@@ -232,11 +232,11 @@ impl Header {
 
 /// The content that a ledger names, with size and SHA-256 of each file: the packs of its sessions, and the objects of papers that wait.
 pub fn content_of(books: &Books) -> BTreeMap<Item, (u64, Hash)> {
-    let packs = books.sessions().iter().filter_map(|session| {
-        let (sha256, size) = session.closed.as_ref()?.pack?;
-        Some((Item::Pack(session.opened.session), (size, sha256)))
+    let packs = books.headings().iter().filter_map(|heading| {
+        let (sha256, size) = heading.end?.pack?;
+        Some((Item::Pack(heading.session), (size, sha256)))
     });
-    let held = books.held().values().flat_map(|held| &held.objects).filter(|(hash, _)| !books.packed().contains_key(hash));
+    let held = books.held().values().flat_map(|held| &held.objects).filter(|(hash, _)| !books.is_packed(hash));
     packs.chain(held.map(|(hash, size)| (Item::Loose(*hash), (*size, *hash)))).collect()
 }
 
@@ -245,9 +245,12 @@ pub fn content_of(books: &Books) -> BTreeMap<Item, (u64, Hash)> {
 /// # Errors
 /// `ledger-fault` when no session is closed.
 pub fn head_file_of(books: &Books) -> Checked<HeadFile> {
-    let closed = books.sessions().iter().rev().find_map(|session| Some((session.closed.as_ref()?, session.closed_hash)));
-    let file = closed.map(|(closed, hash)| HeadFile { session: closed.session, head: closed.after, closed: hash });
-    file.ok_or_else(|| Fault::new(Rule::LedgerFault, "no closed session found; the founding expected"))
+    books
+        .headings()
+        .iter()
+        .rev()
+        .find_map(HeadFile::of)
+        .ok_or_else(|| Fault::new(Rule::LedgerFault, "no closed session found; the founding expected"))
 }
 
 /// The head of a byte string of `size` bytes: the one form that deterministic CBOR has for it.

@@ -36,7 +36,7 @@ pub fn admit(books: &Books, bytes: &[u8]) -> Checked<Admitted> {
 /// # Errors
 /// Every rule of stage verify.
 pub fn admit_parsed(books: &Books, parsed: Parsed) -> Checked<Admitted> {
-    if books.final_ruling(&parsed.pid()).is_some() {
+    if books.was_accepted(&parsed.pid()).is_some() {
         return Ok(Admitted::Again(parsed.pid()));
     }
     let is_held = books.held().contains_key(&parsed.pid());
@@ -149,7 +149,7 @@ impl Batch {
             let (first_number, objects) = (held.first_number, Rows::new());
             batch.papers.insert(*pid, Paper { pid: *pid, payload, proposal, valid, first_number, objects, held_before: true });
         }
-        for paper in brought.into_iter().filter(|paper| books.final_ruling(&paper.pid()).is_none()) {
+        for paper in brought.into_iter().filter(|paper| books.was_accepted(&paper.pid()).is_none()) {
             batch.unite(books, paper);
         }
         if batch.papers.len() as u64 > SESSION_PAPERS_MAX {
@@ -187,14 +187,15 @@ impl Batch {
 
     /// A held paper is news when a signature now counts, or an object is here, that the ledger lacks.
     fn note_news_of_held(&mut self, books: &Books, policy: &Policy) {
-        let kept: BTreeSet<&Hash> = books.held().values().flat_map(|held| held.objects.keys()).chain(books.packed().keys()).collect();
-        let lacks = |objects: &Sizes| objects.iter().any(|(hash, _)| !kept.contains(hash));
+        let held: BTreeSet<&Hash> = books.held().values().flat_map(|held| held.objects.keys()).collect();
+        let is_kept = |hash: &Hash| held.contains(hash) || books.is_packed(hash);
+        let lacks = |objects: &Sizes| objects.iter().any(|(hash, _)| !is_kept(hash));
         let new_trees: BTreeSet<&Hash> = self.members.of_trees.iter().filter(|(_, members)| lacks(members)).map(|(tree, _)| tree).collect();
         for (pid, held) in books.held() {
             let Some(paper) = self.papers.get(pid) else { continue };
             let counted = paper.envelope(policy, books.keyring());
             let signature = counted.signers.iter().any(|signer| !held.valid.contains_key(&signer.kid));
-            let object = paper.objects.keys().any(|hash| !kept.contains(hash));
+            let object = paper.objects.keys().any(|hash| !is_kept(hash));
             let member =
                 trees_of(&paper.objects).any(|tree| new_trees.contains(tree)) || self.members.of_papers.get(pid).is_some_and(lacks);
             if signature || object || member {

@@ -5,12 +5,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::books::{Books, Session};
+use super::books::Books;
 use super::ids::{Hash, Head, Pid};
 use super::note::{Checkpoint, Note, VerdictNote, VerifierKey};
 use super::payload::Ruling;
 use super::publish;
-use super::rules::Checked;
+use super::rules::{Checked, Rule};
+use super::sessions::Session;
 
 /// A log key, and the numbers for which it is valid: a checkpoint of size N when `from ≤ N ≤ to`, a note that names head N when
 /// `from ≤ N < to` (SPEC 4.4).
@@ -97,7 +98,7 @@ pub struct Scale<'a> {
     books: &'a Books,
     keys: Vec<KeySpan>,
     seen: BTreeSet<Hash>,
-    answered: BTreeMap<u64, BTreeMap<Pid, &'a Ruling>>,
+    answered: BTreeMap<usize, BTreeMap<Pid, usize>>,
 }
 
 impl<'a> Scale<'a> {
@@ -137,40 +138,49 @@ impl<'a> Scale<'a> {
     /// Whether the ledger has sealed this text; else what it says of the matter, and its own signed text.
     fn ours(&mut self, says: &Says, text: &str) -> Checked<(bool, String, Option<String>)> {
         match says {
-            Says::Checkpoint(head) => Ok(self.our_checkpoint(head)),
+            Says::Checkpoint(head) => self.our_checkpoint(head),
             Says::Verdict(note) => self.our_answer(note, text),
             Says::Other => Ok((false, "a checkpoint or a verdict note: the log key signs nothing else".into(), None)),
         }
     }
 
-    fn our_checkpoint(&self, head: &Head) -> (bool, String, Option<String>) {
+    fn our_checkpoint(&self, head: &Head) -> Checked<(bool, String, Option<String>)> {
         // What cannot be put together was never sealed: the text is then unknown to this ledger, which is the side that halts.
-        let ours = publish::checkpoint(self.books, head.number).ok();
-        match self.books.log().root_at(head.number) {
+        let ours = self.sealed(publish::checkpoint(self.books, head.number))?;
+        Ok(match self.books.log().root_at(head.number) {
             Some(_) if head.number == 0 => (false, "no checkpoint of the empty log: this ledger never signed one".into(), None),
-            None => (false, format!("our head is {}", self.books.head()), self.newest()),
+            None => (false, format!("our head is {}", self.books.head()), self.newest()?),
             Some(root) if root != head.root => (false, format!("our root of that number is {root}"), ours),
             Some(_) => (ours.is_some(), "the same, but this ledger has not sealed it yet".into(), ours),
+        })
+    }
+
+    fn newest(&self) -> Checked<Option<String>> {
+        self.sealed(publish::checkpoint(self.books, self.books.head().number))
+    }
+
+    /// What the ledger has sealed, or nothing. That it cannot be read now says nothing about what it has sealed.
+    fn sealed<T>(&self, published: Checked<T>) -> Checked<Option<T>> {
+        match published {
+            Err(fault) if fault.rule != Rule::InternalFault => Err(fault),
+            published => Ok(published.ok()),
         }
     }
 
-    fn newest(&self) -> Option<String> {
-        publish::checkpoint(self.books, self.books.head().number).ok()
-    }
-
     fn our_answer(&mut self, note: &VerdictNote, text: &str) -> Checked<(bool, String, Option<String>)> {
-        let Some(session) = self.session(note.session) else {
-            let last = self.books.sessions().last().map_or(0, |session| session.opened.session);
-            return Ok((false, format!("our last session is {last}, our head {}", self.books.head()), self.newest()));
+        let Some(at) = self.place_of(note.session) else {
+            let last = self.books.last_session_number();
+            return Ok((false, format!("our last session is {last}, our head {}", self.books.head()), self.newest()?));
         };
-        let Some(ruling) = self.ruling(session, &note.pid) else {
+        let session = &*self.books.session(at)?;
+        let Some(ruling) = self.ruling(at, session, &note.pid) else {
             return Ok((
                 false,
                 format!("our session {} on {} has no note on this paper", note.session, session.opened.before),
-                self.newest(),
+                self.newest()?,
             ));
         };
-        let receipt = publish::receipt(self.books, session, ruling).ok().and_then(|bytes| String::from_utf8(bytes).ok());
+        let receipt = self.sealed(publish::receipt(self.books, session, ruling))?.and_then(|bytes| String::from_utf8(bytes).ok());
         let sealed_text = publish::note_text(self.books, session, ruling).unwrap_or_default();
         let same = sealed_text == text;
         let expected = match (same, ruling.verdict.rule()) {
@@ -181,15 +191,16 @@ impl<'a> Scale<'a> {
         Ok((same && receipt.is_some(), expected, receipt))
     }
 
-    fn session(&self, number: u64) -> Option<&'a Session> {
-        let sessions = self.books.sessions();
-        sessions.binary_search_by_key(&number, |session| session.opened.session).ok().map(|at| &sessions[at])
+    /// Place of the session with this number.
+    fn place_of(&self, number: u64) -> Option<usize> {
+        self.books.headings().binary_search_by_key(&number, |heading| heading.session).ok()
     }
 
-    /// The answer to a paper in a session: looked up, for a medium may bring back a hundred thousand notes of one session.
-    fn ruling(&mut self, session: &'a Session, pid: &Pid) -> Option<&'a Ruling> {
-        let of_session = || session.rulings.iter().map(|ruling| (ruling.pid, ruling)).collect();
-        self.answered.entry(session.opened.session).or_insert_with(of_session).get(pid).copied()
+    /// The answer to a paper in the session at this place: looked up, for a medium may bring back a hundred thousand notes of one session.
+    fn ruling<'s>(&mut self, at: usize, session: &'s Session, pid: &Pid) -> Option<&'s Ruling> {
+        let places = || session.rulings.iter().enumerate().map(|(place, ruling)| (ruling.pid, place)).collect();
+        let place = self.answered.entry(at).or_insert_with(places).get(pid);
+        place.map(|place| &session.rulings[*place])
     }
 }
 

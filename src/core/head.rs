@@ -6,6 +6,7 @@ use std::str::FromStr;
 use super::ids::{Head, parse_decimal};
 use super::lines::{Lines, encode64, with_sum};
 use super::rules::{Checked, Fault, Rule};
+use super::sessions::Heading;
 use super::words::{check_head_words, head_words};
 
 /// What the head file says.
@@ -23,6 +24,11 @@ pub struct HeadFile {
 }
 
 impl HeadFile {
+    /// That of a session; `None` while it is not closed.
+    pub fn of(heading: &Heading) -> Option<HeadFile> {
+        heading.end.map(|end| HeadFile { session: heading.session, head: end.after, closed: end.hash })
+    }
+
     /// The file: six lines, the last a checksum of those before it.
     pub fn text(&self) -> String {
         with_sum(format!(

@@ -23,7 +23,7 @@ impl Holdings {
     /// The objects that were brought, with their sizes, and what the ledger keeps of its own. The trees among them are read next.
     pub fn new(books: &Books, brought: BTreeMap<Hash, u64>) -> Holdings {
         let mut objects = brought;
-        objects.extend(books.packed());
+        objects.extend(books.packed().map(|(hash, size)| (*hash, size)));
         objects.extend(books.held().values().flat_map(|held| &held.objects));
         Holdings { objects, trees: BTreeMap::new(), members: BTreeMap::new() }
     }

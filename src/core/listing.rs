@@ -43,7 +43,7 @@ impl Listing {
         let seen = if fate == Fate::Packed { &mut self.trees_packed } else { &mut self.trees_listed };
         let trees: Vec<Hash> = trees_of(&paper.objects).filter(|tree| seen.insert(**tree)).copied().collect();
         let members = trees.iter().flat_map(|tree| batch.members_of_tree(tree)).chain(batch.members_of_paper(&paper.pid));
-        for (hash, size) in members.filter(|(hash, _)| !books.packed().contains_key(hash)) {
+        for (hash, size) in members.filter(|(hash, _)| !books.is_packed(hash)) {
             if self.is_new(*hash, fate) {
                 rows.entry(*hash).or_insert(HeldObject { size: *size, inside: Inside::Closed });
             }

@@ -53,6 +53,7 @@ pub mod record;
 pub mod replay;
 pub mod rules;
 pub mod session_file;
+pub mod sessions;
 pub mod snapshot;
 pub mod soundness;
 pub mod state;

@@ -251,7 +251,7 @@ impl<'a> Planner<'a> {
         let books = self.desk.books;
         let (mut pack, mut keep) = (BTreeSet::new(), BTreeSet::new());
         for ruling in &self.rulings {
-            let objects = ruling.objects.keys().filter(|hash| !books.packed().contains_key(*hash)).copied();
+            let objects = ruling.objects.keys().filter(|hash| !books.is_packed(hash)).copied();
             match (&ruling.verdict, ruling.held) {
                 (Verdict::Accepted, _) => pack.extend(objects),
                 (_, Some(Held { kept: true, .. })) => keep.extend(objects),

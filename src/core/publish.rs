@@ -4,16 +4,19 @@
 
 use std::collections::BTreeMap;
 
-use super::books::{Books, Session};
+use super::books::Books;
 use super::bundle::BundleHeader;
 use super::cbor::{Canonical, Writer};
-use super::ids::Pid;
+use super::ids::{Hash, Head, Pid};
 use super::limits::TILE_WIDTH;
 use super::note::{Checkpoint, InclusionProof, Note, VerdictNote, assemble};
 use super::payload::Ruling;
+use super::policy::Policy;
 use super::policy_text;
+use super::record::Record;
 use super::rules::{Checked, Fault, Rule};
 use super::session_file::Row;
+use super::sessions::Session;
 use super::tile::{TileRef, encode_bundle, entries_path, numbered_path, session_stem, tile_path, tiles_for};
 
 /// A published file: path below the folder, and bytes.
@@ -29,7 +32,7 @@ fn unsealed(what: impl std::fmt::Display) -> Fault {
 /// `internal-fault` when the log is shorter.
 pub fn checkpoint_text(books: &Books, number: u64) -> Checked<String> {
     let root = books.log().root_at(number).ok_or_else(|| unsealed(format_args!("common@{number}")))?;
-    Ok(Checkpoint { origin: books.origin()?.clone(), head: super::ids::Head { number, root } }.text())
+    Ok(Checkpoint { origin: books.origin()?.clone(), head: Head { number, root } }.text())
 }
 
 /// The text that the log key signs for a refusal or notice.
@@ -53,23 +56,22 @@ pub fn note_text(books: &Books, session: &Session, ruling: &Ruling) -> Checked<S
     note.text()
 }
 
-/// Signature lines of every checkpoint, N − 1 first.
-fn checkpoint_lines(books: &Books) -> Vec<&str> {
-    let sealed = books.sessions().iter().filter_map(|session| session.sealed.as_ref());
-    sealed.flat_map(|sealed| sealed.checkpoints.iter().map(|(_, lines)| lines.as_str())).collect()
-}
-
 /// The signed checkpoint of number N.
 ///
 /// # Errors
-/// `internal-fault` when it is not sealed.
+/// `internal-fault` when it is not sealed; those of reading its session again.
 pub fn checkpoint(books: &Books, number: u64) -> Checked<String> {
-    let is_before = |session: &Session| session.closed.as_ref().is_some_and(|closed| closed.after.number < number);
-    let at = books.sessions().partition_point(is_before);
-    let sealed = books.sessions().get(at).and_then(|session| session.sealed.as_ref());
-    let found = sealed.and_then(|sealed| Some((sealed, sealed.checkpoints.binary_search_by_key(&number, |(n, _)| *n).ok()?)));
-    let (sealed, at) = found.ok_or_else(|| unsealed(format_args!("common@{number}")))?;
-    Ok(assemble(&checkpoint_text(books, number)?, &sealed.checkpoints[at].1))
+    let at = books.session_of(number);
+    if at >= books.headings().len() {
+        return Err(unsealed(format_args!("common@{number}")));
+    }
+    checkpoint_in(books, &*books.session(at)?, number)
+}
+
+/// As [`checkpoint`], of a session that is at hand.
+fn checkpoint_in(books: &Books, session: &Session, number: u64) -> Checked<String> {
+    let lines = session.checkpoint_lines(number).ok_or_else(|| unsealed(format_args!("common@{number}")))?;
+    Ok(assemble(&checkpoint_text(books, number)?, lines))
 }
 
 /// The proof that record `number` is in the log of `size` records, with that size's checkpoint.
@@ -77,9 +79,13 @@ pub fn checkpoint(books: &Books, number: u64) -> Checked<String> {
 /// # Errors
 /// As [`checkpoint`].
 pub fn inclusion_proof(books: &Books, number: u64, size: u64) -> Checked<InclusionProof> {
-    let hashes = books.log().inclusion(number - 1, size).ok_or_else(|| unsealed(format_args!("common@{number} in common@{size}")))?;
-    let record = books.records()[number as usize - 1].to_entry()?;
-    Ok(InclusionProof { record, index: number - 1, hashes, checkpoint: checkpoint(books, size)? })
+    prove_inclusion(books, &books.record(number)?, size, checkpoint(books, size)?)
+}
+
+fn prove_inclusion(books: &Books, record: &Record, size: u64, checkpoint: String) -> Checked<InclusionProof> {
+    let missing = || unsealed(format_args!("common@{} in common@{size}", record.number));
+    let hashes = books.log().inclusion(record.number - 1, size).ok_or_else(missing)?;
+    Ok(InclusionProof { record: record.to_entry()?, index: record.number - 1, hashes, checkpoint })
 }
 
 /// The receipt of one answer (SPEC 4.8).
@@ -91,7 +97,8 @@ pub fn receipt(books: &Books, session: &Session, ruling: &Ruling) -> Checked<Vec
         return Err(unsealed(format_args!("session {}", session.opened.session)));
     };
     if let Some(record) = &ruling.record {
-        return Ok(inclusion_proof(books, record.number, closed.after.number)?.text().into_bytes());
+        let size = closed.after.number;
+        return Ok(prove_inclusion(books, record, size, checkpoint_in(books, session, size)?)?.text().into_bytes());
     }
     let at = sealed.notes.binary_search_by_key(&ruling.pid, |(pid, _)| *pid);
     let at = at.map_err(|_| unsealed(format_args!("the note for paper {}", ruling.pid)))?;
@@ -106,7 +113,7 @@ pub fn check_signatures(books: &Books, session: &Session) -> Checked<()> {
     let key = books.log_key()?;
     for ruling in &session.rulings {
         let signed = match &ruling.record {
-            Some(record) => checkpoint(books, record.number)?.into_bytes(),
+            Some(record) => checkpoint_in(books, session, record.number)?.into_bytes(),
             None => receipt(books, session, ruling)?,
         };
         Note::parse(&signed)?.verify(key)?;
@@ -134,33 +141,141 @@ pub fn session_receipts(books: &Books, session: &Session) -> Checked<Vec<u8>> {
 
 /// The published folder, but the packs of objects; the newest checkpoint is not in it, it is written last.
 ///
+/// Each file is put together when its turn comes: all of them need not fit into memory. What is made of the same session comes together, so that
+/// each session is read about once.
+///
 /// # Errors
-/// `internal-fault` when the last session is not sealed.
-pub fn folder(books: &Books) -> Checked<Vec<File>> {
-    if let Some(session) = books.unsealed() {
-        return Err(unsealed(format_args!("session {}", session.opened.session)));
+/// `internal-fault` when the last session is not sealed; of each file, those of reading its sessions again.
+pub fn folder(books: &Books) -> Checked<impl Iterator<Item = Checked<File>> + '_> {
+    if let Some(heading) = books.unsealed() {
+        return Err(unsealed(format_args!("session {}", heading.session)));
     }
-    let mut files = BTreeMap::new();
-    let heads: Vec<u64> = books.sessions().iter().filter_map(|session| session.closed.as_ref()).map(|closed| closed.after.number).collect();
+    let mut parts: Vec<(u64, String, Part<'_>)> = parts(books).into_iter().map(|(path, part)| (part.first(books), path, part)).collect();
+    parts.sort_by(|(number, path, _), (other, other_path, _)| (number, path).cmp(&(other, other_path)));
+    Ok(parts.into_iter().map(|(_, path, part)| Ok((path, part.bytes(books)?))))
+}
+
+/// What a published file holds.
+enum Part<'a> {
+    Tile(TileRef),
+    Entries(Hundred),
+    Checkpoints(Hundred),
+    Papers(Hundred),
+    Session(usize),
+    Charter,
+    Proof(u64),
+    Policy(&'a Policy),
+    PolicyText(&'a Policy),
+    Keys,
+}
+
+/// A stretch of numbers that lies in one file: the first, less one, and how many.
+#[derive(Clone, Copy)]
+struct Hundred {
+    from: u64,
+    width: u64,
+}
+
+fn parts(books: &Books) -> BTreeMap<String, Part<'_>> {
+    let mut parts = BTreeMap::new();
+    let heads: Vec<u64> = books.headings().iter().filter_map(|heading| heading.end).map(|end| end.after.number).collect();
     let size = books.head().number;
-    for tile in tiles_for(size) {
-        put_tile(books, &mut files, &tile)?;
+    let partial_tiles = heads.iter().flat_map(|head| tiles_for(*head).into_iter().filter(|tile| !is_full(size, tile)));
+    for tile in tiles_for(size).into_iter().chain(partial_tiles.filter(|tile| u64::from(tile.width) < TILE_WIDTH)) {
+        let width = u64::from(tile.width);
+        if tile.level == 0 {
+            let hundred = Hundred { from: tile.index * TILE_WIDTH, width };
+            parts.insert(entries_path(tile.index, partial(width)), Part::Entries(hundred));
+        }
+        parts.insert(tile_path(tile.level, tile.index, partial(width)), Part::Tile(tile));
     }
-    for &head in &heads {
-        for tile in tiles_for(head).into_iter().filter(|tile| u64::from(tile.width) < TILE_WIDTH && !is_full(size, tile)) {
-            put_tile(books, &mut files, &tile)?;
+    // `checkpoints/<N>` and `papers/<N>`: full ones, and the partial ones of sessions' heads whose full one is not out.
+    let full = size / TILE_WIDTH;
+    let partials = heads.iter().filter(|&&head| head / TILE_WIDTH == full && head % TILE_WIDTH != 0);
+    for (index, width) in (0..full).map(|index| (index, TILE_WIDTH)).chain(partials.map(|head| (full, head % TILE_WIDTH))) {
+        let hundred = Hundred { from: index * TILE_WIDTH, width };
+        parts.insert(numbered_path("checkpoints", index, partial(width)), Part::Checkpoints(hundred));
+        parts.insert(numbered_path("papers", index, partial(width)), Part::Papers(hundred));
+    }
+    for (at, heading) in books.headings().iter().enumerate() {
+        parts.insert(format!("sessions/{}.papers", session_stem(heading.session)), Part::Session(at));
+        if let Some(after) = heading.end.map(|end| end.after.number).filter(|after| *after > heading.before.number) {
+            parts.insert(format!("common@{after}.tlog-proof"), Part::Proof(after));
         }
     }
-    put_hundreds(books, &mut files, &heads)?;
-    for session in books.sessions() {
-        put_session(books, &mut files, session)?;
-    }
     for (hash, policy) in books.policies() {
-        files.insert(format!("policies/{hash}.cbor"), policy.to_cbor());
-        files.insert(format!("policies/{hash}.toml"), policy_text::print(policy).into_bytes());
+        parts.insert(format!("policies/{hash}.cbor"), Part::Policy(policy));
+        parts.insert(format!("policies/{hash}.toml"), Part::PolicyText(policy));
     }
-    files.insert("vkeys".into(), format!("1 {}\n", books.log_key()?).into_bytes());
-    Ok(files.into_iter().collect())
+    parts.insert("charter.cose".into(), Part::Charter);
+    parts.insert("vkeys".into(), Part::Keys);
+    parts
+}
+
+impl Part<'_> {
+    /// The number before the first that it is made of.
+    fn first(&self, books: &Books) -> u64 {
+        match self {
+            Part::Tile(tile) => tile.index.saturating_mul(TILE_WIDTH.saturating_pow(u32::from(tile.level) + 1)),
+            Part::Entries(hundred) | Part::Checkpoints(hundred) | Part::Papers(hundred) => hundred.from,
+            Part::Session(at) => books.headings()[*at].before.number,
+            Part::Proof(number) => number - 1,
+            Part::Charter | Part::Policy(_) | Part::PolicyText(_) | Part::Keys => 0,
+        }
+    }
+
+    fn bytes(&self, books: &Books) -> Checked<Vec<u8>> {
+        match self {
+            Part::Tile(tile) => {
+                let missing = || unsealed(format_args!("tile {}", tile.path()));
+                books.log().tile(tile.level, tile.index, tile.width).ok_or_else(missing)
+            }
+            Part::Entries(hundred) => {
+                let entries = hundred.each(books, |_, _, record| record.to_entry())?;
+                encode_bundle(entries.iter().map(Vec::as_slice))
+            }
+            Part::Checkpoints(hundred) => {
+                let missing = |record: &Record| unsealed(format_args!("common@{}", record.number));
+                let lines = |session: &Session, _: &Ruling, record: &Record| {
+                    session.checkpoint_lines(record.number).map(str::to_owned).ok_or_else(|| missing(record))
+                };
+                let lines = hundred.each(books, lines)?;
+                encode_bundle(lines.iter().map(|lines| lines.as_bytes()))
+            }
+            Part::Papers(hundred) => Ok(hundred.each(books, |_, ruling, _| Ok(ruling.envelope.to_cbor()))?.concat()),
+            Part::Session(at) => {
+                let (session, mut w) = (books.session(*at)?, Writer::new());
+                session.rulings.iter().for_each(|ruling| Row::of(ruling).write(&mut w));
+                Ok(w.finish())
+            }
+            Part::Charter => {
+                let session = books.session(0)?;
+                let charter = session.rulings.first().ok_or_else(|| unsealed("the charter"))?;
+                Ok(charter.envelope.to_cbor())
+            }
+            Part::Proof(number) => Ok(inclusion_proof(books, *number, *number)?.text().into_bytes()),
+            Part::Policy(policy) => Ok(policy.to_cbor()),
+            Part::PolicyText(policy) => Ok(policy_text::print(policy).into_bytes()),
+            Part::Keys => Ok(format!("1 {}\n", books.log_key()?).into_bytes()),
+        }
+    }
+}
+
+impl Hundred {
+    /// What `take` makes of each number's session, answer and record, in their order.
+    fn each<T>(self, books: &Books, take: impl Fn(&Session, &Ruling, &Record) -> Checked<T>) -> Checked<Vec<T>> {
+        let (first, last) = (self.from + 1, self.from + self.width);
+        let mut out = Vec::new();
+        for at in books.session_of(first)..=books.session_of(last) {
+            let session = books.session(at)?;
+            for ruling in &session.rulings {
+                if let Some(record) = ruling.record.as_ref().filter(|record| (first..=last).contains(&record.number)) {
+                    out.push(take(&session, ruling, record)?);
+                }
+            }
+        }
+        if out.len() as u64 == self.width { Ok(out) } else { Err(unsealed(format_args!("numbers {first} to {last}"))) }
+    }
 }
 
 /// Whether the tile is full in a tree of `size`.
@@ -173,64 +288,12 @@ fn partial(width: u64) -> Option<u16> {
     if width == TILE_WIDTH { None } else { Some(width as u16) }
 }
 
-fn put_tile(books: &Books, files: &mut BTreeMap<String, Vec<u8>>, tile: &TileRef) -> Checked<()> {
-    let missing = || unsealed(format_args!("tile {}", tile.path()));
-    let content = books.log().tile(tile.level, tile.index, tile.width).ok_or_else(missing)?;
-    files.insert(tile_path(tile.level, tile.index, partial(u64::from(tile.width))), content);
-    if tile.level == 0 {
-        let from = (tile.index * TILE_WIDTH) as usize;
-        let records = &books.records()[from..from + usize::from(tile.width)];
-        let entries = records.iter().map(|record| record.to_entry()).collect::<Checked<Vec<_>>>()?;
-        files.insert(entries_path(tile.index, partial(u64::from(tile.width))), encode_bundle(entries.iter().map(Vec::as_slice))?);
-    }
-    Ok(())
-}
-
-/// `checkpoints/<N>` and `papers/<N>`: full ones, and the partial ones of sessions' heads whose full one is not out.
-fn put_hundreds(books: &Books, files: &mut BTreeMap<String, Vec<u8>>, heads: &[u64]) -> Checked<()> {
-    let (lines, size) = (checkpoint_lines(books), books.head().number);
-    let papers: Vec<Vec<u8>> = accepted_envelopes(books);
-    let full = size / TILE_WIDTH;
-    let partials = heads.iter().filter(|&&head| head / TILE_WIDTH == full && head % TILE_WIDTH != 0);
-    let ranges = (0..full).map(|index| (index, TILE_WIDTH)).chain(partials.map(|head| (full, head % TILE_WIDTH)));
-    for (index, width) in ranges {
-        let from = (index * TILE_WIDTH) as usize;
-        let to = from + width as usize;
-        let items = lines[from..to].iter().map(|line| line.as_bytes());
-        files.insert(numbered_path("checkpoints", index, partial(width)), encode_bundle(items)?);
-        files.insert(numbered_path("papers", index, partial(width)), papers[from..to].concat());
-    }
-    Ok(())
-}
-
-fn accepted_envelopes(books: &Books) -> Vec<Vec<u8>> {
-    let rulings = books.sessions().iter().flat_map(|session| &session.rulings);
-    rulings.filter(|ruling| ruling.record.is_some()).map(|ruling| ruling.envelope.to_cbor()).collect()
-}
-
-fn put_session(books: &Books, files: &mut BTreeMap<String, Vec<u8>>, session: &Session) -> Checked<()> {
-    let mut w = Writer::new();
-    for ruling in &session.rulings {
-        Row::of(ruling).write(&mut w);
-    }
-    files.insert(format!("sessions/{}.papers", session_stem(session.opened.session)), w.finish());
-    if session.opened.session == 0 {
-        let charter = session.rulings.first().ok_or_else(|| unsealed("the charter"))?;
-        files.insert("charter.cose".into(), charter.envelope.to_cbor());
-    }
-    if let Some(number) = session.rulings.iter().filter_map(|ruling| ruling.record.as_ref()).map(|record| record.number).max() {
-        let proof = inclusion_proof(books, number, number)?;
-        files.insert(format!("common@{number}.tlog-proof"), proof.text().into_bytes());
-    }
-    Ok(())
-}
-
 /// Partial files of earlier heads that are not part of the folder any more: the full one is out.
 pub fn obsolete(books: &Books) -> Vec<String> {
     let size = books.head().number;
     let mut out = Vec::new();
-    for session in books.sessions() {
-        let Some(head) = session.closed.as_ref().map(|closed| closed.after.number) else { continue };
+    for heading in books.headings() {
+        let Some(head) = heading.end.map(|end| end.after.number) else { continue };
         for tile in tiles_for(head).into_iter().filter(|tile| u64::from(tile.width) < TILE_WIDTH && is_full(size, tile)) {
             out.push(tile_path(tile.level, tile.index, Some(tile.width)));
             if tile.level == 0 {
@@ -246,7 +309,7 @@ pub fn obsolete(books: &Books) -> Vec<String> {
 }
 
 /// The index of a session's pack: `sha256 ‖ u64be offset of the content` a row, ascending (SPEC 8.3).
-pub fn pack_index(objects: &BTreeMap<super::ids::Hash, u64>) -> Vec<u8> {
+pub fn pack_index(objects: &BTreeMap<Hash, u64>) -> Vec<u8> {
     let header = BundleHeader { papers: 0, objects: objects.len() as u64, object_bytes: objects.values().sum() };
     let mut offset = header.to_bytes().len() as u64;
     let mut out = Vec::new();

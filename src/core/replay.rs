@@ -216,7 +216,7 @@ impl Replay {
         Ok(match parse_envelope(envelope.clone()).and_then(|parsed| admit_parsed(&self.books, parsed)) {
             Ok(Admitted::Verified(verified, _)) => Ok(*verified),
             Ok(Admitted::Again(pid)) => {
-                let earlier = self.books.decided_in(&pid).map_or(0, |session| session.opened.session);
+                let earlier = self.books.decided_in(&pid).unwrap_or(0);
                 Err(format!("it was decided in session {earlier}"))
             }
             Err(fault) => Err(format!("[{}] {}", fault.rule, fault.shown())),

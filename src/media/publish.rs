@@ -25,7 +25,16 @@ pub type Observe<'a> = dyn FnMut(&'static str, &str) + 'a;
 /// `not-found` when `root` is no folder; `medium-fault` with path and error, or with both hashes when what is read back differs;
 /// `internal-fault` for a path that is not of our form. Files before the fault stand.
 pub fn write_files(root: &Path, files: impl IntoIterator<Item = (String, Vec<u8>)>, observe: &mut Observe<'_>) -> Checked<()> {
-    for (path, content) in files {
+    write_each(root, files.into_iter().map(Ok), observe)
+}
+
+/// As [`write_files`], for files that are put together when their turn comes: the first that cannot be ends it.
+///
+/// # Errors
+/// As [`write_files`], and those of the files.
+pub fn write_each(root: &Path, files: impl IntoIterator<Item = Checked<(String, Vec<u8>)>>, observe: &mut Observe<'_>) -> Checked<()> {
+    for file in files {
+        let (path, content) = file?;
         let mut fill = |file: &mut File| file.write_all(&content).map_err(|error| medium_fault(&path, &error));
         put(root, &path, Hash::of(&content), &mut fill, observe)?;
     }
@@ -90,9 +99,10 @@ pub fn remove_files<S: AsRef<str>>(root: &Path, paths: impl IntoIterator<Item = 
 /// Reads files below `root`, each as its path and the hash that its content must have.
 ///
 /// # Errors
-/// `medium-fault` with the path and what was found at the first that differs, is missing or cannot be read; `internal-fault` as in [`write_files`].
-pub fn compare_files(root: &Path, files: impl IntoIterator<Item = (String, Hash)>, observe: &mut Observe<'_>) -> Checked<()> {
-    for (path, expected) in files {
+/// Those of the files; `medium-fault` with the path and what was found at the first that differs, is missing or cannot be read; `internal-fault` as in [`write_files`].
+pub fn compare_files(root: &Path, files: impl IntoIterator<Item = Checked<(String, Hash)>>, observe: &mut Observe<'_>) -> Checked<()> {
+    for file in files {
+        let (path, expected) = file?;
         let target = target(root, &path)?;
         observe("compare", &path);
         let found = read_hash(&target).map_err(|fault| Fault::new(Rule::MediumFault, format!("{path}: reading again: {}", fault.found)))?;

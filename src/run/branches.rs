@@ -322,11 +322,11 @@ impl Branch {
             let sha256 = Hash::of(publish::checkpoint_text(books, *number)?.as_bytes());
             self.texts.push(SignedText { sha256, what: format!("checkpoint of common@{number}") });
         }
-        let session = books.sessions().iter().find(|session| session.opened.session == sealed.session);
-        let Some(session) = session else { return Ok(()) };
+        let at = books.headings().iter().position(|heading| heading.session == sealed.session);
+        let Some(session) = at.map(|at| books.session(at)).transpose()? else { return Ok(()) };
         let noted: BTreeMap<Pid, &Ruling> = session.rulings.iter().map(|ruling| (ruling.pid, ruling)).collect();
         for ruling in sealed.notes.iter().filter_map(|(pid, _)| noted.get(pid)) {
-            let sha256 = Hash::of(publish::note_text(books, session, ruling)?.as_bytes());
+            let sha256 = Hash::of(publish::note_text(books, &session, ruling)?.as_bytes());
             let what = format!("note on paper {} in session {}: {}", ruling.pid, sealed.session, ruling.verdict.line());
             self.texts.push(SignedText { sha256, what });
         }

@@ -10,13 +10,10 @@ use crate::broker::{Broker, NewEvent, read_head, write_head_observed};
 use crate::core::books::Books;
 use crate::core::cbor::Canonical;
 use crate::core::charter::Charter;
-use crate::core::event::{Event, EventSigner, EventType};
+use crate::core::event::{EventSigner, EventType};
 use crate::core::halt::Halt;
-use crate::core::head::Stand;
-use crate::core::ids::Hash;
+use crate::core::head::{HeadFile, Stand};
 use crate::core::note::signature_line;
-use crate::core::payload::Sealed;
-use crate::core::publish::{checkpoint_text, note_text};
 use crate::core::rules::{Checked, Fault, Rule};
 use crate::keys::Passphrase;
 use crate::keys::derive::{LedgerKey, LogKey};
@@ -26,7 +23,9 @@ use crate::media::publish::Observe;
 use super::halt::{Alarm, HALT_FILE, Halted, halt, read_halt, refuse_halted, why_halted};
 use super::problem::{Outcomes, Unchanged};
 use super::standby::refuse_standby;
-use super::startup::{Findings, closed_sessions, diagnose, examine};
+use super::startup::{Findings, diagnose, examine};
+
+mod commit;
 
 /// Name of the sealed seed in the desk's folder.
 pub const KEY_FILE: &str = "key";
@@ -41,6 +40,8 @@ pub struct Desk {
     ledger: Broker,
     books: Books,
     head_is_behind: bool,
+    /// Whether events were folded in whose commit failed: then nothing more is written with these books.
+    is_ahead: bool,
 }
 
 /// What a start gives.
@@ -52,11 +53,17 @@ pub enum Start {
 }
 
 impl Start {
-    fn of(dir: &Path, ledger: Broker, findings: Findings) -> Start {
-        let is_well = findings.wrong.is_none();
-        match Desk::of_findings(dir, ledger, &findings) {
-            Some(desk) if is_well => Start::Ready(Box::new(desk)),
-            desk => Start::Wrong(desk.map(Box::new), Box::new(findings)),
+    fn of(dir: &Path, ledger: Broker, mut findings: Findings) -> Start {
+        if findings.wrong.is_some() {
+            // What is wrong is told of the books, and the halt entered in them.
+            let books = findings.books.clone();
+            let desk = Desk::of_findings(dir, ledger, &mut findings);
+            findings.books = books;
+            return Start::Wrong(desk.map(Box::new), Box::new(findings));
+        }
+        match Desk::of_findings(dir, ledger, &mut findings) {
+            Some(desk) => Start::Ready(Box::new(desk)),
+            None => Start::Wrong(None, Box::new(findings)),
         }
     }
 
@@ -219,15 +226,17 @@ impl Desk {
         Ok(Start::of(dir, ledger, findings))
     }
 
-    /// The desk, when its chain is whole, whatever else was found.
-    pub(super) fn of_findings(dir: &Path, ledger: Broker, findings: &Findings) -> Option<Desk> {
+    /// The desk, when its chain is whole, whatever else was found. It takes the books: there is room for them once.
+    pub(super) fn of_findings(dir: &Path, ledger: Broker, findings: &mut Findings) -> Option<Desk> {
         let head_is_behind = findings.stand == Some(Stand::Behind);
-        findings.chain_is_whole.then(|| Desk { dir: dir.to_owned(), ledger, books: findings.books.clone(), head_is_behind })
+        let mut books = || std::mem::take(&mut findings.books);
+        findings.chain_is_whole.then(|| Desk { dir: dir.to_owned(), ledger, books: books(), head_is_behind, is_ahead: false })
     }
 
     /// A desk around a ledger that was just created.
     pub(super) fn founded(dir: &Path, ledger: Broker) -> Desk {
-        Desk { dir: dir.to_owned(), ledger, books: Books::default(), head_is_behind: false }
+        let books = Books::over(ledger.events());
+        Desk { dir: dir.to_owned(), ledger, books, head_is_behind: false, is_ahead: false }
     }
 
     /// The desk's folder.
@@ -310,85 +319,16 @@ impl Desk {
         self.ledger.write_back()
     }
 
-    /// Appends events behind the head that the plan saw, and folds them in as read back from the database.
-    ///
-    /// # Errors
-    /// `halted`; as [`Broker::commit`].
-    pub fn commit(&mut self, events: Vec<NewEvent>, observe: &mut Observe<'_>) -> Checked<()> {
-        // Somebody may have halted the desk since it was opened: an export that heard evidence takes no lock.
-        let goes_on_halted = |event: &NewEvent| matches!(event.event_type, EventType::Halt | EventType::Resume | EventType::Recover);
-        if !events.iter().all(goes_on_halted) {
-            refuse_halted(&self.dir).map_err(|problem| problem.fault)?;
-        }
-        let before = self.ledger.latest()?;
-        let expected = before.as_ref().map(|event| event.event_hash);
-        self.fold_first(&events)?;
-        let id = events.first().map_or_else(String::new, |event| event.event_id.clone());
-        self.ledger.commit(expected, events, &mut |step| observe(step, &id)).map_err(|error| error.fault)?;
-        let books = &mut self.books;
-        self.ledger.for_each(before.map_or(1, |event| event.seq_no + 1), |event| books.apply(&event))
-    }
-
-    /// Folds events into a copy of the books before anything is committed: what the next start could not read is never written.
-    fn fold_first(&self, events: &[NewEvent]) -> Checked<()> {
-        let mut books = self.books.clone();
-        for (index, event) in (1..).zip(events) {
-            books.apply(&Event {
-                seq_no: index,
-                event_id: event.event_id.clone(),
-                timestamp: event.timestamp,
-                event_type: event.event_type,
-                payload: event.payload.clone(),
-                prev_event_hash: [0; 32],
-                event_hash: [0; 32],
-                signature: [0; 64],
-                public_key_id: Hash::ZERO,
-                writer_epoch: 0,
-            })?;
-        }
-        Ok(())
-    }
-
     /// Writes the head file: session, number, root, and the hash of the last `closed` event.
     ///
     /// # Errors
     /// `file-fault`, after which the process must end.
     pub fn write_head_file(&mut self, observe: &mut Observe<'_>) -> Checked<()> {
-        if let Some(head) = closed_sessions(&self.books).last() {
+        if let Some(head) = self.books.headings().iter().rev().find_map(HeadFile::of) {
             write_head_observed(&self.dir, &head.text(), &mut |step| observe(step, crate::broker::HEAD_FILE))?;
             self.head_is_behind = false;
         }
         Ok(())
-    }
-
-    /// Signs what the last session decided and stores the signatures, if that has not been done. The same bytes whenever it is done.
-    ///
-    /// # Errors
-    /// `halted`, `ledger-fault`, `internal-fault`.
-    pub fn seal(&mut self, keys: &DeskKeys, observe: &mut Observe<'_>) -> Checked<bool> {
-        let Some(session) = self.books.unsealed() else { return Ok(false) };
-        refuse_halted(&self.dir).map_err(|problem| problem.fault)?;
-        let charter = self.books.charter()?;
-        observe("sign checkpoints and notes", &format!("session {}", session.opened.session));
-        let mut sealed = Sealed { session: session.opened.session, checkpoints: Vec::new(), notes: Vec::new() };
-        for ruling in &session.rulings {
-            match &ruling.record {
-                Some(record) => {
-                    sealed.checkpoints.push((record.number, keys.lines(charter, &checkpoint_text(&self.books, record.number)?)?))
-                }
-                None => sealed.notes.push((ruling.pid, keys.lines(charter, &note_text(&self.books, session, ruling)?)?)),
-            }
-        }
-        sealed.notes.sort();
-        let event = NewEvent {
-            event_id: self.books.next_event_id(),
-            timestamp: session.opened.time.unwrap_or(0),
-            event_type: EventType::Sealed,
-            payload: sealed.to_cbor(),
-        };
-        observe("commit the signatures", &event.event_id);
-        self.commit(vec![event], observe)?;
-        Ok(true)
     }
 
     /// Reads everything again from the disk, as a new process would, and checks it; a check that fails halts.
@@ -396,6 +336,7 @@ impl Desk {
     /// # Errors
     /// As [`Desk::open`].
     pub fn read_again(&mut self) -> Outcomes<()> {
+        self.books = Books::default();
         let findings = examine(&self.dir, &self.ledger, false)?;
         if findings.wrong.is_some() {
             return Err(halt(&self.dir, Alarm::of_check(&self.dir, &findings)?, &[], &mut |_, _| {}).problem());

@@ -68,9 +68,16 @@ again, the operator insisted. Nothing was signed.";
             }
             None => "\nNo head file was found that can be read.\n".to_owned(),
         });
-        let sealed = findings.books.sessions().iter().rev().any(|session| session.sealed.is_some());
-        if let Some(Ok(checkpoint)) = (findings.chain_is_whole && sealed).then(|| last_signed(&findings.books)) {
-            text.push_str(&format!("\nThe last checkpoint that this ledger has signed\n{}", set_in(&checkpoint)));
+        let sealed = findings.books.headings().iter().any(|heading| heading.is_sealed);
+        match (findings.chain_is_whole && sealed).then(|| last_signed(&findings.books)) {
+            Some(Ok(checkpoint)) => {
+                text.push_str(&format!("\nThe last checkpoint that this ledger has signed\n{}", set_in(&checkpoint)));
+            }
+            Some(Err(fault)) => {
+                let why = one_line(fault.shown());
+                text.push_str(&format!("\nThe last checkpoint that this ledger has signed could not be read: [{}] {why}\n", fault.rule));
+            }
+            None => {}
         }
         text.push_str(after);
         let hash = Hash::of(text.as_bytes());
@@ -153,7 +160,7 @@ fn ledger_says(findings: &Findings) -> Vec<(&'static str, String)> {
     if findings.chain_is_whole {
         let head = books.head();
         out.push(("head", format!("{head}, in words {}", head_words(&head.root))));
-        let session = books.sessions().last().map_or(0, |session| session.opened.session);
+        let session = books.last_session_number();
         let state = if books.unsealed().is_some() { "committed and not sealed" } else { "sealed" };
         out.push(("session", format!("{session}, the last, {state}")));
     }
@@ -162,14 +169,13 @@ fn ledger_says(findings: &Findings) -> Vec<(&'static str, String)> {
 
 /// The newest checkpoint with our signature.
 fn last_signed(books: &Books) -> Checked<String> {
-    let sessions = books.sessions().iter().rev().filter_map(|session| session.sealed.as_ref());
-    let number = sessions.filter_map(|sealed| sealed.checkpoints.last()).map(|(number, _)| *number).next();
-    publish::checkpoint(books, number.unwrap_or(0))
+    let sealed = books.headings().iter().rev().find(|heading| heading.is_sealed);
+    publish::checkpoint(books, sealed.and_then(|heading| heading.end).map_or(0, |end| end.after.number))
 }
 
 fn beginning(books: &Books, count: usize) -> Checked<String> {
     let (charter, head) = (books.charter()?, books.head());
-    let session = books.sessions().last().map_or(0, |session| session.opened.session);
+    let session = books.last_session_number();
     Ok(format!(
         "Tabellion: why this desk is halted
 

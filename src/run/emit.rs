@@ -4,14 +4,15 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use crate::core::books::{Books, Session};
+use crate::core::books::Books;
 use crate::core::ids::Hash;
 use crate::core::limits::NOTE_BYTES_MAX;
 use crate::core::note::{Checkpoint, Note};
 use crate::core::publish::{self, pack_index, receipt, receipts_file, session_receipts};
 use crate::core::rules::{Checked, Fault, Rule};
+use crate::core::sessions::Session;
 use crate::core::tile::session_stem;
-use crate::media::publish::{Observe, compare_files, copy_file, remove_files, write_files};
+use crate::media::publish::{Observe, compare_files, copy_file, remove_files, write_each, write_files};
 use crate::media::scan::read_one;
 
 use super::bag::Brought;
@@ -53,8 +54,7 @@ pub fn emit(desk: &Desk, medium: &Path, session: &Session, brought: &Brought, ob
     publish::check_signatures(books, session)?;
     check_history(medium, books)?;
     emit_packs(desk, medium, observe)?;
-    let folder = publish::folder(books)?.into_iter().map(|(path, bytes)| (format!("{COMMON}/{path}"), bytes));
-    write_files(medium, folder, observe)?;
+    write_each(medium, publish::folder(books)?.map(in_common), observe)?;
     write_files(medium, results(books, session, brought)?, observe)?;
     let newest = publish::checkpoint(books, books.head().number)?;
     write_files(medium, [(format!("{COMMON}/checkpoint"), newest.into_bytes())], observe)?;
@@ -70,24 +70,30 @@ pub fn emit(desk: &Desk, medium: &Path, session: &Session, brought: &Brought, ob
 /// `medium-fault` with the path and both hashes.
 pub fn compare(desk: &Desk, medium: &Path, session: &Session, brought: &Brought, observe: &mut Observe<'_>) -> Checked<()> {
     let books = desk.books();
-    let packs = books.sessions().iter().filter_map(|session| {
-        let (hash, _) = session.closed.as_ref()?.pack?;
-        Some((format!("{COMMON}/objects/{}.objects", session_stem(session.opened.session)), hash))
+    let packs = books.headings().iter().filter_map(|heading| {
+        let (hash, _) = heading.end?.pack?;
+        Some(Ok((format!("{COMMON}/objects/{}.objects", session_stem(heading.session)), hash)))
     });
-    let folder = publish::folder(books)?.into_iter().map(|(path, bytes)| (format!("{COMMON}/{path}"), Hash::of(&bytes)));
-    let results = results(books, session, brought)?.into_iter().map(|(path, bytes)| (path, Hash::of(&bytes)));
+    let hashed = |file: Checked<publish::File>| file.map(|(path, bytes)| (path, Hash::of(&bytes)));
+    let folder = publish::folder(books)?.map(in_common).map(hashed);
+    let results = results(books, session, brought)?.into_iter().map(Ok).map(hashed);
     let newest = Hash::of(publish::checkpoint(books, books.head().number)?.as_bytes());
-    let newest = std::iter::once((format!("{COMMON}/checkpoint"), newest));
+    let newest = std::iter::once(Ok((format!("{COMMON}/checkpoint"), newest)));
     compare_files(medium, packs.chain(folder).chain(results).chain(newest), observe)
+}
+
+fn in_common(file: Checked<publish::File>) -> Checked<publish::File> {
+    file.map(|(path, bytes)| (format!("{COMMON}/{path}"), bytes))
 }
 
 fn emit_packs(desk: &Desk, medium: &Path, observe: &mut Observe<'_>) -> Checked<()> {
     let store = Store::of(desk.dir());
-    for session in desk.books().sessions() {
-        let Some((hash, _)) = session.closed.as_ref().and_then(|closed| closed.pack) else { continue };
-        let stem = format!("{COMMON}/objects/{}", session_stem(session.opened.session));
-        copy_file(medium, &format!("{stem}.objects"), &store.pack(session.opened.session), hash, observe)?;
-        write_files(medium, [(format!("{stem}.index"), pack_index(&session.pack))], observe)?;
+    for (at, heading) in desk.books().headings().iter().enumerate() {
+        let Some((hash, _)) = heading.end.and_then(|end| end.pack) else { continue };
+        let stem = format!("{COMMON}/objects/{}", session_stem(heading.session));
+        copy_file(medium, &format!("{stem}.objects"), &store.pack(heading.session), hash, observe)?;
+        let index = pack_index(&desk.books().session(at)?.pack);
+        write_files(medium, [(format!("{stem}.index"), index)], observe)?;
     }
     Ok(())
 }
@@ -97,8 +103,8 @@ fn results(books: &Books, session: &Session, brought: &Brought) -> Checked<Vec<(
     let mut files = vec![(format!("{RESULTS}/session-{number:06}.receipts"), session_receipts(books, session)?)];
     let mut receipts = BTreeMap::new();
     for pid in &brought.again {
-        if let (Some(session), Some(ruling)) = (books.decided_in(pid), books.final_ruling(pid)) {
-            receipts.insert(*pid, receipt(books, session, ruling)?);
+        if let Some(answered) = books.answered(pid)? {
+            receipts.insert(*pid, receipt(books, answered.session(), answered.ruling())?);
         }
     }
     if !receipts.is_empty() {

@@ -187,7 +187,7 @@ fn read_charter(path: &Path, bytes: &[u8]) -> Outcomes<charter::VerifiedCharter>
 
 fn continue_founding(dir: &Path, charter: &charter::VerifiedCharter) -> Outcomes<Desk> {
     let desk = Desk::open(dir)?;
-    let ours = desk.books().records().first().map(|record| record.pid);
+    let ours = desk.books().log().size().checked_sub(1).map(|_| desk.books().record(1).map(|record| record.pid)).transpose()?;
     if ours != Some(charter.envelope().pid()) {
         let found = format!("charter {} in the ledger; {} given", ours.unwrap_or_default(), charter.envelope().pid());
         return Err(Fault::new(Rule::Exists, found)).unchanged(|| "the ledger is unchanged; nothing is ever founded twice".into());

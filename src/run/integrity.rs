@@ -121,7 +121,7 @@ pub fn integrity(
     if let Some(writer) = other_writer(dir)? {
         return somebody_writes(request, writer);
     }
-    let (ledger, findings) = match Broker::open(dir) {
+    let (ledger, mut findings) = match Broker::open(dir) {
         Err(fault) if fault.rule == Rule::AnotherWriter => return somebody_writes(request, fault.found),
         Err(refused) => (None, diagnose(dir, refused)?),
         Ok(ledger) => {
@@ -137,9 +137,11 @@ pub fn integrity(
     let (mut halted, mut done) = (why_halted(dir, &findings.books)?, Vec::new());
     if let (None, Some(alarm)) = (&halted, alarm(request, &findings, known)?) {
         let mut now = halt(dir, alarm, &[], observe);
-        if let Some(mut desk) = ledger.and_then(|ledger| Desk::of_findings(dir, ledger, &findings)) {
+        let books = findings.books.clone();
+        if let Some(mut desk) = ledger.and_then(|ledger| Desk::of_findings(dir, ledger, &mut findings)) {
             desk.enter_halt(&mut now, passphrase(), observe);
         }
+        findings.books = books;
         done = now.done;
         halted = why_halted(dir, &findings.books)?;
     }
@@ -187,10 +189,9 @@ fn somebody_writes(request: &Request, writer: String) -> Outcomes<Integrity> {
 fn amount(findings: &Findings, deep: bool) -> Amount {
     let whole = findings.last.as_ref().map_or(0, |event| event.seq_no);
     let events = findings.wrong.as_ref().filter(|_| !findings.chain_is_whole).map_or(whole, |wrong| wrong.last_good_seq_no);
-    let rulings = findings.books.sessions().iter().flat_map(|session| &session.rulings).filter(|ruling| ruling.verdict.is_final());
     let signatures = match () {
         () if deep => events,
         () => u64::from(findings.chain_is_whole),
     };
-    Amount { events, signatures, records: findings.books.log().size(), verdicts: rulings.count() as u64 }
+    Amount { events, signatures, records: findings.books.log().size(), verdicts: findings.books.decided_count() }
 }

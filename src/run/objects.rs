@@ -82,7 +82,8 @@ impl Store {
     /// `internal-fault` when the ledger does not keep it.
     pub fn place(&self, books: &Books, hash: &Hash) -> Checked<(PathBuf, u64, u64)> {
         let held = books.held().values().find_map(|held| held.objects.get(hash));
-        if let Some(session) = books.sessions().iter().find(|session| session.pack.contains_key(hash)) {
+        if let Some(at) = books.packed_in(hash) {
+            let session = books.session(at)?;
             let (index, at) = (pack_index(&session.pack), session.pack.keys().position(|packed| packed == hash).unwrap_or(0));
             let row = index.chunks_exact(INDEX_ROW).nth(at).unwrap_or(&[0; INDEX_ROW]);
             return Ok((self.pack(session.opened.session), offset_of(row), session.pack[hash]));
@@ -129,12 +130,12 @@ impl Store {
     /// None that a file gives: what cannot be read is damaged.
     pub fn audit(&self, books: &Books) -> Checked<Stored> {
         let mut stored = Stored::default();
-        for session in books.sessions() {
-            let Some((expected, _)) = session.closed.as_ref().and_then(|closed| closed.pack) else { continue };
-            stored.look(self.pack(session.opened.session), expected, session.pack.len() as u64);
+        for heading in books.headings() {
+            let Some((expected, _)) = heading.end.and_then(|end| end.pack) else { continue };
+            stored.look(self.pack(heading.session), expected, heading.packed);
         }
         let held = books.held().values().flat_map(|held| held.objects.keys());
-        let loose: BTreeSet<&Hash> = held.filter(|hash| !books.packed().contains_key(*hash)).collect();
+        let loose: BTreeSet<&Hash> = held.filter(|hash| !books.is_packed(hash)).collect();
         for hash in loose {
             stored.look(self.loose(hash), *hash, 1);
         }
@@ -171,12 +172,12 @@ impl Store {
     }
 
     fn remove_unwanted(&self, books: &Books, observe: &mut Observe<'_>) -> Checked<()> {
-        let held = books.held().values().flat_map(|held| held.objects.keys()).filter(|hash| !books.packed().contains_key(hash));
+        let held = books.held().values().flat_map(|held| held.objects.keys()).filter(|hash| !books.is_packed(hash));
         let wanted: BTreeSet<PathBuf> = held.map(|hash| self.loose(hash)).collect();
         let mut unwanted = files_in(&self.root.join("loose"))?;
         unwanted.retain(|path| !wanted.contains(path));
         let (next, last) = (self.pack(books.next_session()), self.pack(books.next_session().saturating_sub(1)));
-        let last_has_pack = books.sessions().last().and_then(|session| session.closed.as_ref()).is_some_and(|closed| closed.pack.is_some());
+        let last_has_pack = books.headings().last().and_then(|heading| heading.end).is_some_and(|end| end.pack.is_some());
         let folders: BTreeSet<&Path> = [&next, &last].into_iter().filter_map(|pack| pack.parent()).collect();
         for folder in folders {
             let left_over = |path: &PathBuf| {

@@ -76,12 +76,13 @@ pub fn preview(what: &Path, common: &Path, pin: &Pin, progress: &mut dyn FnMut(u
         false => Bag::of_file(what, staging.path(), &books)?,
     };
     // What lies in no pack of the folder, a tree of a held paper, is taken to be as it was when it was last judged.
-    let packs = folder.packs(books.sessions().iter().filter(|session| !session.pack.is_empty()).map(|session| session.opened.session))?;
+    let packs = folder.packs(books.headings().iter().filter(|heading| heading.packed > 0).map(|heading| heading.session))?;
     let papers = bag.verified();
     let holdings = trees::holdings_of(&books, &bag, &papers, &mut |hash| packed(&packs, hash))?;
     let batch = Batch::gather(&books, papers, &holdings)?;
     let plan = if batch.news().is_empty() { None } else { Some(plan(&books, &batch, None)?) };
-    let again = bag.again().into_iter().filter_map(|pid| Some((pid, decided(&books, &pid)?))).collect();
+    let again = bag.again().into_iter().filter_map(|pid| Some(decided(&books, &pid).transpose()?.map(|decided| (pid, decided))));
+    let again = again.collect::<Checked<_>>()?;
     Ok(Preview { common: folder.path().to_owned(), head, plan, again, listed: bag.listed().to_vec() })
 }
 
@@ -114,7 +115,7 @@ fn packed(packs: &Packs, hash: &Hash) -> Checked<Option<Vec<u8>>> {
     Ok(Some(bytes))
 }
 
-fn decided(books: &Books, pid: &Pid) -> Option<(u64, String)> {
-    let session = books.decided_in(pid)?.opened.session;
-    Some((session, books.final_ruling(pid)?.verdict.line()))
+fn decided(books: &Books, pid: &Pid) -> Checked<Option<(u64, String)>> {
+    let answered = books.answered(pid)?;
+    Ok(answered.map(|answered| (answered.session().opened.session, answered.ruling().verdict.line())))
 }

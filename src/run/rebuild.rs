@@ -167,11 +167,10 @@ pub fn objects_of(dir: &Path, books: &Books) -> Checked<Objects> {
             objects.wrong.push(path);
         }
     };
-    for session in books.sessions().iter().filter(|session| !session.pack.is_empty()) {
-        let expected = session.closed.as_ref().and_then(|closed| closed.pack);
-        take(session.pack.len() as u64, store.pack(session.opened.session), expected);
+    for heading in books.headings().iter().filter(|heading| heading.packed > 0) {
+        take(heading.packed, store.pack(heading.session), heading.end.and_then(|end| end.pack));
     }
-    let held = books.held().values().flat_map(|held| &held.objects).filter(|(hash, _)| !books.packed().contains_key(hash));
+    let held = books.held().values().flat_map(|held| &held.objects).filter(|(hash, _)| !books.is_packed(hash));
     for (hash, size) in held.collect::<std::collections::BTreeMap<_, _>>() {
         let (path, _, _) = store.place(books, hash)?;
         take(1, path, Some((*hash, *size)));

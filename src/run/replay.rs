@@ -163,12 +163,12 @@ fn numbered_sessions(folder: &Folder) -> Checked<Vec<u64>> {
 /// Compares every file of the folder but the content with the one that follows from the books; answers how many are the same.
 fn compare_files(folder: &Folder, books: &Books, differences: &mut Differences) -> Checked<usize> {
     let mut same = 0;
-    let mut derived: BTreeMap<String, Vec<u8>> = publish::folder(books)?.into_iter().collect();
+    let mut derived = publish::folder(books)?.collect::<Checked<BTreeMap<String, Vec<u8>>>>()?;
     // Whoever wants no content need not carry it; an index that is there is the right one.
-    for session in books.sessions().iter().filter(|session| !session.pack.is_empty()) {
-        let path = format!("objects/{}.index", session_stem(session.opened.session));
+    for (at, heading) in books.headings().iter().enumerate().filter(|(_, heading)| heading.packed > 0) {
+        let path = format!("objects/{}.index", session_stem(heading.session));
         if folder.path().join(&path).exists() {
-            derived.insert(path, publish::pack_index(&session.pack));
+            derived.insert(path, publish::pack_index(&books.session(at)?.pack));
         }
     }
     for (path, bytes) in &derived {

@@ -9,7 +9,7 @@ mod text;
 
 use std::collections::BTreeMap;
 
-use crate::core::books::{Books, HeldPaper, Session};
+use crate::core::books::{self, Books, HeldPaper};
 use crate::core::cbor::Canonical;
 use crate::core::charter::Charter;
 use crate::core::cose::PaperKind;
@@ -19,6 +19,7 @@ use crate::core::policy_words::approval_words;
 use crate::core::proposal::Proposal;
 use crate::core::quorum::{self, Approval, Side};
 use crate::core::rules::{Checked, Fault, Outcome, Rule};
+use crate::core::sessions::Session;
 use crate::core::verdict::Verdict;
 
 use super::bag::{Brought, Listed};
@@ -111,7 +112,7 @@ impl Report {
             after: closed.after,
             papers,
             people,
-            again: brought.again.iter().filter_map(|pid| came_again(books, number, pid)).collect(),
+            again: brought.again.iter().filter_map(|pid| came_again(books, number, pid).transpose()).collect::<Checked<_>>()?,
             listing: brought.listed.as_deref().map(listing),
         })
     }
@@ -216,10 +217,11 @@ fn lacks(books: &Books, held: &HeldPaper) -> Checked<Vec<Lack>> {
 }
 
 /// A paper that came after its verdict. One of this very session came with it: that is no second time, however often the session is run.
-fn came_again(books: &Books, session: u64, pid: &Pid) -> Option<Again> {
-    let decided = books.decided_in(pid)?.opened.session;
-    let word = books.final_ruling(pid)?.verdict.word();
-    (decided != session).then_some(Again { pid: *pid, word, session: decided })
+fn came_again(books: &Books, session: u64, pid: &Pid) -> Checked<Option<Again>> {
+    let answered = if books.decided_in(pid) == Some(session) { None } else { books.answered(pid)? };
+    let again =
+        |answered: books::Answered| Again { pid: *pid, word: answered.ruling().verdict.word(), session: answered.session().opened.session };
+    Ok(answered.map(again))
 }
 
 fn listing(listed: &[Listed]) -> Listing {

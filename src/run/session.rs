@@ -187,10 +187,10 @@ pub fn session_handling(
 
     // Everything emitted is read from the ledger again, and every signature of it verified. A medium that fails is given up; the others go on.
     desk.read_again()?;
-    let not_kept = not_kept(&bag, desk.books(), &batch, &holdings);
+    let not_kept = not_kept(&bag, desk.books(), &batch, &holdings)?;
     let media = emit_all(&desk, request, &bag, handling, observe).unchanged(|| committed(&desk))?;
     log::media(&media);
-    let session = desk.books().sessions().last().map_or(0, |session| session.opened.session);
+    let session = desk.books().last_session_number();
     let heads = (before, desk.books().head());
     desk.done().unchanged(|| emitted(session, &media))?;
     Ok(Report {
@@ -217,7 +217,7 @@ fn start(dir: &Path, operator: &mut dyn Operator, observe: &mut Observe<'_>) -> 
         }
         Start::Wrong(None, findings) => return Err(halt(dir, Alarm::of_check(dir, &findings)?, &[], observe).problem()),
     };
-    let before = desk.books().sessions().last().map(|session| &session.opened.before);
+    let before = desk.books().headings().last().map(|heading| &heading.before);
     match operator.recognise(&desk.books().head(), before) {
         Err(fault) if fault.rule == Rule::HeadUnexpected && operator.insists() => {
             let alarm = Alarm::of_known_head(dir, &desk.findings()?, fault);
@@ -254,13 +254,17 @@ fn stop(
 
 /// SPEC 11.6: an object that arrives before its paper, or a member before its tree, is not kept, and the report says so. What a paper names
 /// that was answered here, or earlier and came again, is not meant: its answer says what becomes of it.
-fn not_kept(bag: &Bag, books: &Books, batch: &Batch, holdings: &Holdings) -> Vec<Hash> {
-    let again = bag.again().into_iter().filter_map(|pid| Proposal::from_cbor(&books.final_ruling(&pid)?.envelope.payload).ok());
-    let mut named: BTreeSet<Hash> = again.flat_map(|proposal| puts(&proposal).collect::<Vec<_>>()).collect();
+fn not_kept(bag: &Bag, books: &Books, batch: &Batch, holdings: &Holdings) -> Checked<Vec<Hash>> {
+    let mut named = BTreeSet::<Hash>::new();
+    for pid in bag.again() {
+        let answered = books.answered(&pid)?;
+        let proposal = answered.and_then(|answered| Proposal::from_cbor(&answered.ruling().envelope.payload).ok());
+        named.extend(proposal.iter().flat_map(puts));
+    }
     named.extend(batch.papers().values().flat_map(|paper| puts(&paper.proposal)));
     let members: Vec<Hash> = named.iter().flat_map(|tree| holdings.members_of(tree)).map(|(hash, _)| hash).collect();
-    named.extend(members.into_iter().chain(books.packed().keys().copied()));
-    bag.object_sizes().into_keys().filter(|hash| !named.contains(hash)).collect()
+    named.extend(members);
+    Ok(bag.object_sizes().into_keys().filter(|hash| !named.contains(hash) && !books.is_packed(hash)).collect())
 }
 
 fn puts(proposal: &Proposal) -> impl Iterator<Item = Hash> {
@@ -288,7 +292,7 @@ fn emitted(session: u64, media: &[(PathBuf, Checked<()>)]) -> String {
 /// Rolls the head file forward and seals what is not sealed, and says so.
 fn finish_last_session(desk: &mut Desk, keys: &DeskKeys, observe: &mut Observe<'_>) -> Checked<Vec<String>> {
     let mut done = Vec::new();
-    let number = desk.books().sessions().last().map_or(0, |session| session.opened.session);
+    let number = desk.books().last_session_number();
     if desk.head_is_behind() {
         desk.write_head_file(observe)?;
         done.push(format!("the head file was rolled forward to session {number}: power had failed after its commit"));
@@ -306,10 +310,10 @@ fn emit_all(
     handling: &mut dyn Handling,
     observe: &mut Observe<'_>,
 ) -> Checked<Vec<(PathBuf, Checked<()>)>> {
-    let last = desk.books().sessions().last().ok_or_else(|| Fault::new(Rule::LedgerFault, "no session found; the founding expected"))?;
+    let last = desk.books().last_session()?.ok_or_else(|| Fault::new(Rule::LedgerFault, "no session found; the founding expected"))?;
     let mut out = Vec::new();
     for (index, medium) in request.media.iter().enumerate() {
-        let written = deliver(desk, medium, (last, &bag.brought_by(index)), handling, observe);
+        let written = deliver(desk, medium, (&last, &bag.brought_by(index)), handling, observe);
         // Trouble of a medium gives up that medium; any other is our own disk's or our own, and ends the visit.
         match written {
             Err(fault) if !matches!(fault.rule, Rule::MediumFault | Rule::MediumForeign | Rule::NotFound) => return Err(own_disk(fault)),
@@ -335,7 +339,7 @@ pub fn export(ledger: &Path, medium: &Path, observe: &mut Observe<'_>) -> Outcom
 /// As [`Desk::open_to_look`] and [`super::emit::emit`]; `head-elsewhere` when the medium brings evidence, which halts the desk.
 pub fn export_handling(ledger: &Path, medium: &Path, handling: &mut dyn Handling, observe: &mut Observe<'_>) -> Outcomes<Desk> {
     let desk = Desk::open_to_look(ledger)?;
-    let last = desk.books().sessions().last().filter(|session| session.sealed.is_some());
+    let last = desk.books().last_session()?.filter(|session| session.sealed.is_some());
     let unsealed = || Fault::new(Rule::LedgerFault, "the last session is not sealed; run tabellion witness session first");
     let session = last.ok_or_else(unsealed)?;
     let untouched = || "the ledger is not touched by export".to_owned();
@@ -345,7 +349,7 @@ pub fn export_handling(ledger: &Path, medium: &Path, handling: &mut dyn Handling
             _ => Problem { state: untouched(), ..problem },
         })?;
     }
-    deliver(&desk, medium, (session, &Brought::default()), handling, observe).unchanged(untouched)?;
+    deliver(&desk, medium, (&session, &Brought::default()), handling, observe).unchanged(untouched)?;
     Ok(desk)
 }
 

@@ -178,6 +178,7 @@ impl Findings {
             self.wrong = health.into_checked().err().map(|fault| Wrong { fault, last_good_seq_no, first_bad_seq_no, kind });
             return Ok(());
         }
+        self.books = Books::over(ledger.events());
         let (books, mut last) = (&mut self.books, 0);
         let folded = ledger.for_each(1, |event| {
             books.apply(&event)?;
@@ -266,8 +267,7 @@ pub(super) fn founding_charter(ledger: &Broker) -> Checked<Checked<Charter>> {
 
 /// The head file of each closed session, in their order.
 pub(super) fn closed_sessions(books: &Books) -> Vec<HeadFile> {
-    let closed = books.sessions().iter().filter_map(|session| Some((session.closed.as_ref()?, session.closed_hash)));
-    closed.map(|(closed, hash)| HeadFile { session: closed.session, head: closed.after, closed: hash }).collect()
+    books.headings().iter().filter_map(HeadFile::of).collect()
 }
 
 /// The head file beside a ledger, if there is one.

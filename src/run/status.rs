@@ -120,7 +120,7 @@ pub fn status(dir: &Path) -> Outcomes<Status> {
     };
     let halted = why_halted(dir, &findings.books)?;
     let Some(wrong) = findings.wrong.take() else {
-        let desk = Desk::of_findings(dir, ledger, &findings);
+        let desk = Desk::of_findings(dir, ledger, &mut findings);
         return Ok(Status { desk, health: Health::Ok, stored: Some(stored?), check, standby: findings.standby, halted, problem: None });
     };
     let also = halted.as_ref().map_or(String::new(), |reason| format!("; the desk is halted: {reason}"));
@@ -162,16 +162,7 @@ fn bytes_below(folder: &Path) -> u64 {
     sizes.sum()
 }
 
-/// How often each answer was given, by verdict and rule; the rule is empty for accepted papers.
-pub fn answers(books: &Books) -> BTreeMap<(&'static str, &'static str), u64> {
-    let mut out = BTreeMap::new();
-    for ruling in books.sessions().iter().flat_map(|session| &session.rulings) {
-        *out.entry((ruling.verdict.word(), ruling.verdict.rule().map_or("", Rule::id))).or_default() += 1;
-    }
-    out
-}
-
 /// The last time claim of a session, if one made any.
 pub fn last_time_claim(books: &Books) -> Option<u64> {
-    books.sessions().iter().rev().find_map(|session| session.opened.time)
+    books.headings().iter().rev().find_map(|heading| heading.time)
 }

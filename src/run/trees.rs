@@ -43,7 +43,7 @@ pub fn holdings_of(books: &Books, bag: &Bag, brought: &[Verified], kept: &mut Ke
         };
         match bytes {
             Some(bytes) => holdings.note_tree(hash, &Tree::parse(&bytes)),
-            None => last_judged(books, &hash).into_iter().for_each(|inside| holdings.note_judged(hash, inside.clone())),
+            None => last_judged(books, &hash)?.into_iter().for_each(|inside| holdings.note_judged(hash, inside)),
         }
     }
     Ok(holdings)
@@ -53,9 +53,15 @@ pub fn holdings_of(books: &Books, bag: &Bag, brought: &[Verified], kept: &mut Ke
 pub type Kept<'a> = dyn FnMut(&Hash) -> Checked<Option<Vec<u8>>> + 'a;
 
 /// What the newest row of a tree says.
-fn last_judged<'a>(books: &'a Books, hash: &Hash) -> Option<&'a Inside> {
-    let rulings = books.sessions().iter().rev().flat_map(|session| &session.rulings);
-    rulings.filter_map(|ruling| ruling.objects.get(hash)).map(|row| &row.inside).find(|inside| **inside != Inside::Closed)
+fn last_judged(books: &Books, hash: &Hash) -> Checked<Option<Inside>> {
+    for session in books.sessions().rev() {
+        let session = session?;
+        let rows = session.rulings.iter().filter_map(|ruling| ruling.objects.get(hash));
+        if let Some(inside) = rows.map(|row| &row.inside).find(|inside| **inside != Inside::Closed) {
+            return Ok(Some(inside.clone()));
+        }
+    }
+    Ok(None)
 }
 
 fn brought_bytes(bag: &Bag, hash: &Hash) -> Checked<Option<Vec<u8>>> {

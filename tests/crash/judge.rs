@@ -14,6 +14,7 @@ use tabellion::core::payload::Ruling;
 use tabellion::core::pin::Pin;
 use tabellion::core::proposal::Operation;
 use tabellion::core::publish;
+use tabellion::core::sessions::Session;
 use tabellion::core::tile::decode_bundle;
 use tabellion::ledger::Ledger;
 use tabellion::run::consumer::{Receipt, verify_folder, verify_receipt};
@@ -81,7 +82,10 @@ pub fn books_of(case: &Path) -> Result<Option<Books>, String> {
     let books = if !look.join("ledger.db").exists() || Ledger::open_read_only(&look).and_then(|ledger| ledger.latest()) == Ok(None) {
         Ok(None)
     } else {
-        Desk::open_to_look(&look).map(|desk| Some(desk.books().clone())).map_err(|problem| format!("start-up: {problem}"))
+        // The copy goes with this function: what is read of it is kept.
+        let mut books = Books::default();
+        let desk = Desk::open_to_look(&look).map_err(|problem| format!("start-up: {problem}"));
+        desk.map(|desk| desk.ledger().for_each(1, |event| books.apply(&event)).unwrap()).map(|()| Some(books))
     };
     fs::remove_dir_all(look).unwrap();
     books
@@ -219,9 +223,10 @@ fn receipts_in(path: &str, bytes: &[u8], books: &Books, pin: &Pin, seen: &std::s
         if *first != bytes {
             out.push(format!("{path}: two receipts of {pid}"));
         }
-        let session = books.sessions().iter().find(|have| have.opened.session == session);
-        let ruling = session.and_then(|session| session.rulings.iter().find(|ruling| ruling.pid == pid).map(|ruling| (session, ruling)));
-        let ours = ruling.and_then(|(session, ruling)| publish::receipt(books, session, ruling).ok());
+        let at = books.headings().iter().position(|heading| heading.session == session);
+        let session = at.map(|at| books.session(at).unwrap());
+        let ruling = |session: &Session| session.rulings.iter().find(|ruling| ruling.pid == pid).cloned();
+        let ours = session.and_then(|session| publish::receipt(books, &session, &ruling(&session)?).ok());
         if ours.as_ref() != Some(&bytes) {
             out.push(format!("{path}: the receipt of {pid} does not follow from the sealed ledger"));
         }
@@ -230,7 +235,7 @@ fn receipts_in(path: &str, bytes: &[u8], books: &Books, pin: &Pin, seen: &std::s
 
 /// Every whole file of the published folder is, byte for byte, one that follows from the sealed ledger.
 fn published_only(stick: &Tree, books: &Books) -> Vec<String> {
-    let ours: BTreeMap<String, Vec<u8>> = publish::folder(books).unwrap().into_iter().collect();
+    let ours: BTreeMap<String, Vec<u8>> = publish::folder(books).unwrap().collect::<Result<_, _>>().unwrap();
     let obsolete = publish::obsolete(books);
     let mut out = Vec::new();
     for (path, bytes) in stick {
@@ -259,7 +264,7 @@ fn folder_at_rest(case: &Path, stick: &Tree, books: &Books, pin: &Pin, old: u64)
     if ![old, books.head().number].contains(&checked.head.number) {
         out.push(format!("the checkpoint on the stick is {}, neither the old nor the new one", checked.head));
     }
-    let sessions: Vec<u64> = books.sessions().iter().map(|session| session.opened.session).collect();
+    let sessions: Vec<u64> = books.headings().iter().map(|heading| heading.session).collect();
     let packs = match checked.folder.packs(sessions.iter().copied()) {
         Ok(packs) => packs,
         Err(fault) => return vec![format!("packs on the stick: {fault}")],
@@ -270,7 +275,7 @@ fn folder_at_rest(case: &Path, stick: &Tree, books: &Books, pin: &Pin, old: u64)
             let mut content = Vec::new();
             let found = packs.find(&entry.sha256);
             let whole = found.is_some_and(|at| at.copy_to(&entry.sha256, &mut content).is_ok()) && Hash::of(&content) == entry.sha256;
-            if books.packed().contains_key(&entry.sha256) && !whole {
+            if books.is_packed(&entry.sha256) && !whole {
                 out.push(format!("content of {name} is not with {}", checked.head));
             }
         }

@@ -56,7 +56,7 @@ impl Lie {
 pub fn forge(story: &Story, place: &str, number: u64, tell: impl Fn(&mut Lie)) -> PathBuf {
     let (folder, desk) = (story.place(place), story.notary.desk());
     copy_folder(&story.folder_after(number), &folder);
-    let mut lie = Lie { number, rulings: desk.books().sessions()[number as usize].rulings.clone(), records: Box::new(|_| {}) };
+    let mut lie = Lie { number, rulings: desk.books().session(number as usize).unwrap().rulings.clone(), records: Box::new(|_| {}) };
     tell(&mut lie);
     publish(desk.books(), number, lie, &folder);
     folder
@@ -64,7 +64,8 @@ pub fn forge(story: &Story, place: &str, number: u64, tell: impl Fn(&mut Lie)) -
 
 /// The records that fit the answers: numbers, roots, and the list of all that was judged.
 fn records(books: &Books, session: u64, lie: &Lie) -> Vec<Record> {
-    let earlier: Vec<&Ruling> = books.sessions().iter().take(session as usize).flat_map(|session| &session.rulings).collect();
+    let sessions: Vec<_> = books.sessions().take(session as usize).map(Result::unwrap).collect();
+    let earlier: Vec<&Ruling> = sessions.iter().flat_map(|session| &session.rulings).collect();
     let mut state = tabellion::core::state::State::default();
     let mut number = 0;
     for ruling in earlier.iter().filter(|ruling| ruling.record.is_some()) {
@@ -92,7 +93,8 @@ fn publish(books: &Books, session: u64, lie: Lie, folder: &std::path::Path) {
     let vkey = books.log_key().unwrap();
     let signed = |text: &str| signature_line(vkey.name(), vkey.id(), &key.sign_note(text).unwrap());
     let new = records(books, session, &lie);
-    let kept = books.sessions().iter().take(session as usize).flat_map(|session| &session.rulings).filter(|ruling| ruling.record.is_some());
+    let sessions: Vec<_> = books.sessions().take(session as usize).map(Result::unwrap).collect();
+    let kept = sessions.iter().flat_map(|session| &session.rulings).filter(|ruling| ruling.record.is_some());
     let kept: Vec<&Ruling> = kept.collect();
     let entries: Vec<Vec<u8>> =
         kept.iter().map(|ruling| ruling.record.as_ref().unwrap().to_cbor()).chain(new.iter().map(Canonical::to_cbor)).collect();

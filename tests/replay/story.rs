@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use tabellion::core::ids::{Hash, Head, Pid};
 use tabellion::core::proposal::{Expect, Operation};
+use tabellion::core::sessions::Session;
 use tempfile::TempDir;
 
 use crate::support::{Notary, Paper, bundle, copy_folder, policy, policy_toml, room, write};
@@ -170,7 +171,7 @@ impl Story {
     /// Every answer ever given.
     pub fn answers(&self) -> Vec<String> {
         let desk = self.notary.desk();
-        let rulings = desk.books().sessions().iter().flat_map(|session| &session.rulings);
-        rulings.map(|ruling| ruling.verdict.line()).collect()
+        let of = |session: &Session| session.rulings.iter().map(|ruling| ruling.verdict.line()).collect::<Vec<_>>();
+        desk.books().sessions().flat_map(|session| of(&session.unwrap())).collect()
     }
 }

@@ -75,9 +75,9 @@ fn forks(notary: &Notary, dir: &Path, proofs: &Path) -> Vec<String> {
         let refused = Paper::new("bob", 90_000, head).put("open/forked", b"bob's", Expect::Absent);
         let more = Paper::new("carol", 90_000, head).put("open/carols", b"carol's", Expect::Absent);
         let report = copy.judge(&at.join("second"), &if name == "one" { vec![refused.clone()] } else { vec![refused.clone(), more] });
-        let (books, session) = (report.desk.books(), report.desk.books().sessions().last().expect("a session"));
+        let (books, session) = (report.desk.books(), report.desk.books().last_session().unwrap().expect("a session"));
         let ruling = session.rulings.iter().find(|ruling| ruling.pid == refused.pid()).expect("an answer");
-        write(&at.join("note"), &publish::receipt(books, session, ruling).expect("a receipt"));
+        write(&at.join("note"), &publish::receipt(books, &session, ruling).expect("a receipt"));
         at
     });
     let places = [("heads", "first/tabellion/common/checkpoint"), ("answers", "note"), ("records", "second/tabellion/common")];
@@ -109,7 +109,7 @@ fn main() {
         write(&inbox.join("bundle"), &bundle(&envelopes, &objects));
         let report = notary.session(&[inbox.clone(), stick.clone()], (session != 3).then_some(1_700_000_000 + 86_400 * session));
         assert_eq!(report.heads.1.number, pair[1], "session {session} ends elsewhere");
-        let rulings = &report.desk.books().sessions().last().expect("a session").rulings;
+        let rulings = &report.desk.books().last_session().unwrap().expect("a session").rulings;
         rulings.iter().for_each(|ruling| *verdicts.entry(ruling.verdict.line()).or_insert(0) += 1);
         std::fs::remove_dir_all(&inbox).expect("the inbox removed");
     }
@@ -128,7 +128,7 @@ fn main() {
             write(&proofs.join(format!("{what}-{at:02}.proof")), &proof.to_cbor());
         }
     }
-    println!("{} in {} sessions, heads {HEADS:?}", books.head(), books.sessions().len());
+    println!("{} in {} sessions, heads {HEADS:?}", books.head(), books.headings().len());
     println!("fingerprint {}", books.log().root_at(1).unwrap_or_default());
     println!(
         "state {} of {} entries; {} proofs of presence, {} of absence",
@@ -138,6 +138,6 @@ fn main() {
         absent.len()
     );
     println!("forks proved: {}", forks(&notary, &dir, &stick.join("fork-proofs")).join(", "));
-    println!("{} objects in packs, {} papers held", books.packed().len(), books.held().len());
+    println!("{} objects in packs, {} papers held", books.packed().count(), books.held().len());
     verdicts.iter().for_each(|(verdict, number)| println!("{number:6} {verdict}"));
 }

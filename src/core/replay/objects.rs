@@ -30,7 +30,7 @@ impl<'a> Known<'a> {
                 known.inside.entry(*hash).or_insert(&held.inside);
             }
         }
-        known.sizes.extend(books.packed());
+        known.sizes.extend(books.packed().map(|(hash, size)| (*hash, size)));
         known.sizes.extend(books.held().values().flat_map(|held| &held.objects));
         known
     }

@@ -197,19 +197,20 @@ impl Ledger {
         self.append(EventType::Sealed, self.books.next_event_id(), time, sealed.to_cbor());
         assert_eq!((self.books.head(), self.books.state().root()), (plan.after(), plan.state().root()), "books and plan");
         assert_eq!((self.common.log().head(), self.common.state().root()), (plan.after(), plan.state().root()), "consumer and plan");
-        publish::folder(&self.books).expect("everything sealed can be published");
+        let published = publish::folder(&self.books).expect("everything sealed can be published");
+        published.for_each(|file| drop(file.expect("everything sealed can be published")));
     }
 
     fn signatures(&self, plan: &Plan) -> Sealed {
         let log = key(LOG_SEED);
         let vkey = self.books.log_key().expect("founded");
         let line = |text: &str| signature_line(vkey.name(), vkey.id(), &log.sign(text.as_bytes()).to_bytes());
-        let session = self.books.sessions().last().expect("a session");
+        let session = self.books.last_session().unwrap().expect("a session");
         let numbers = plan.opened().before.number + 1..=plan.after().number;
         let checkpoints = numbers.map(|n| (n, line(&publish::checkpoint_text(&self.books, n).expect("a checkpoint")))).collect();
         let refusals = plan.rulings().iter().filter(|ruling| ruling.record.is_none());
         let mut notes: Vec<(Hash, String)> = refusals
-            .map(|ruling| (ruling.pid, line(&publish::note_text(&self.books, session, ruling).expect("a note can always be made"))))
+            .map(|ruling| (ruling.pid, line(&publish::note_text(&self.books, &session, ruling).expect("a note can always be made"))))
             .collect();
         notes.sort();
         Sealed { session: plan.opened().session, checkpoints, notes }
@@ -473,10 +474,10 @@ fn one_session(world: &mut World<'_>, ledger: &mut Ledger, session: &Value) -> C
 
 /// Of each answer its record, or its note as signed.
 fn judged(world: &World<'_>, ledger: &Ledger, plan: &Plan) -> Checked<Value> {
-    let session = ledger.books.sessions().last().expect("a session");
+    let session = ledger.books.last_session().unwrap().expect("a session");
     let each = plan.rulings().iter().map(|ruling| {
         let mut made = json!({ "paper": world.name_of(&ruling.pid), "env": ruling.envelope.env().hex() });
-        let receipt = publish::receipt(&ledger.books, session, ruling)?;
+        let receipt = publish::receipt(&ledger.books, &session, ruling)?;
         match &ruling.record {
             Some(record) => made["record"] = json!(hex::encode(record.to_cbor())),
             None => made["note"] = json!(String::from_utf8(receipt).expect("text").lines().collect::<Vec<_>>()),
