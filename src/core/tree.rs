@@ -4,6 +4,7 @@
 //! put together is in [`super::merkle`]; the verifiers here follow RFC 9162 and share nothing with it.
 
 use std::convert::Infallible;
+use std::sync::Arc;
 
 use super::ids::{Hash, Head};
 use super::limits::TILE_WIDTH;
@@ -13,11 +14,49 @@ use super::rules::{Checked, Fault, Rule};
 
 /// An append-only list of leaf hashes that answers for every size it ever had.
 ///
-/// It keeps the hash of every complete subtree: `levels[l][i]` is over leaves `i · 2^l` to `(i + 1) · 2^l − 1`; in all fewer than two
-/// hashes a leaf.
+/// It keeps the hash of every complete subtree: hash `i` of `levels[l]` is over leaves `i · 2^l` to `(i + 1) · 2^l − 1`; in all fewer than
+/// two hashes a leaf. A clone shares them, but for the newest of each level.
 #[derive(Clone, Default)]
 pub struct Log {
-    levels: Vec<Vec<Hash>>,
+    levels: Vec<Row>,
+}
+
+/// Hashes of a tile.
+const WIDTH: usize = TILE_WIDTH as usize;
+
+/// The hashes of one level. Full tiles do not change any more, so versions of the log share them; nor is there room kept for what may come.
+#[derive(Clone, Default)]
+struct Row {
+    tiles: Vec<Arc<[Hash]>>,
+    /// The hashes behind them, fewer than a tile.
+    newest: Vec<Hash>,
+}
+
+impl Row {
+    fn len(&self) -> usize {
+        self.tiles.len() * WIDTH + self.newest.len()
+    }
+
+    fn push(&mut self, hash: Hash) {
+        self.newest.push(hash);
+        if self.newest.len() == WIDTH {
+            self.tiles.push(self.newest.as_slice().into());
+            self.newest.clear();
+        }
+    }
+
+    /// The hashes of a tile, as many as there are.
+    fn tile(&self, index: usize) -> &[Hash] {
+        match self.tiles.get(index) {
+            Some(tile) => tile,
+            None if index == self.tiles.len() => &self.newest,
+            None => &[],
+        }
+    }
+
+    fn get(&self, index: usize) -> Option<Hash> {
+        self.tile(index / WIDTH).get(index % WIDTH).copied()
+    }
 }
 
 impl Log {
@@ -26,14 +65,14 @@ impl Log {
         let mut hash = leaf;
         for level in 0.. {
             if level == self.levels.len() {
-                self.levels.push(Vec::new());
+                self.levels.push(Row::default());
             }
             let row = &mut self.levels[level];
+            // The hash before this one is its left sibling, when this one is a right child.
+            let left = if row.len() % 2 == 1 { row.newest.last().copied() } else { None };
             row.push(hash);
-            if row.len() % 2 == 1 {
-                break;
-            }
-            hash = node_hash(row[row.len() - 2], hash);
+            let Some(left) = left else { break };
+            hash = node_hash(left, hash);
         }
         self.head()
     }
@@ -55,7 +94,10 @@ impl Log {
 
     /// As [`Log::root_at`] for a size that is not above this one: every complete subtree in it is kept, so nothing can be missing.
     fn root_within(&self, size: u64) -> Hash {
-        let kept = |level: u32, index: u64| Ok::<_, Infallible>(self.levels[level as usize][index as usize]);
+        let kept = |level: u32, index: u64| {
+            let (level, index) = (level as usize, index as usize);
+            Ok::<_, Infallible>(self.levels[level].tile(index / WIDTH)[index % WIDTH])
+        };
         let Ok(root) = range_root(&kept, 0, size);
         root
     }
@@ -93,8 +135,7 @@ impl Log {
             return None;
         }
         let row = self.levels.get(8 * usize::from(level))?;
-        let first = usize::try_from(index.checked_mul(TILE_WIDTH)?).ok()?;
-        let hashes = row.get(first..first.checked_add(usize::from(width))?)?;
+        let hashes = row.tile(usize::try_from(index).ok()?).get(..usize::from(width))?;
         Some(hashes.iter().flat_map(|hash| hash.0).collect())
     }
 }
@@ -103,7 +144,7 @@ impl Tiles for Log {
     fn hash(&self, level: u32, index: u64) -> Checked<Hash> {
         let row = usize::try_from(level).ok().and_then(|level| self.levels.get(level));
         let hash = row.and_then(|row| row.get(usize::try_from(index).ok()?));
-        hash.copied().ok_or_else(|| {
+        hash.ok_or_else(|| {
             let found = format!("found {} leaves; expected subtree {index} of level {level} to be complete", self.size());
             Fault::new(Rule::InternalFault, found)
         })
@@ -384,6 +425,37 @@ mod tests {
     fn faults_show_both_roots() {
         let found = verify_inclusion(hash(ROOTS[2]), 0, 1, hash(ROOTS[1]), &[]).unwrap_err().found;
         assert!(found.contains(ROOTS[2]) && found.contains(ROOTS[1]), "{found}");
+    }
+
+    #[test]
+    fn a_version_stays_as_it_was_where_a_tile_fills_and_its_copy_goes_on() {
+        let leaves: Vec<Hash> = (0..1100u32).map(|n| leaf_hash(&n.to_be_bytes())).collect();
+        let mut log = Log::default();
+        let mut versions = Vec::new();
+        for (n, leaf) in leaves.iter().enumerate() {
+            if [0, 1, 255, 256, 257, 511, 512, 513, 768, 1023, 1024, 1025].contains(&n) {
+                let copy = log.clone();
+                let mut other = std::mem::replace(&mut log, copy);
+                other.push(flipped(*leaf));
+                versions.push((n, other));
+            }
+            assert_eq!(log.push(*leaf).number, n as u64 + 1);
+        }
+        for (n, other) in versions {
+            let own = [&leaves[..n], &[flipped(leaves[n])]].concat();
+            assert_eq!(other.head(), Head { number: n as u64 + 1, root: mth(&own) });
+            assert_eq!(log.root_at(n as u64), Some(mth(&leaves[..n])));
+            assert_eq!(other.root_at(n as u64), log.root_at(n as u64));
+            let proof = log.consistency(n as u64, log.size()).unwrap();
+            assert_eq!(n > 0, verify_consistency(Head { number: n as u64, root: mth(&leaves[..n]) }, log.head(), &proof).is_ok());
+        }
+        for index in [0, 255, 256, 511, 512, 1099] {
+            let proof = log.inclusion(index, log.size()).unwrap();
+            verify_inclusion(leaves[index as usize], index, log.size(), mth(&leaves), &proof).unwrap();
+        }
+        for (level, index) in [(0, 1100), (1, 550), (8, 4), (0, u64::MAX), (11, 0), (u32::MAX, 0)] {
+            assert_eq!(Tiles::hash(&log, level, index).unwrap_err().rule, Rule::InternalFault, "{level} {index}");
+        }
     }
 
     #[test]
