@@ -418,7 +418,7 @@ fn signatures_that_fail_and_records_of_later_kinds_stop_it() {
 
     let rotation = forge(story, "rotation", 11, |lie| {
         let (desk, next) = (story.notary.desk(), Hash([3; 32]));
-        let keys = desk.books().record(0 + 1).unwrap().keys.clone();
+        let keys = desk.books().record(1).unwrap().keys.clone();
         lie.records = Box::new(move |records| {
             let last = records.last_mut().unwrap();
             (last.kind, last.keys, last.next) = (tabellion::core::record::RecordKind::Rotation, keys.clone(), Some(next));
