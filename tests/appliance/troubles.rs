@@ -42,7 +42,7 @@ fn a_disk_that_is_not_right_stops_the_start_with_its_page() {
             |case| case.write(&format!("{DESK}/instance"), format!("{}\n", "ab".repeat(16))),
             "This is not the right disk",
             "ledger-fault",
-            &["belongs to another desk"],
+            &["instance", "abababab", "keep the data disk as it is, and call the custodians", "or another desk's"],
         ),
     ];
     for (what, spoil, title, rule, words) in table {

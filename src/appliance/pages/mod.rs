@@ -1,6 +1,7 @@
 //! What the operator reads: pages as functions of facts, one file a subject. Plain words, no command of a terminal, and at the end always what
 //! to do next.
 
+pub mod advice;
 pub mod checking;
 pub mod founding;
 pub mod head;

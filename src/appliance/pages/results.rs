@@ -3,7 +3,7 @@
 use crate::console::page::{Block, Mark, Page};
 use crate::core::rules::{Checked, Fault};
 
-use super::{ENTER, mark, page, row, say};
+use super::{ENTER, advice, mark, page, row, say};
 
 /// A stick and what became of it.
 #[derive(Debug, Clone)]
@@ -34,7 +34,7 @@ pub fn given(what: &str, told: Vec<Block>, sticks: &[Given]) -> Page {
         match stick.fault() {
             None => body.push(mark(Mark::Good, format!("stick {}: {what}, read back and compared. SAFE TO REMOVE", stick.name))),
             Some(fault) => {
-                body.push(mark(Mark::Stop, format!("stick {} does NOT have its results: {}", stick.name, fault.rule.says())));
+                body.push(mark(Mark::Stop, format!("stick {} does NOT have its results: {}", stick.name, advice::matter(fault.rule))));
                 body.push(Block::Below(format!("{} [{}]", fault.shown(), fault.rule)));
                 body.push(Block::Below(removal(stick).into()));
             }
