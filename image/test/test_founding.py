@@ -33,7 +33,7 @@ def first_visit(visit: Visit, stick: Disk) -> None:
     visit.on("Founding: the passphrase again", f"{PASSPHRASE}x\n")
     visit.on("Founding: a new passphrase", f"{PASSPHRASE}\n", "The two were different")
     visit.on("Founding: the passphrase again", f"{PASSPHRASE}\n")
-    visit.on("Safe to remove", ENTER, "the charter to be signed, read back and compared. SAFE TO REMOVE")
+    visit.on("Safe to remove", ENTER, "SAFE TO REMOVE: .*the charter to be signed, read back and compared")
 
 
 def signed(home: Home, stick: Stick) -> None:

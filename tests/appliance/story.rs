@@ -43,7 +43,7 @@ fn an_empty_disk_becomes_a_witness_whose_pages_a_consumer_checks_out() {
     assert!(visit.on("Founding: a new passphrase", "witness of the stage\n").contains("The two were different"));
     visit.on("Founding: the passphrase again", "witness of the stage\n");
     let page = visit.on("Safe to remove", "\n");
-    assert!(page.contains("stick blue: the charter to be signed, read back and compared. SAFE TO"), "{page}");
+    assert!(page.contains("SAFE TO REMOVE: stick blue\n         the charter to be signed, read back and compared"), "{page}");
     // Nobody has signed; then one has; then two.
     visit.on("The charter waits for signatures", "\n");
     let page = visit.page("The charter waits for signatures");
@@ -143,7 +143,12 @@ fn two_proposers_three_sticks_and_two_starts_end_with_one_common() {
     assert!(page.contains("Head: common@2 "), "{page}");
     assert!(visit.on("Confirm", "2\n").contains("\"3\" was typed. The number 2 was expected"));
     let page = visit.on("Safe to remove", "\n");
-    assert!(page.contains("stick red: results of session 1") && page.contains("stick white: results of session 1"), "{page}");
+    assert!(
+        page.contains("SAFE TO REMOVE: stick red\n")
+            && page.contains("SAFE TO REMOVE: stick white\n")
+            && page.contains("results of session 1, read"),
+        "{page}"
+    );
     assert!(page.contains("Pull the sticks out now"), "{page}");
     visit.on("Write down the head", "\n");
     pull(&case, "red");
@@ -169,7 +174,7 @@ fn two_proposers_three_sticks_and_two_starts_end_with_one_common() {
     assert!(page.contains("1 paper came that got an answer before"), "{page}");
     visit.on("Home", "\n");
     visit.through(&[("What the sticks bring", "\n"), ("Nothing new", "\n")]);
-    assert!(visit.on("Safe to remove", "\n").contains("stick third: everything that was published"));
+    assert!(visit.on("Safe to remove", "\n").contains("SAFE TO REMOVE: stick third\n         everything that was published"));
     // Everything to a fresh stick, without a paper.
     pull(&case, "third");
     fs::create_dir_all(dir.join("sticks/fresh")).unwrap();

@@ -32,7 +32,11 @@ pub fn given(what: &str, told: Vec<Block>, sticks: &[Given]) -> Page {
     let mut body = Vec::new();
     for stick in sticks {
         match stick.fault() {
-            None => body.push(mark(Mark::Good, format!("stick {}: {what}, read back and compared. SAFE TO REMOVE", stick.name))),
+            None => {
+                // In front, so that the words that matter most are never broken over two lines.
+                body.push(mark(Mark::Good, format!("SAFE TO REMOVE: stick {}", stick.name)));
+                body.push(Block::Below(format!("{what}, read back and compared")));
+            }
             Some(fault) => {
                 body.push(mark(Mark::Stop, format!("stick {} does NOT have its results: {}", stick.name, advice::matter(fault.rule))));
                 body.push(Block::Below(format!("{} [{}]", fault.shown(), fault.rule)));

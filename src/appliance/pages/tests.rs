@@ -144,11 +144,16 @@ fn the_page_that_asks_for_the_head_shows_none_of_its_words_but_for_a_slip() {
 fn safe_to_remove_is_said_of_a_stick_that_was_compared_and_let_go_of_and_of_no_other() {
     for (written, closed, safe) in [(true, true, true), (true, false, false), (false, true, false), (false, false, false)] {
         let outcome = |is_well: bool| if is_well { Ok(()) } else { Err(fault()) };
-        let page =
-            results::given("results", Vec::new(), &[Given { name: "sdb1".into(), written: outcome(written), closed: outcome(closed) }]);
+        let page = results::given(
+            "results of session 12345",
+            Vec::new(),
+            &[Given { name: "sdb1".into(), written: outcome(written), closed: outcome(closed) }],
+        );
         let text = plain::text(&page).split_whitespace().collect::<Vec<_>>().join(" ");
         assert_eq!((page.title == "Safe to remove", text.contains("SAFE TO REMOVE")), (safe, safe), "{written} {closed}");
         assert_eq!(text.contains("does NOT have its results"), !safe);
+        let rows = draw::draw(&page, &draw::View::default(), (80, 25)).rows();
+        assert_eq!(rows.iter().any(|row| row.contains("[ ok ] SAFE TO REMOVE: ")), safe, "{rows:?}");
         assert_eq!(text.contains("what is on it is not known"), !closed);
     }
 }
