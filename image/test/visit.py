@@ -90,5 +90,5 @@ class Visit:
 
     def switch_off(self) -> None:
         """From a page that was just left for the page of the power's end, to the end."""
-        self.on("Power off", "y")
+        self.on("Switch off", "y")
         self.machine.wait_for_end(PAGE_SECONDS)

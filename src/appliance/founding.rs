@@ -14,7 +14,7 @@ use crate::run::founding_stick::{Brought, FOUNDING, SIGNED_FILE, brought, hand_o
 use crate::run::problem::{Outcomes, Problem};
 use crate::run::session::export_handling;
 
-use super::ends::{power_off, troubled};
+use super::ends::{switch_off, troubled};
 use super::home::fingerprint;
 use super::pages::results::{Given, given, told};
 use super::pages::{advice, founding as pages, home as home_pages};
@@ -31,7 +31,7 @@ const TRIES: u32 = 3;
 pub(super) fn empty(room: &Room<'_>) -> Way<Stands> {
     match room.key(&pages::empty())? {
         'f' => draft(room).map(|()| Stands::Unknown),
-        _ => power_off(room),
+        _ => switch_off(room),
     }
 }
 
@@ -177,7 +177,7 @@ pub(super) fn waiting(room: &Room<'_>, charter: &Charter) -> Way<Stands> {
                 Ok(opened) => give_charter(room, &opened)?,
                 Err(problem) => drop(troubled(room, &problem, Vec::new())?),
             },
-            Ok(Did::Key(_)) => return power_off(room),
+            Ok(Did::Key(_)) => return switch_off(room),
             Ok(_) | Err(Away::Left) => {}
             Err(away) => return Err(away),
         }

@@ -4,7 +4,7 @@ use crate::core::rules::Fault;
 use crate::run::found::{Founding, founding};
 use crate::run::integrity::{Integrity, Request, integrity};
 
-use super::ends::{ended, power_off};
+use super::ends::{ended, switch_off};
 use super::founding::{empty, first_facts, waiting};
 use super::pages::checking;
 use super::recognise::{Recognised, recognise};
@@ -59,7 +59,7 @@ fn founded(room: &Room<'_>) -> Way<Stands> {
             first_facts(room).map(|()| Stands::Home)
         }
         Ok(Recognised::Halted(reason)) => Ok(Stands::Halted(reason)),
-        Err(Away::Left) => power_off(room),
+        Err(Away::Left) => switch_off(room),
         Err(away) => Err(away),
     }
 }

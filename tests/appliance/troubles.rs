@@ -52,7 +52,7 @@ fn a_disk_that_is_not_right_stops_the_start_with_its_page() {
         let mut visit = Visit::start(&case.path(CONSOLE), &[]);
         let page = visit.on(title, "\n");
         has_all(&page, words, rule);
-        assert!(page.contains("[p] power off"), "{what}: {page}");
+        assert!(page.contains("[p] switch off"), "{what}: {page}");
         // Looking once more finds the same.
         visit.on(title, "p");
         visit.ended();
@@ -73,7 +73,7 @@ fn a_desk_with_something_wrong_is_halted_and_says_so_at_each_start() {
         }
         // What was published can still be written, once its head file is no reason against it; here it is told why not.
         visit.press("p");
-        visit.on("Power off", "y");
+        visit.on("Switch off", "y");
         visit.ended();
     }
     assert!(case.path(&format!("{DESK}/halt")).is_file());
@@ -97,7 +97,7 @@ fn an_old_copy_of_the_disk_is_halted_when_the_operator_insists() {
     let page = visit.page("Halted");
     assert!(page.contains("[head-unexpected]"), "{page}");
     visit.press("p");
-    visit.on("Power off", "y");
+    visit.on("Switch off", "y");
     visit.ended();
     assert!(case.path(&format!("{DESK}/halt")).is_file());
 }
@@ -226,7 +226,7 @@ fn a_stick_with_evidence_halts_the_desk_and_says_what_to_tell_the_custodians() {
     assert!(page.contains("[head-elsewhere]") && page.contains("[e] write all to a stick"), "{page}");
     visit.on("Write all to a stick", "\u{1b}");
     visit.on("Halted", "p");
-    visit.on("Power off", "y");
+    visit.on("Switch off", "y");
     visit.ended();
     let evidence = tree(&case.path(&format!("{CONSOLE}/sticks/james")));
     assert!(evidence.keys().any(|path| path.contains("evidence")), "{:?}", evidence.keys());

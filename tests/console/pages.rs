@@ -57,7 +57,7 @@ fn home() -> Page {
             row("Sticks", "none"),
         ],
         "Put a stick with papers into this machine.",
-        &[('h', "show the head"), ('f', "show the fingerprint"), ('q', "power off")],
+        &[('h', "show the head"), ('f', "show the fingerprint"), ('q', "switch off")],
     )
 }
 
@@ -138,7 +138,7 @@ fn stop() -> Page {
         row("State", "nothing was written to the ledger or to any stick"),
         row("Written down in", "the recovery guide, section 3, which lies in the safe beside the backup"),
     ];
-    page("Stopped", body, "Leave the machine on, photograph this screen, and open the recovery guide at section 3.", &[('q', "power off")])
+    page("Stopped", body, "Leave the machine on, photograph this screen, and open the recovery guide at section 3.", &[('q', "switch off")])
 }
 
 fn fingerprint() -> Page {

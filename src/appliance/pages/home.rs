@@ -45,7 +45,7 @@ pub fn home(standing: &Standing, inserted: &[Stick], now: Option<u64>, claims_ti
     if usable > 0 {
         home = home.choice(ENTER, "look at the sticks").choice('e', "write all to a stick");
     }
-    home.choice('h', "head as a code").choice('f', "fingerprint").choice('c', "clock").choice('m', "this machine").choice('p', "power off")
+    home.choice('h', "head as a code").choice('f', "fingerprint").choice('c', "clock").choice('m', "this machine").choice('p', "switch off")
 }
 
 fn waiting(standing: &Standing) -> String {

@@ -56,7 +56,7 @@ fn pages() -> Vec<Page> {
     let software = Software { version: "0.1.0".into(), digest: "ab".repeat(32) };
     vec![
         lock::locked(),
-        lock::power_off(1),
+        lock::switch_off(1),
         lock::off(),
         checking::checking(),
         head::last_head(Vec::new(), true),
@@ -110,6 +110,19 @@ fn every_page_says_where_one_is_and_what_to_do_next() {
             assert!(!shown.contains(word), "{}: {word}", page.title);
         }
     }
+}
+
+/// One word for one thing: the pages and the operator's guide say "switch off".
+#[test]
+fn switching_off_is_called_so_on_every_page_and_in_the_guide() {
+    let guide = include_str!("../../../docs/operator.md");
+    let shown: Vec<String> = pages().iter().map(plain::text).chain([guide.to_owned()]).collect();
+    for text in &shown {
+        for other in ["power off", "power-off", "power it off", "shut down", "turn off"] {
+            assert!(!text.to_lowercase().contains(other), "{other}: {text}");
+        }
+    }
+    assert!(shown.iter().filter(|text| text.contains("switch off")).count() > 4);
 }
 
 #[test]

@@ -182,5 +182,5 @@ pub fn halted(reason: &str, sticks: Vec<Block>, can_export: bool) -> Page {
     body.extend(sticks);
     let page = page(title, body, next);
     let page = if can_export { page.choice('e', "write all to a stick") } else { page };
-    page.choice('p', "power off")
+    page.choice('p', "switch off")
 }
