@@ -229,6 +229,24 @@ fn a_bar_is_said_when_a_tenth_more_is_done() {
 }
 
 #[test]
+fn work_that_goes_on_is_said_every_five_seconds_and_moves_on_a_screen_every_second() {
+    let (input, _keys) = pipe();
+    let (mut heard, output) = pipe();
+    let mut console = Console::of(vec![Terminal::lines(input, output)]);
+    let at = |seconds| Page { body: vec![Block::Ticks { what: "Checking".to_owned(), seconds }], ..page("Working", &[]) };
+    let mut seen = std::collections::BTreeSet::new();
+    for seconds in 0..=17 {
+        console.show(&at(seconds));
+        seen.insert(draw::draw(&at(seconds), &View::default(), (80, 25)).rows()[3].split("  ").nth(1).unwrap().to_owned());
+    }
+    drop(console);
+    let said = read_all(&mut heard);
+    let lines: Vec<&str> = said.lines().filter_map(|line| line.strip_prefix("  Checking: ")).collect();
+    assert_eq!(lines, ["0 seconds so far", "5 seconds so far", "10 seconds so far", "15 seconds so far"]);
+    assert_eq!(seen.len(), 18, "{seen:?}");
+}
+
+#[test]
 fn what_is_typed_stays_while_sticks_come_and_is_wiped_when_another_page_asks() {
     let (input, mut keys) = pipe();
     let (_heard, output) = pipe();

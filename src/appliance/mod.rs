@@ -11,6 +11,7 @@ mod export;
 pub mod first;
 mod founding;
 mod home;
+mod meanwhile;
 mod pages;
 mod recognise;
 mod rehearse;

@@ -8,6 +8,7 @@ use crate::core::words::head_words;
 use crate::keys::Passphrase;
 use crate::run::integrity::{Request, integrity};
 
+use super::meanwhile::{TICK, meanwhile};
 use super::pages::{checking, head as pages};
 use super::room::{Away, Room, Way};
 
@@ -74,9 +75,9 @@ fn later(room: &Room<'_>, known: &KnownHead, head: &Head) -> Way<Option<String>>
             Err(away) => return Err(away),
         }
     }
-    room.show(&checking::checking());
     let request = Request { ledger: room.desk().to_owned(), deep: false, known: Some(known.clone()), insists: true };
-    let halted = integrity(&request, &mut || Ok::<Option<Passphrase>, Fault>(None), &mut |_, _| {});
+    let halted =
+        meanwhile(room, TICK, checking::checking, || integrity(&request, &mut || Ok::<Option<Passphrase>, Fault>(None), &mut |_, _| {}));
     Ok(match halted {
         Ok(found) => Some(found.halted.unwrap_or_else(|| "nothing was halted: look once more".into())),
         Err(problem) => Some(format!("[{}] {}; {}", problem.fault.rule, problem.fault.shown(), problem.state)),

@@ -113,6 +113,26 @@ fn whoever_leaves_sleeps_or_is_gone_confirms_nothing_and_is_remembered_once() {
     }
 }
 
+/// The work ends only when it was seen three times that it goes on.
+#[test]
+fn long_work_shows_again_and_again_that_it_goes_on_and_gives_what_it_found() {
+    struct Telling(std::sync::mpsc::Sender<Page>);
+    impl Screen for Telling {
+        fn show(&mut self, page: &Page) {
+            self.0.send(page.clone()).unwrap_or_default(); // the work is over
+        }
+        fn ask(&mut self, _: &Page, _: Duration) -> Event {
+            Event::Closed
+        }
+    }
+    let (tell, seen) = std::sync::mpsc::channel();
+    let (mut screen, mut slots) = (Telling(tell), Failing { at: "", steps: Vec::new() });
+    let room = Room::new(&mut screen, &mut slots, Path::new("/nowhere"), false, Duration::from_secs(1));
+    let work = move || (0..3).map(|_| seen.recv().unwrap().title).collect::<Vec<_>>();
+    let found = super::meanwhile::meanwhile(&room, Duration::from_millis(1), super::pages::checking::checking, work);
+    assert_eq!(found, ["Checking the desk"; 3]);
+}
+
 #[test]
 fn sticks_that_come_while_a_line_is_typed_end_no_page_and_are_looked_at() {
     let typed = || Event::Typed(Zeroizing::new("7".to_owned()));

@@ -126,6 +126,8 @@ fn progress() -> Page {
         Block::Bar { what: "Writing results to the stick".to_owned(), done: 45, all: 100 },
         Block::Gap,
         Block::Bar { what: "Reading it back".to_owned(), done: 12, all: 0 },
+        Block::Gap,
+        Block::Ticks { what: "The stick writes out what it kept to itself".to_owned(), seconds: 27 },
     ];
     page("Working", body, "Leave the stick where it is, and wait.", &[])
 }

@@ -58,7 +58,7 @@ fn pages() -> Vec<Page> {
         lock::locked(),
         lock::switch_off(1),
         lock::off(),
-        checking::checking(),
+        checking::checking(27),
         head::last_head(Vec::new(), true),
         head::last_head(head::differs(&known(8), &standing.head), false),
         head::last_head(head::went_on(&known(3), &standing.head), false),
