@@ -42,7 +42,7 @@ def uefi(stage: Stage) -> str:
     with machine:
         visit.page("The charter waits for signatures", seconds=FIRST_PAGE_SECONDS)
         machine.plug(Disk(founders.file, "founders"))
-        visit.page("The charter waits for signatures", r"\[ ok \] stick \w+")
+        visit.page("The charter waits for signatures", r"\[ ok \] the first stick, ")
         fingerprint, head = second_visit(visit)
         visit.page("Home", "common@1")
         machine.pull("founders")

@@ -5,7 +5,7 @@ use crate::core::rules::Fault;
 use crate::machine::block::Device;
 use crate::machine::data::Trouble;
 
-use super::pages::advice;
+use super::pages::{advice, capital};
 
 /// The key that switches off.
 pub(super) const OFF: char = 'p';
@@ -102,11 +102,6 @@ pub(super) fn stopped(fault: &Fault) -> Page {
         choices: vec![off()],
         ..Page::default()
     }
-}
-
-fn capital(text: &str) -> String {
-    let mut letters = text.chars();
-    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
 }
 
 #[cfg(test)]

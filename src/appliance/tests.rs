@@ -44,7 +44,7 @@ impl Failing {
 
 impl Slots for Failing {
     fn inserted(&mut self) -> Vec<Stick> {
-        ["sdb1", "sdc1"].map(|name| Stick { name: name.into(), says: String::new(), trouble: None }).into()
+        ["sdb1", "sdc1"].map(|name| Stick { name: name.into(), insertion: name.into(), size: "8 GB".into(), ..Stick::default() }).into()
     }
 
     fn open_to_read(&mut self, name: &str) -> Checked<PathBuf> {
@@ -71,7 +71,7 @@ fn with<T>(at: &'static str, events: Vec<Event>, act: impl FnOnce(&Room<'_>) -> 
 #[test]
 fn a_stick_that_does_not_open_lets_go_of_those_that_did() {
     let (opened, steps, _) = with("read sdc1", Vec::new(), |room| open_all(room).map(drop).map_err(|problem| problem.fault));
-    assert_eq!(opened.unwrap_err(), Fault::new(Rule::MediumFault, "stick sdc1: sdc1: read failed"));
+    assert_eq!(opened.unwrap_err(), Fault::new(Rule::MediumFault, "the second stick, 8 GB, no label (sdc1): sdc1: read failed"));
     assert_eq!(steps, ["read sdb1", "read sdc1", "close sdb1"]);
 }
 

@@ -43,7 +43,10 @@ fn an_empty_disk_becomes_a_witness_whose_pages_a_consumer_checks_out() {
     assert!(visit.on("Founding: a new passphrase", "witness of the stage\n").contains("The two were different"));
     visit.on("Founding: the passphrase again", "witness of the stage\n");
     let page = visit.on("Safe to remove", "\n");
-    assert!(page.contains("SAFE TO REMOVE: stick blue\n         the charter to be signed, read back and compared"), "{page}");
+    assert!(
+        page.contains("SAFE TO REMOVE: the first stick, label \"blue\"\n         the charter to be signed, read back and compared"),
+        "{page}"
+    );
     // Nobody has signed; then one has; then two.
     visit.on("The charter waits for signatures", "\n");
     let page = visit.page("The charter waits for signatures");
@@ -125,10 +128,15 @@ fn two_proposers_three_sticks_and_two_starts_end_with_one_common() {
     assert!(page.contains("Head: common@1") && page.contains("no stick is inserted"), "{page}");
     insert(&case, "of-alice", "red");
     insert(&case, "of-james", "white");
-    visit.hears("stick white: a folder of this rehearsal");
+    visit.hears("the second stick, label \"white\", a folder of this rehearsal");
     visit.on("Home", "\n");
     let page = visit.on("What the sticks bring", "\n");
-    assert!(page.contains("Stick red: 2 files.") && page.contains("ignored: holiday.txt") && page.contains("[file-unknown]"), "{page}");
+    assert!(
+        page.contains("The first stick, label \"red\": 2 files")
+            && page.contains("ignored: holiday.txt")
+            && page.contains("[file-unknown]"),
+        "{page}"
+    );
     assert!(page.contains("3 papers to be judged"), "{page}");
     visit.on("The passphrase", "wrong\n");
     assert!(visit.on("The passphrase", &typed()).contains("does not open the key. 2 tries left"));
@@ -144,8 +152,8 @@ fn two_proposers_three_sticks_and_two_starts_end_with_one_common() {
     assert!(visit.on("Confirm", "2\n").contains("\"3\" was typed. The number 2 was expected"));
     let page = visit.on("Safe to remove", "\n");
     assert!(
-        page.contains("SAFE TO REMOVE: stick red\n")
-            && page.contains("SAFE TO REMOVE: stick white\n")
+        page.contains("SAFE TO REMOVE: the first stick, label \"red\"\n")
+            && page.contains("SAFE TO REMOVE: the second stick, label \"white\"\n")
             && page.contains("results of session 1, read"),
         "{page}"
     );
@@ -174,11 +182,15 @@ fn two_proposers_three_sticks_and_two_starts_end_with_one_common() {
     assert!(page.contains("1 paper came that got an answer before"), "{page}");
     visit.on("Home", "\n");
     visit.through(&[("What the sticks bring", "\n"), ("Nothing new", "\n")]);
-    assert!(visit.on("Safe to remove", "\n").contains("SAFE TO REMOVE: stick third\n         everything that was published"));
+    assert!(
+        visit
+            .on("Safe to remove", "\n")
+            .contains("SAFE TO REMOVE: the first stick, label \"third\"\n         everything that was published")
+    );
     // Everything to a fresh stick, without a paper.
     pull(&case, "third");
     fs::create_dir_all(dir.join("sticks/fresh")).unwrap();
-    visit.hears("stick fresh: ");
+    visit.hears("the first stick, label \"fresh\"");
     visit.on("Home", "e");
     visit.on("Write all to a stick", "\n");
     visit.on("Safe to remove", "\n");

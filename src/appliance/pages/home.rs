@@ -15,8 +15,8 @@ use crate::appliance::standing::Standing;
 /// The first lines of every list of sticks.
 pub fn sticks(sticks: &[Stick]) -> Vec<Block> {
     let line = |stick: &Stick| match &stick.trouble {
-        None => mark(Mark::Good, format!("stick {}: {}", stick.name, stick.says)),
-        Some(fault) => mark(Mark::Look, format!("stick {} cannot be used: {}", stick.name, fault.shown())),
+        None => mark(Mark::Good, stick.tells()),
+        Some(fault) => mark(Mark::Look, format!("cannot be used: {}: {}", stick.tells(), fault.shown())),
     };
     match sticks {
         [] => vec![mark(Mark::Open, "no stick is inserted")],

@@ -65,6 +65,12 @@ pub fn grouped(hash: &Hash) -> String {
     groups.collect::<Vec<_>>().join(" ")
 }
 
+/// The same text as the beginning of a sentence.
+pub fn capital(text: &str) -> String {
+    let mut letters = text.chars();
+    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
+}
+
 /// `1 stick`, `2 sticks`.
 pub use crate::run::words::count;
 

@@ -33,7 +33,15 @@ fn standing() -> Standing {
 }
 
 fn stick(name: &str, trouble: Option<Fault>) -> Stick {
-    Stick { name: name.into(), says: "SanDisk Ultra, 16 GB, FAT32".into(), trouble }
+    Stick {
+        name: name.into(),
+        size: "16 GB".into(),
+        label: "PAPERS".into(),
+        says: "SanDisk Ultra, FAT32".into(),
+        trouble,
+        number: 2,
+        ..Stick::default()
+    }
 }
 
 fn known(number: u64) -> KnownHead {
@@ -47,7 +55,7 @@ fn fault() -> Fault {
 /// Every page that is made of few facts.
 fn pages() -> Vec<Page> {
     let standing = standing();
-    let names = vec!["sdb1".to_owned(), "sdc1".to_owned()];
+    let names = ["sdb1", "sdc1"].map(|name| stick(name, None).called());
     let given = |written: bool, closed: bool| Given {
         name: "sdb1".into(),
         written: if written { Ok(()) } else { Err(fault()) },
