@@ -36,6 +36,10 @@ pub(super) fn recognise(room: &Room<'_>, books: &Books) -> Way<Recognised> {
         if is_young && typed.trim().eq_ignore_ascii_case(pages::FOUNDED_TODAY) {
             return Ok(Recognised::FoundedToday);
         }
+        if pages::is_example(&typed) {
+            wrong = pages::example_typed();
+            continue;
+        }
         let known = match KnownHead::typed(&typed) {
             Ok(known) => known,
             Err(fault) => {

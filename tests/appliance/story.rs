@@ -120,7 +120,8 @@ fn two_proposers_three_sticks_and_two_starts_end_with_one_common() {
     let known = head(&case);
     let (number, words) = known.split_once(' ').unwrap();
     let wrong = format!("{number} abandon {}\n", words.split_once(' ').unwrap().1);
-    visit.on("The last head", "seven of nine\n");
+    visit.on("The last head", "common@41 word word word word word word\n");
+    assert!(visit.on("The last head", "seven of nine\n").contains("[ !! ] That is the example, and no head."));
     assert!(visit.on("The last head", &wrong).contains("This cannot be a head"));
     let page = visit.on("The last head", &format!("Common {number}  {}\n", words.to_uppercase()));
     assert!(page.contains("word 1: abandon on your paper"), "{page}");

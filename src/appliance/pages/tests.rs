@@ -69,6 +69,7 @@ fn pages() -> Vec<Page> {
         checking::checking(27),
         head::last_head(Vec::new(), true),
         head::last_head(head::differs(&known(8), &standing.head), false),
+        head::last_head(head::example_typed(), true),
         head::last_head(head::went_on(&known(3), &standing.head), false),
         head::one_ahead(&known(6), &standing.head),
         head::later(&known(9), &standing.head, true),
@@ -159,6 +160,20 @@ fn the_page_that_asks_for_the_head_shows_none_of_its_words_but_for_a_slip() {
     assert!(all.contains("6 of the six words"), "{all}");
     assert!(words.split('-').all(|word| !all.contains(word)), "{all}");
     assert!(!plain::text(&head::later(&known(9), &standing.head, false)).contains("This disk: common@7 "));
+}
+
+#[test]
+fn the_example_of_a_head_is_known_as_one_in_any_form_and_nothing_else_is() {
+    let page = plain::text(&head::last_head(Vec::new(), false));
+    assert!(page.contains("It looks like: common@41 word word word word word word\n"), "{page}");
+    for example in ["common@41 word word word word word word", "41 word word word", "7 WORD-word-word-word-word-word", "word word word..."]
+    {
+        assert!(head::is_example(example), "{example}");
+    }
+    for other in ["", "41", "common@41", "7 hamster diagram private dutch cause delay", "7 word word word word word delay", "founded today"]
+    {
+        assert!(!head::is_example(other), "{other}");
+    }
 }
 
 #[test]
