@@ -244,6 +244,7 @@ fn work_that_goes_on_is_said_every_five_seconds_and_moves_on_a_screen_every_seco
     let lines: Vec<&str> = said.lines().filter_map(|line| line.strip_prefix("  Checking: ")).collect();
     assert_eq!(lines, ["0 seconds so far", "5 seconds so far", "10 seconds so far", "15 seconds so far"]);
     assert_eq!(seen.len(), 18, "{seen:?}");
+    assert!(plain::text(&at(1)).contains("Checking: 1 second so far\n"));
 }
 
 #[test]

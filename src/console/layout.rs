@@ -234,9 +234,13 @@ fn bar(what: &str, done: u64, all: u64, columns: usize, medium: Medium) -> Vec<R
     rows
 }
 
+fn for_so_long(seconds: u64) -> String {
+    if seconds == 1 { "1 second so far".to_owned() } else { format!("{seconds} seconds so far") }
+}
+
 /// Work that goes on, on one line, as it is printed.
 pub(super) fn ticks_line(what: &str, seconds: u64) -> String {
-    format!("{}: {seconds} seconds so far", font::shown(what))
+    format!("{}: {}", font::shown(what), for_so_long(seconds))
 }
 
 /// What goes on with the seconds is seen from afar: a mark that moves.
@@ -249,7 +253,7 @@ fn ticks(what: &str, seconds: u64, columns: usize, medium: Medium) -> Vec<Row> {
     rows.push(vec![
         (Ink::Plain, "░".repeat(at)),
         (Ink::Strong, "█".to_owned()),
-        (Ink::Plain, format!("{}  {seconds} seconds so far", "░".repeat(TICKS_COLUMNS - 1 - at))),
+        (Ink::Plain, format!("{}  {}", "░".repeat(TICKS_COLUMNS - 1 - at), for_so_long(seconds))),
     ]);
     rows
 }
