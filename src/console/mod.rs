@@ -105,10 +105,11 @@ impl Console {
         for terminal in self.terminals.iter_mut().filter(|terminal| is_past_work || is_past_answer && terminal.is_keyboard()) {
             terminal.forget_keys();
         }
-        self.draw(page, true);
+        // Before it is drawn: whoever reads the page on a slow serial line first finds the pause begun.
         if is_past_work || is_past_answer {
             self.repeat.appeared(monotonic_us());
         }
+        self.draw(page, true);
         let every = if let Wake::Every(every) = wake { Some(micros(every)) } else { None };
         let mut waited = 0;
         loop {
