@@ -229,6 +229,25 @@ fn a_bar_is_said_when_a_tenth_more_is_done() {
 }
 
 #[test]
+fn work_that_goes_on_is_said_every_five_seconds_and_moves_on_a_screen_every_second() {
+    let (input, _keys) = pipe();
+    let (mut heard, output) = pipe();
+    let mut console = Console::of(vec![Terminal::lines(input, output)]);
+    let at = |seconds| Page { body: vec![Block::Ticks { what: "Checking".to_owned(), seconds }], ..page("Working", &[]) };
+    let mut seen = std::collections::BTreeSet::new();
+    for seconds in 0..=17 {
+        console.show(&at(seconds));
+        seen.insert(draw::draw(&at(seconds), &View::default(), (80, 25)).rows()[3].split("  ").nth(1).unwrap().to_owned());
+    }
+    drop(console);
+    let said = read_all(&mut heard);
+    let lines: Vec<&str> = said.lines().filter_map(|line| line.strip_prefix("  Checking: ")).collect();
+    assert_eq!(lines, ["0 seconds so far", "5 seconds so far", "10 seconds so far", "15 seconds so far"]);
+    assert_eq!(seen.len(), 18, "{seen:?}");
+    assert!(plain::text(&at(1)).contains("Checking: 1 second so far\n"));
+}
+
+#[test]
 fn what_is_typed_stays_while_sticks_come_and_is_wiped_when_another_page_asks() {
     let (input, mut keys) = pipe();
     let (_heard, output) = pipe();
@@ -390,6 +409,86 @@ fn keys_pressed_during_work_confirm_nothing_on_a_terminal() {
     (&terminal.master).write_all(b"yz").unwrap();
     assert_eq!(console.ask(&page("Write 42?", &['y']), Wake::Never, LONG), Event::Chosen('y'));
     assert_eq!(console.ask(&page("Next", &['z']), Wake::Never, LONG), Event::Chosen('z'), "typed ahead without work between");
+}
+
+/// Waits until what was pressed can be read.
+fn press(terminal: &Pty, keys: &[u8]) {
+    (&terminal.master).write_all(keys).unwrap();
+    rustix::event::poll(&mut [rustix::event::PollFd::new(&terminal.user, rustix::event::PollFlags::IN)], None).unwrap();
+}
+
+#[test]
+fn a_key_that_is_held_down_answers_one_page_on_a_screen() {
+    let terminal = Pty::new(80, 25);
+    let screen = || Terminal::screen(terminal.user.try_clone().unwrap(), terminal.user.try_clone().unwrap());
+    let look = Wake::Every(Duration::from_millis(20));
+    let (first, next) = (page("First", &['\n', 's']), page("Next", &['\n', 's']));
+    for pause in [LONG, Duration::ZERO] {
+        let mut console = Console::of(vec![screen()]).pausing(pause);
+        press(&terminal, b"\r");
+        assert_eq!(console.ask(&first, Wake::Never, LONG), Event::Chosen('\n'));
+        // Pressed before the page was there to be read.
+        press(&terminal, b"\rs\r");
+        assert_eq!(console.ask(&next, look, LONG), Event::Sticks);
+        if pause == LONG {
+            // Held down while it is there.
+            for _ in 0..3 {
+                press(&terminal, b"\r");
+                assert_eq!(console.ask(&next, look, LONG), Event::Sticks);
+            }
+            press(&terminal, b"s");
+            assert_eq!(console.ask(&next, Wake::Never, LONG), Event::Chosen('s'), "another key counts at once");
+        } else {
+            press(&terminal, b"\r");
+            assert_eq!(console.ask(&next, Wake::Never, LONG), Event::Chosen('\n'), "the pause is over");
+        }
+    }
+}
+
+#[test]
+fn a_held_key_ends_no_line_and_no_line_after_work() {
+    let terminal = Pty::new(80, 25);
+    let screen = Terminal::screen(terminal.user.try_clone().unwrap(), terminal.user.try_clone().unwrap());
+    let mut console = Console::of(vec![screen]).pausing(LONG);
+    let look = Wake::Every(Duration::from_millis(20));
+    press(&terminal, b"7\r");
+    assert_eq!(typed(&console.ask(&asking("Head", "Words", false), Wake::Never, LONG)), "7");
+    console.show(&page("Working", &[]));
+    let key = asking("Key", "Passphrase", true);
+    assert_eq!(console.ask(&key, look, LONG), Event::Sticks);
+    press(&terminal, b"\r");
+    assert_eq!(console.ask(&key, look, LONG), Event::Sticks);
+    press(&terminal, b"geheim\r");
+    assert_eq!(typed(&console.ask(&key, Wake::Never, LONG)), "geheim");
+}
+
+#[test]
+fn a_key_that_lies_on_the_keyboard_is_nobody() {
+    let terminal = Pty::new(80, 25);
+    let screen = Terminal::screen(terminal.user.try_clone().unwrap(), terminal.user.try_clone().unwrap());
+    let mut console = Console::of(vec![screen]).pausing(LONG);
+    press(&terminal, b"\r");
+    assert_eq!(console.ask(&page("First", &['\n']), Wake::Never, LONG), Event::Chosen('\n'));
+    let (look, mut events) = (Wake::Every(Duration::from_millis(5)), Vec::new());
+    while events.len() < 100 && events.last().is_none_or(|last| *last == Event::Sticks) {
+        events.push(console.ask(&page("Next", &['\n']), look, Duration::from_millis(40)));
+        (&terminal.master).write_all(b"\r").unwrap();
+    }
+    assert_eq!(events.pop(), Some(Event::Idle));
+    assert!((1..=8).contains(&events.len()), "the while is counted over {} presses", events.len());
+}
+
+#[test]
+fn one_key_many_times_in_one_piece_answers_one_page_on_a_serial_line() {
+    let terminal = Pty::new(80, 25);
+    let mut console = Console::of(vec![Terminal::lines(terminal.user.try_clone().unwrap(), terminal.user.try_clone().unwrap())]);
+    let look = Wake::Every(Duration::from_millis(20));
+    press(&terminal, b"\r\r\r");
+    assert_eq!(console.ask(&page("First", &['\n']), Wake::Never, LONG), Event::Chosen('\n'));
+    assert_eq!(console.ask(&page("Next", &['\n']), look, LONG), Event::Sticks);
+    // A program at the other end presses as soon as it read the page.
+    press(&terminal, b"\r");
+    assert_eq!(console.ask(&page("Next", &['\n']), Wake::Never, LONG), Event::Chosen('\n'));
 }
 
 #[test]

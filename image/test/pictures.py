@@ -32,7 +32,7 @@ PICTURES = {
     "confirm": ("uefi/3-session-*-confirm.png", 0),
     "safe-to-remove": ("uefi/3-session-*-safe-to-remove.png", 0),
     "write-down": ("uefi/3-session-*-write-down-the-head.png", 0),
-    "power-off": ("uefi/3-session-*-power-off.png", 0),
+    "switch-off": ("uefi/3-session-*-switch-off.png", 0),
     "two-ledgers": ("uefi-troubles/*-two-ledgers.png", 0),
     "stick-failed": ("uefi-troubles/*-not-every-stick-has-its-results.png", 0),
     "disk-failed": ("uefi-troubles/*-the-desk-s-own-disk-failed.png", 0),

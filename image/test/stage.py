@@ -75,7 +75,7 @@ def inserted(visit: Visit, disk: Disk, *, usable: bool = True) -> str:
 
     A stick is seen before its partitions are, so that the page may say something else for a moment.
     """
-    sticks = r"stick (sd\w+):" if usable else r"stick (sd\w+) cannot"
+    sticks = (r"\[ ok \] " if usable else r"\[ !! \] cannot be used: ") + r"the \w+ stick,[^\[]*?\((sd\w+)\)"
     before = set(re.findall(sticks, visit.text))
     visit.machine.plug(disk)
     while True:
@@ -87,7 +87,7 @@ def inserted(visit: Visit, disk: Disk, *, usable: bool = True) -> str:
 def pulled(visit: Visit, name: str, stick: str) -> None:
     """Pulls a stick at the page Home, and waits until it is gone from the page."""
     visit.machine.pull(name)
-    while re.search(rf"stick {stick}\b", visit.page("Home")):
+    while re.search(rf"\({stick}\)", visit.page("Home")):
         pass
 
 

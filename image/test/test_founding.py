@@ -22,7 +22,7 @@ def first_visit(visit: Visit, stick: Disk) -> None:
     visit.press("f")
     visit.page("Founding: the founders' stick", "no stick is inserted")
     visit.machine.plug(stick)
-    visit.on("Founding: the founders' stick", ENTER, r"\[ ok \] stick \w+")
+    visit.on("Founding: the founders' stick", ENTER, r"\[ ok \] the first stick, ")
     visit.on("Founding: the first policy", ENTER, "witness.example/common", "alice")
     visit.on("Founding: the die", "1111111\n", "0 *%|0 of 50|rolls")
     visit.on("Founding: the die", "789\n")
@@ -33,7 +33,7 @@ def first_visit(visit: Visit, stick: Disk) -> None:
     visit.on("Founding: the passphrase again", f"{PASSPHRASE}x\n")
     visit.on("Founding: a new passphrase", f"{PASSPHRASE}\n", "The two were different")
     visit.on("Founding: the passphrase again", f"{PASSPHRASE}\n")
-    visit.on("Safe to remove", ENTER, "the charter to be signed, read back and compared. SAFE TO REMOVE")
+    visit.on("Safe to remove", ENTER, "SAFE TO REMOVE: .*the charter to be signed, read back and compared")
 
 
 def signed(home: Home, stick: Stick) -> None:
@@ -83,7 +83,7 @@ def founding(stage: Stage) -> str:
         visit = Visit(machine)
         visit.page("The charter waits for signatures")
         machine.plug(Disk(stick.file, "founders"))
-        visit.page("The charter waits for signatures", r"\[ ok \] stick \w+")
+        visit.page("The charter waits for signatures", r"\[ ok \] the first stick, ")
         fingerprint, head = second_visit(visit)
         visit.page("Home", "common@1")
         machine.pull("founders")

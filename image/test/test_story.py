@@ -47,8 +47,8 @@ def story(stage: Stage) -> str:
     blue = stage.stick("blue", "ext4", stale | {"tabellion/inbox/manual-radio.bundle": bundle.read_bytes()}, has_partition=False)
     with stage.machine([Disk(data.file, "data", bus="ahci"), Disk(blue.file, "blue")], name="second") as machine:
         visit = stage.begins(machine, head)
-        if "stick sd" not in visit.text:
-            visit.page("Home", r"\[ ok \] stick \w+")
+        if "[ ok ] the first stick, " not in visit.text:
+            visit.page("Home", r"\[ ok \] the first stick, ")
         session(visit, PASSPHRASE, 2, 4, "Signed by: (alice, james|james, alice)", "becomes common@4", "REFUSED:")
         visit.on("Safe to remove", ENTER, "2 papers, 1 (accepted|refused), 1 (accepted|refused)")
         paper_head(visit)

@@ -42,7 +42,7 @@ def uefi(stage: Stage) -> str:
     with machine:
         visit.page("The charter waits for signatures", seconds=FIRST_PAGE_SECONDS)
         machine.plug(Disk(founders.file, "founders"))
-        visit.page("The charter waits for signatures", r"\[ ok \] stick \w+")
+        visit.page("The charter waits for signatures", r"\[ ok \] the first stick, ")
         fingerprint, head = second_visit(visit)
         visit.page("Home", "common@1")
         machine.pull("founders")
@@ -61,7 +61,7 @@ def uefi(stage: Stage) -> str:
     machine, visit = start("3-session")
     with machine:
         visit.on("The last head", "7 hamster diagram private dutch cause delay\n", seconds=FIRST_PAGE_SECONDS)
-        # She typed the example: nothing happened by that.
+        # A head that this disk never had: nothing happened by typing it.
         visit.on("This disk is an old copy", ESCAPE)
         visit.on("The last head", f"{head}\n")
         visit.page("Home")

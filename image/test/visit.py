@@ -15,6 +15,8 @@ READY = r"^-- ready --$"
 TITLE = re.compile(r"^(?:\x1b\[[0-9;]*[A-Za-z])*== (.+) ==$", re.MULTILINE)
 # Five times and more of what any page takes while another machine runs beside this one.
 PAGE_SECONDS = 150
+# A key that answers one page after the other must be quiet for 0.4 s between: it could be a finger that was not lifted.
+FINGER_SECONDS = 1
 ENTER, ESCAPE = "\n", "\x1b"
 
 
@@ -76,6 +78,7 @@ class Visit:
                 self.machine.keys(letter)
                 self.machine.serial.expect(rf"\*|{re.escape(letter)}", PAGE_SECONDS)
             keys = "\n"
+        time.sleep(FINGER_SECONDS)
         self.machine.keys(keys)
 
     def on(self, title: str, keys: str, *having: str, seconds: float = PAGE_SECONDS) -> str:
@@ -90,5 +93,5 @@ class Visit:
 
     def switch_off(self) -> None:
         """From a page that was just left for the page of the power's end, to the end."""
-        self.on("Power off", "y")
+        self.on("Switch off", "y")
         self.machine.wait_for_end(PAGE_SECONDS)

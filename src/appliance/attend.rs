@@ -1,4 +1,4 @@
-//! From the first page to the last: the visit of one operator, with the power off at its end.
+//! From the first page to the last: the visit of one operator, with the machine switched off at its end.
 
 use std::time::Duration;
 
@@ -36,7 +36,7 @@ impl Screen for OnConsole<'_> {
     }
 }
 
-/// Everything that happens until somebody wants the power off or the terminal is gone.
+/// Everything that happens until somebody switches off or the terminal is gone.
 pub(super) fn stay(room: &Room<'_>) {
     let mut stands = Stands::Unknown;
     while stands != Stands::Off {

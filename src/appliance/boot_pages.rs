@@ -5,6 +5,8 @@ use crate::core::rules::Fault;
 use crate::machine::block::Device;
 use crate::machine::data::Trouble;
 
+use super::pages::{advice, capital};
+
 /// The key that switches off.
 pub(super) const OFF: char = 'p';
 
@@ -92,19 +94,14 @@ pub(super) fn stopped(fault: &Fault) -> Page {
     Page {
         title: "The witness does not start".to_owned(),
         body: vec![
-            Block::Mark(Mark::Stop, format!("{} [{}]", fault.rule.says(), fault.rule.id())),
+            Block::Mark(Mark::Stop, format!("{} [{}]", advice::matter(fault.rule), fault.rule.id())),
             Block::Row("found".to_owned(), fault.found.clone()),
             Block::Row("state".to_owned(), "no key was unlocked and the ledger is as it was: nothing is lost".to_owned()),
         ],
-        next: format!("{}.", capital(fault.rule.next())),
+        next: format!("{}.", capital(advice::of_stop(fault.rule))),
         choices: vec![off()],
         ..Page::default()
     }
-}
-
-fn capital(text: &str) -> String {
-    let mut letters = text.chars();
-    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::core::rules::{Checked, Fault, Rule};
+use crate::machine::block::size;
 use crate::machine::sticks::{Inserted, Sticks};
 use crate::machine::uevents::Uevents;
 
@@ -39,7 +40,10 @@ impl Slots for Devices {
         if self.uevents.drain() {
             let _ = (0..RESTLESS_MAX).find(|_| !self.uevents.wait(QUIET));
         }
-        self.sticks.inserted().iter().map(told).collect()
+        let mut sticks = self.sticks.inserted();
+        // The kernel counts insertions.
+        sticks.sort_by_key(|stick| stick.device.insertion);
+        sticks.iter().map(told).collect()
     }
 
     fn open_to_read(&mut self, name: &str) -> Checked<PathBuf> {
@@ -57,7 +61,16 @@ impl Slots for Devices {
 
 fn told(stick: &Inserted) -> Stick {
     let trouble = stick.holds.as_ref().err().map(|found| Fault::new(Rule::MediumFault, found.clone()));
-    Stick { name: stick.device.name.clone(), says: stick.says(), trouble }
+    let device = &stick.device;
+    Stick {
+        name: device.name.clone(),
+        insertion: format!("{} {}", device.disk, device.insertion),
+        size: size(device.bytes),
+        label: stick.holds.as_ref().map(|system| system.label.clone()).unwrap_or_default(),
+        says: stick.says(),
+        trouble,
+        number: 0,
+    }
 }
 
 #[cfg(test)]
@@ -80,13 +93,13 @@ mod tests {
         };
         let clean = FileSystem { kind: Kind::Fat32, label: "PAPERS".into(), is_dirty: false };
         let dirty = FileSystem { kind: Kind::ExFat, label: String::new(), is_dirty: true };
-        for (holds, says, trouble) in [
-            (Ok(clean), "SanDisk Ultra, 16 GB, FAT32 \"PAPERS\"", None),
-            (Ok(dirty), "SanDisk Ultra, 16 GB, exFAT, pulled out too early the last time", None),
-            (Err("it is NTFS".to_owned()), "SanDisk Ultra, 16 GB", Some("it is NTFS")),
+        for (holds, tells, trouble) in [
+            (Ok(clean), "the first stick, 16 GB, label \"PAPERS\", SanDisk Ultra, FAT32 (sdb1)", None),
+            (Ok(dirty), "the first stick, 16 GB, no label, SanDisk Ultra, exFAT, pulled out too early the last time (sdb1)", None),
+            (Err("it is NTFS".to_owned()), "the first stick, 16 GB, no label, SanDisk Ultra (sdb1)", Some("it is NTFS")),
         ] {
-            let stick = told(&Inserted { device: device.clone(), holds });
-            assert_eq!((stick.name.as_str(), stick.says.as_str()), ("sdb1", says));
+            let stick = Stick { number: 1, ..told(&Inserted { device: device.clone(), holds }) };
+            assert_eq!((stick.name.as_str(), stick.insertion.as_str(), stick.tells().as_str()), ("sdb1", "sdb 4", tells));
             assert_eq!(stick.trouble.map(|fault| (fault.rule, fault.found)), trouble.map(|found| (Rule::MediumFault, found.to_owned())));
         }
     }

@@ -13,7 +13,7 @@ use super::stands::Stands;
 pub(super) fn ended(room: &Room<'_>, problem: &Problem) -> Way<Stands> {
     let mut page = trouble(problem, Vec::new());
     page.choices.clear();
-    room.key(&page.choice('p', "power off").choice(ENTER, "look once more")).map(|key| match key {
+    room.key(&page.choice('p', "switch off").choice(ENTER, "look once more")).map(|key| match key {
         'p' => Stands::Off,
         _ => Stands::Unknown,
     })
@@ -39,8 +39,8 @@ fn reason_of(room: &Room<'_>, problem: &Problem) -> String {
 }
 
 /// Asks whether the power is to be switched off.
-pub(super) fn power_off(room: &Room<'_>) -> Way<Stands> {
-    match room.key(&lock::power_off(room.sticks().len())) {
+pub(super) fn switch_off(room: &Room<'_>) -> Way<Stands> {
+    match room.key(&lock::switch_off(room.sticks().len())) {
         Ok(_) => Ok(Stands::Off),
         Err(away) => Err(away),
     }

@@ -11,7 +11,7 @@ use super::sticks::{Held, Steps, close_all, open_all};
 
 /// Writes everything to each stick that is inserted; answers where that leaves us, when it is not where we were.
 pub(super) fn export(room: &Room<'_>) -> Way<Option<Stands>> {
-    let names: Vec<String> = room.sticks().into_iter().filter(|stick| stick.trouble.is_none()).map(|stick| stick.name).collect();
+    let names: Vec<String> = room.sticks().into_iter().filter(|stick| stick.trouble.is_none()).map(|stick| stick.called()).collect();
     match room.key(&pages::export(&names)) {
         Ok(_) => {}
         Err(Away::Left) => return Ok(None),

@@ -65,7 +65,7 @@ fn boot() -> Checked<()> {
         start.mark(&format!("stopped {}", fault.rule.id()));
         start.until_off(&boot_pages::stopped(&fault));
     }
-    start.mark("power off");
+    start.mark("switching off");
     Ok(())
 }
 

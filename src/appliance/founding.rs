@@ -14,10 +14,10 @@ use crate::run::founding_stick::{Brought, FOUNDING, SIGNED_FILE, brought, hand_o
 use crate::run::problem::{Outcomes, Problem};
 use crate::run::session::export_handling;
 
-use super::ends::{power_off, troubled};
+use super::ends::{switch_off, troubled};
 use super::home::fingerprint;
 use super::pages::results::{Given, given, told};
-use super::pages::{founding as pages, home as home_pages};
+use super::pages::{advice, founding as pages, home as home_pages};
 use super::room::{Away, Did, Room, Way};
 use super::standing::Standing;
 use super::stands::Stands;
@@ -31,7 +31,7 @@ const TRIES: u32 = 3;
 pub(super) fn empty(room: &Room<'_>) -> Way<Stands> {
     match room.key(&pages::empty())? {
         'f' => draft(room).map(|()| Stands::Unknown),
-        _ => power_off(room),
+        _ => switch_off(room),
     }
 }
 
@@ -42,7 +42,7 @@ fn draft(room: &Room<'_>) -> Way<()> {
         match room.ask(&pages::needed(&room.sticks(), missing.as_deref()))? {
             Did::Key(_) => match read(room) {
                 Ok(found) => break found,
-                Err(problem) => missing = Some(format!("{}: {}", problem.fault.rule.says(), problem.fault.shown())),
+                Err(problem) => missing = Some(format!("{}: {}", advice::matter(problem.fault.rule), problem.fault.shown())),
             },
             Did::Line(_) | Did::Sticks => {}
         }
@@ -121,7 +121,7 @@ fn roll(room: &Room<'_>) -> Way<Dice> {
             match Dice::new(&rolls) {
                 Ok(dice) => return Ok(dice),
                 Err(fault) => {
-                    wrong = Some(format!("{}: {}. All rolls were forgotten; begin anew.", fault.rule.says(), fault.shown()));
+                    wrong = Some(format!("{}: {}. All rolls were forgotten; begin anew.", advice::matter(fault.rule), fault.shown()));
                     rolls.zeroize();
                 }
             }
@@ -177,7 +177,7 @@ pub(super) fn waiting(room: &Room<'_>, charter: &Charter) -> Way<Stands> {
                 Ok(opened) => give_charter(room, &opened)?,
                 Err(problem) => drop(troubled(room, &problem, Vec::new())?),
             },
-            Ok(Did::Key(_)) => return power_off(room),
+            Ok(Did::Key(_)) => return switch_off(room),
             Ok(_) | Err(Away::Left) => {}
             Err(away) => return Err(away),
         }

@@ -7,7 +7,7 @@ use crate::console::page::Page;
 use crate::core::rules::Checked;
 use crate::machine::memory::memory;
 
-use super::ends::{power_off, troubled};
+use super::ends::{switch_off, troubled};
 use super::export::export;
 use super::pages::{home as pages, trouble};
 use super::room::{Away, Did, Room, Way};
@@ -31,7 +31,7 @@ pub(super) fn home(room: &Room<'_>) -> Way<Stands> {
         'f' => fingerprint(room, false)?,
         'c' => time(room)?,
         'm' => room.seen(&pages::machine(room.software(), memory(Path::new("/")), room.facts()))?,
-        'p' => return or_stay(power_off(room)),
+        'p' => return or_stay(switch_off(room)),
         _ => {}
     }
     Ok(Stands::Home)
@@ -45,7 +45,7 @@ pub(super) fn halted(room: &Room<'_>, reason: &str) -> Way<Stands> {
     let stays = || Stands::Halted(reason.to_owned());
     match room.ask(&page) {
         Ok(Did::Key('e')) => export(room).map(|stands| stands.unwrap_or_else(stays)),
-        Ok(Did::Key('p')) => match power_off(room) {
+        Ok(Did::Key('p')) => match switch_off(room) {
             Err(Away::Left) => Ok(stays()),
             went => went,
         },

@@ -3,6 +3,7 @@
 //! It orders what [`crate::machine`] (devices), [`crate::console`] (pages) and [`crate::run`] (the desk) do, and owns no file, key or ledger itself.
 //! What is said stands in `pages`, as functions of facts; what happens, in the files beside it, one for each thing that a person does here.
 
+mod arrivals;
 mod attend;
 mod boot_pages;
 mod devices;
@@ -11,6 +12,7 @@ mod export;
 pub mod first;
 mod founding;
 mod home;
+mod meanwhile;
 mod pages;
 mod recognise;
 mod rehearse;

@@ -8,6 +8,7 @@ use crate::core::words::head_words;
 use crate::keys::Passphrase;
 use crate::run::integrity::{Request, integrity};
 
+use super::meanwhile::{TICK, meanwhile};
 use super::pages::{checking, head as pages};
 use super::room::{Away, Room, Way};
 
@@ -34,6 +35,10 @@ pub(super) fn recognise(room: &Room<'_>, books: &Books) -> Way<Recognised> {
         let typed = room.line(&pages::last_head(wrong, is_young))?;
         if is_young && typed.trim().eq_ignore_ascii_case(pages::FOUNDED_TODAY) {
             return Ok(Recognised::FoundedToday);
+        }
+        if pages::is_example(&typed) {
+            wrong = pages::example_typed();
+            continue;
         }
         let known = match KnownHead::typed(&typed) {
             Ok(known) => known,
@@ -74,9 +79,9 @@ fn later(room: &Room<'_>, known: &KnownHead, head: &Head) -> Way<Option<String>>
             Err(away) => return Err(away),
         }
     }
-    room.show(&checking::checking());
     let request = Request { ledger: room.desk().to_owned(), deep: false, known: Some(known.clone()), insists: true };
-    let halted = integrity(&request, &mut || Ok::<Option<Passphrase>, Fault>(None), &mut |_, _| {});
+    let halted =
+        meanwhile(room, TICK, checking::checking, || integrity(&request, &mut || Ok::<Option<Passphrase>, Fault>(None), &mut |_, _| {}));
     Ok(match halted {
         Ok(found) => Some(found.halted.unwrap_or_else(|| "nothing was halted: look once more".into())),
         Err(problem) => Some(format!("[{}] {}; {}", problem.fault.rule, problem.fault.shown(), problem.state)),

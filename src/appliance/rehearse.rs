@@ -80,7 +80,7 @@ impl Folders {
         let folder = self.sticks.join(name);
         match folder.is_dir() {
             true => Ok(folder),
-            false => Err(Fault::new(Rule::MediumFault, format!("stick {name}: it is gone"))),
+            false => Err(Fault::new(Rule::MediumFault, format!("{name}: it is gone"))),
         }
     }
 }
@@ -122,5 +122,13 @@ impl Slots for Folders {
 fn stick(path: &Path, name: String) -> Stick {
     let trouble =
         (!path.is_dir()).then(|| Fault::new(Rule::MediumFault, "no file system found that is read here; FAT, exFAT or ext4 expected"));
-    Stick { says: "a folder of this rehearsal".into(), trouble, name }
+    Stick {
+        insertion: name.clone(),
+        size: String::new(),
+        label: name.clone(),
+        says: "a folder of this rehearsal".into(),
+        trouble,
+        name,
+        number: 0,
+    }
 }

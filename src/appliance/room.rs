@@ -11,6 +11,7 @@ use zeroize::Zeroizing;
 use crate::console::page::{Event, Mark, Page};
 use crate::core::rules::{Checked, Fault, Rule};
 
+use super::arrivals::Arrivals;
 use super::pages::lock::LOCKED;
 use super::slots::{Slots, Stick};
 use super::standing::Standing;
@@ -54,6 +55,7 @@ pub(super) enum Did {
 pub(super) struct Room<'a> {
     screen: RefCell<&'a mut dyn Screen>,
     slots: RefCell<&'a mut dyn Slots>,
+    arrivals: RefCell<Arrivals>,
     desk: PathBuf,
     is_rehearsal: bool,
     idle: Duration,
@@ -72,6 +74,7 @@ impl<'a> Room<'a> {
         Room {
             screen: RefCell::new(screen),
             slots: RefCell::new(slots),
+            arrivals: RefCell::default(),
             desk: data.join(DESK),
             is_rehearsal,
             idle,
@@ -231,9 +234,10 @@ impl<'a> Room<'a> {
         self.passphrase.replace(None);
     }
 
-    /// The sticks that are inserted now.
+    /// The sticks that are inserted now, in the order of their arrival.
     pub fn sticks(&self) -> Vec<Stick> {
-        self.slots.borrow_mut().inserted()
+        let inserted = self.slots.borrow_mut().inserted();
+        self.arrivals.borrow_mut().counted(inserted)
     }
 
     /// Does something with the slots.

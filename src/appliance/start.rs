@@ -4,8 +4,9 @@ use crate::core::rules::Fault;
 use crate::run::found::{Founding, founding};
 use crate::run::integrity::{Integrity, Request, integrity};
 
-use super::ends::{ended, power_off};
+use super::ends::{ended, switch_off};
 use super::founding::{empty, first_facts, waiting};
+use super::meanwhile::{TICK, meanwhile};
 use super::pages::checking;
 use super::recognise::{Recognised, recognise};
 use super::room::{Away, Room, Way};
@@ -23,9 +24,8 @@ pub(super) fn start(room: &Room<'_>) -> Way<Stands> {
 }
 
 fn founded(room: &Room<'_>) -> Way<Stands> {
-    room.show(&checking::checking());
     let request = Request { ledger: room.desk().to_owned(), deep: false, known: None, insists: false };
-    let found = match integrity(&request, &mut || Ok(None), &mut |_, _| {}) {
+    let found = match meanwhile(room, TICK, checking::checking, || integrity(&request, &mut || Ok(None), &mut |_, _| {})) {
         Ok(found) => found,
         Err(problem) => return ended(room, &problem),
     };
@@ -59,7 +59,7 @@ fn founded(room: &Room<'_>) -> Way<Stands> {
             first_facts(room).map(|()| Stands::Home)
         }
         Ok(Recognised::Halted(reason)) => Ok(Stands::Halted(reason)),
-        Err(Away::Left) => power_off(room),
+        Err(Away::Left) => switch_off(room),
         Err(away) => Err(away),
     }
 }

@@ -14,6 +14,8 @@ use super::room::Room;
 pub(super) struct Opened {
     /// What it is called.
     pub name: String,
+    /// What a person calls it.
+    pub called: String,
     /// Where it can be read.
     pub folder: PathBuf,
 }
@@ -26,10 +28,10 @@ pub(super) fn open_all(room: &Room<'_>) -> Outcomes<Vec<Opened>> {
     let mut out: Vec<Opened> = Vec::new();
     for stick in room.sticks().into_iter().filter(|stick| stick.trouble.is_none()) {
         match room.slots(|slots| slots.open_to_read(&stick.name)) {
-            Ok(folder) => out.push(Opened { name: stick.name, folder }),
+            Ok(folder) => out.push(Opened { called: stick.called(), name: stick.name, folder }),
             Err(fault) => {
                 close_all(room, &out);
-                return Err(fault.within(format!("stick {}", stick.name)).into());
+                return Err(fault.within(stick.called()).into());
             }
         }
     }
@@ -39,9 +41,9 @@ pub(super) fn open_all(room: &Room<'_>) -> Outcomes<Vec<Opened>> {
     }
 }
 
-/// Lets go of sticks, each with what became of that.
+/// Lets go of sticks, each by what a person calls it, with what became of that.
 pub(super) fn close_all(room: &Room<'_>, sticks: &[Opened]) -> Vec<(String, Checked<()>)> {
-    sticks.iter().map(|stick| (stick.name.clone(), room.slots(|slots| slots.close(&stick.name)))).collect()
+    sticks.iter().map(|stick| (stick.called.clone(), room.slots(|slots| slots.close(&stick.name)))).collect()
 }
 
 /// The handling of sticks that are open.

@@ -44,7 +44,7 @@ impl Failing {
 
 impl Slots for Failing {
     fn inserted(&mut self) -> Vec<Stick> {
-        ["sdb1", "sdc1"].map(|name| Stick { name: name.into(), says: String::new(), trouble: None }).into()
+        ["sdb1", "sdc1"].map(|name| Stick { name: name.into(), insertion: name.into(), size: "8 GB".into(), ..Stick::default() }).into()
     }
 
     fn open_to_read(&mut self, name: &str) -> Checked<PathBuf> {
@@ -71,7 +71,7 @@ fn with<T>(at: &'static str, events: Vec<Event>, act: impl FnOnce(&Room<'_>) -> 
 #[test]
 fn a_stick_that_does_not_open_lets_go_of_those_that_did() {
     let (opened, steps, _) = with("read sdc1", Vec::new(), |room| open_all(room).map(drop).map_err(|problem| problem.fault));
-    assert_eq!(opened.unwrap_err(), Fault::new(Rule::MediumFault, "stick sdc1: sdc1: read failed"));
+    assert_eq!(opened.unwrap_err(), Fault::new(Rule::MediumFault, "the second stick, 8 GB, no label (sdc1): sdc1: read failed"));
     assert_eq!(steps, ["read sdb1", "read sdc1", "close sdb1"]);
 }
 
@@ -111,6 +111,26 @@ fn whoever_leaves_sleeps_or_is_gone_confirms_nothing_and_is_remembered_once() {
         assert_eq!(found, (Rule::ConfirmationMissing, Some(away), None));
         assert_eq!(shown, ["An empty data disk"]);
     }
+}
+
+/// The work ends only when it was seen three times that it goes on.
+#[test]
+fn long_work_shows_again_and_again_that_it_goes_on_and_gives_what_it_found() {
+    struct Telling(std::sync::mpsc::Sender<Page>);
+    impl Screen for Telling {
+        fn show(&mut self, page: &Page) {
+            self.0.send(page.clone()).unwrap_or_default(); // the work is over
+        }
+        fn ask(&mut self, _: &Page, _: Duration) -> Event {
+            Event::Closed
+        }
+    }
+    let (tell, seen) = std::sync::mpsc::channel();
+    let (mut screen, mut slots) = (Telling(tell), Failing { at: "", steps: Vec::new() });
+    let room = Room::new(&mut screen, &mut slots, Path::new("/nowhere"), false, Duration::from_secs(1));
+    let work = move || (0..3).map(|_| seen.recv().unwrap().title).collect::<Vec<_>>();
+    let found = super::meanwhile::meanwhile(&room, Duration::from_millis(1), super::pages::checking::checking, work);
+    assert_eq!(found, ["Checking the desk"; 3]);
 }
 
 #[test]

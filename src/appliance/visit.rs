@@ -34,7 +34,7 @@ pub(super) fn visit(room: &Room<'_>, standing: &Standing) -> Way<Stands> {
         Ok(opened) => opened,
         Err(problem) => return troubled(room, &problem, Vec::new()),
     };
-    let names: Vec<String> = opened.iter().map(|stick| stick.name.clone()).collect();
+    let names: Vec<String> = opened.iter().map(|stick| stick.called.clone()).collect();
     room.show(&pages::reading(&names));
     let request = Request {
         ledger: room.desk().to_owned(),

@@ -88,6 +88,20 @@ impl Keys {
         self.consume(self.held.len());
     }
 
+    /// This key is forgotten as often as it comes next.
+    pub(super) fn forget_repeated(&mut self, key: Key) {
+        while let Some(&first) = self.held.first() {
+            let is_same_enter = self.is_after_return && first == b'\n';
+            let bytes = match scan(&self.held) {
+                _ if is_same_enter => 1,
+                Found::Key(next, bytes) if next == key => bytes,
+                _ => return,
+            };
+            self.is_after_return = first == b'\r';
+            self.consume(bytes);
+        }
+    }
+
     /// The next whole key. When nothing more comes to what has begun, because it is late or the terminal is gone, Escape alone is a key and half
     /// a sequence is noise.
     pub(super) fn next(&mut self, is_gone: bool) -> Option<Key> {
@@ -248,6 +262,23 @@ mod tests {
         assert_eq!((keys.next(false), keys.rest_us()), (Some(Key::Escape), None));
         keys.feed(b"\x1b[");
         assert_eq!((keys.next(false), keys.rest_us()), (None, Some(REST_US)), "what comes is not late any more");
+    }
+
+    #[test]
+    fn what_repeats_a_key_is_forgotten_up_to_the_next_other_one() {
+        for (bytes, key, left) in [
+            (&b"\r\n\r\n\r\nsx"[..], Key::Enter, &[Key::Char('s'), Key::Char('x')][..]),
+            (b"\n\n\n", Key::Enter, &[]),
+            (b"\n\nx\n", Key::Enter, &[Key::Char('x'), Key::Enter]),
+            (b"sssS", Key::Char('s'), &[Key::Char('S')]),
+            (b"\x1b[6~\x1b[6~x", Key::Later, &[Key::Char('x')]),
+        ] {
+            let mut keys = Keys::new();
+            keys.feed(bytes);
+            assert_eq!(keys.next(false), Some(key));
+            keys.forget_repeated(key);
+            assert_eq!(all(&mut keys, true), left, "{bytes:?}");
+        }
     }
 
     #[test]

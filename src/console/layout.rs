@@ -7,6 +7,8 @@ use super::page::{Block, Choice, Mark, Page};
 
 /// Columns that labels may take beside their text; a longer one stands above it.
 const LABEL_COLUMNS_MAX: usize = 22;
+/// Columns in which a mark moves while nobody knows how far work is.
+const TICKS_COLUMNS: usize = 20;
 /// Columns of a bar between its brackets.
 const BAR_COLUMNS: usize = 40;
 
@@ -116,6 +118,7 @@ pub(super) fn groups(body: &[Block], columns: usize, medium: Medium) -> Vec<Grou
             }
             Block::Art(lines) => art(lines, columns, medium),
             Block::Bar { what, done, all } => bar(what, *done, *all, columns, medium),
+            Block::Ticks { what, seconds } => ticks(what, *seconds, columns, medium),
             Block::Gap => Vec::new(),
         };
         groups.push(Group { is_gap: rows.is_empty(), rows });
@@ -228,6 +231,30 @@ fn bar(what: &str, done: u64, all: u64, columns: usize, medium: Medium) -> Vec<R
         }
         _ => rows.push(vec![(Ink::Plain, far(done, all))]),
     }
+    rows
+}
+
+fn for_so_long(seconds: u64) -> String {
+    if seconds == 1 { "1 second so far".to_owned() } else { format!("{seconds} seconds so far") }
+}
+
+/// Work that goes on, on one line, as it is printed.
+pub(super) fn ticks_line(what: &str, seconds: u64) -> String {
+    format!("{}: {}", font::shown(what), for_so_long(seconds))
+}
+
+/// What goes on with the seconds is seen from afar: a mark that moves.
+fn ticks(what: &str, seconds: u64, columns: usize, medium: Medium) -> Vec<Row> {
+    if medium == Medium::Lines {
+        return wrap(&ticks_line(what, seconds), columns).into_iter().map(|text| vec![(Ink::Plain, text)]).collect();
+    }
+    let mut rows = plain(what, 0, columns);
+    let at = usize::try_from(seconds % TICKS_COLUMNS as u64).unwrap_or_default();
+    rows.push(vec![
+        (Ink::Plain, "░".repeat(at)),
+        (Ink::Strong, "█".to_owned()),
+        (Ink::Plain, format!("{}  {}", "░".repeat(TICKS_COLUMNS - 1 - at), for_so_long(seconds))),
+    ]);
     rows
 }
 

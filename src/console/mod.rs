@@ -10,6 +10,7 @@ mod layout;
 mod line;
 pub mod page;
 pub mod plain;
+mod repeat;
 mod screen;
 mod terminal;
 
@@ -24,7 +25,12 @@ use draw::View;
 use key::Key;
 use line::Line;
 use page::{Ask, Event, Page};
+use repeat::Repeat;
 pub use terminal::Terminal;
+
+/// How long the key that answered a page must be quiet before it answers the next one: longer than a keyboard waits before a key that is held down
+/// repeats itself (the kernel's own: 250 ms), and shorter than anybody reads a page.
+const PAUSE: Duration = Duration::from_millis(400);
 
 /// The longest wait at once: the time that is left is counted anew then.
 const WAIT_US_MAX: u64 = 3_600_000_000;
@@ -50,6 +56,8 @@ pub struct Console {
     of: Option<(String, Option<Ask>)>,
     /// Whether a page was shown for which no key was asked since the last key.
     is_past_work: bool,
+    /// The key that answered last, which may still be held down.
+    repeat: Repeat,
     /// Time that went by without a key while one was asked for, in microseconds.
     idle_us: u64,
 }
@@ -58,7 +66,14 @@ impl Console {
     /// A console of these terminals.
     #[must_use]
     pub fn of(terminals: Vec<Terminal>) -> Console {
-        Console { terminals, line: Line::new(), number: 0, of: None, is_past_work: false, idle_us: 0 }
+        let repeat = Repeat::new(micros(PAUSE));
+        Console { terminals, line: Line::new(), number: 0, of: None, is_past_work: false, repeat, idle_us: 0 }
+    }
+
+    /// The same console, where the key that answered a page must be quiet for another while than usual before it answers the next one.
+    #[must_use]
+    pub fn pausing(self, pause: Duration) -> Console {
+        Console { repeat: Repeat::new(micros(pause)), ..self }
     }
 
     /// Shows a page and returns at once: long work shows how far it is.
@@ -79,11 +94,20 @@ impl Console {
     /// Shows a page and waits for what the operator does: a key of it, a typed line, Escape; or for `wake`, or until nobody did anything for
     /// `idle`, which is counted over all calls since the last key.
     ///
+    /// On the keyboard of a screen, what was pressed before the page appeared is forgotten, and a key that is held down answers one page alone.
+    /// A serial line is written to by programs as well, which press the next key at once: there, only what repeats the answer in one piece with it
+    /// is forgotten. What comes through a pipe is never a finger.
+    ///
     /// What is typed of a line stays when [`Event::Sticks`] ended the wait and a page of the same title that asks for the same follows.
     pub fn ask(&mut self, page: &Page, wake: Wake<'_>, idle: Duration) -> Event {
         self.turn_to(page);
-        if std::mem::take(&mut self.is_past_work) {
-            self.terminals.iter_mut().for_each(Terminal::forget_keys);
+        let (is_past_work, is_past_answer) = (std::mem::take(&mut self.is_past_work), self.repeat.is_before_page());
+        for terminal in self.terminals.iter_mut().filter(|terminal| is_past_work || is_past_answer && terminal.is_keyboard()) {
+            terminal.forget_keys();
+        }
+        // Before it is drawn: whoever reads the page on a slow serial line first finds the pause begun.
+        if is_past_work || is_past_answer {
+            self.repeat.appeared(monotonic_us());
         }
         self.draw(page, true);
         let every = if let Wake::Every(every) = wake { Some(micros(every)) } else { None };
@@ -196,8 +220,16 @@ impl Console {
         for at in 0..self.terminals.len() {
             let is_gone = self.terminals[at].input().is_none();
             while let Some(key) = self.terminals[at].keys.next(is_gone) {
+                // A key that something lies on is nobody at the keys.
+                if self.repeat.is(at, key, monotonic_us()) {
+                    continue;
+                }
                 self.idle_us = 0;
                 if let Some(event) = self.event_of(page, at, key) {
+                    match self.terminals[at].is_keyboard() {
+                        true => self.repeat.answered(at, key, monotonic_us()),
+                        false => self.terminals[at].forget_repeated(key),
+                    }
                     return Some(event);
                 }
             }

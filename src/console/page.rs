@@ -44,6 +44,13 @@ pub enum Block {
         /// How much there is; 0 when nobody knows.
         all: u64,
     },
+    /// Work of which nobody knows how far it is: that it goes on.
+    Ticks {
+        /// What is being done.
+        what: String,
+        /// For how many seconds.
+        seconds: u64,
+    },
     /// An empty line.
     Gap,
 }

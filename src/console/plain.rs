@@ -12,6 +12,9 @@ const COLUMNS: usize = 79;
 /// Columns before each line of text.
 const MARGIN: usize = 2;
 
+/// Seconds between two lines about work that goes on.
+const TICKS_SECONDS: u64 = 5;
+
 /// What stands after a page when keys are awaited.
 pub(super) const READY: &str = "-- ready --\n";
 
@@ -65,7 +68,8 @@ pub(super) struct Heard {
 }
 
 impl Heard {
-    /// What is to be sent so that the page is known: all of it when it is another, a line for each bar that moved by a tenth when only those did.
+    /// What is to be sent so that the page is known: all of it when it is another, a line for each bar that moved by a tenth, or
+    /// for work that went on for a while, when only those did.
     ///
     /// With `typed` keys are awaited, and it is what stands behind the prompt.
     pub(super) fn page(&mut self, page: &Page, typed: Option<&str>) -> String {
@@ -73,13 +77,13 @@ impl Heard {
         if self.page.as_ref().map(still) != Some(still(page)) {
             self.end_line(&mut out);
             out.push_str(&text(page));
-            self.bars = bars(page).map(|(_, done, all)| step(done, all)).collect();
+            self.bars = bars(page).map(|(_, step)| step).collect();
             self.is_ready = false;
         } else {
-            for ((what, done, all), said) in bars(page).zip(&mut self.bars) {
-                if step(done, all) > *said {
-                    out.push_str(&format!("  {}\n", layout::bar_line(what, done, all)));
-                    *said = step(done, all);
+            for ((line, step), said) in bars(page).zip(&mut self.bars) {
+                if step > *said {
+                    out.push_str(&format!("  {line}\n"));
+                    *said = step;
                 }
             }
             if !out.is_empty() && self.is_within {
@@ -126,15 +130,22 @@ impl Heard {
 fn still(page: &Page) -> Page {
     let mut page = page.clone();
     for block in &mut page.body {
-        if let Block::Bar { done, all, .. } = block {
-            (*done, *all) = (0, 0);
+        match block {
+            Block::Bar { done, all, .. } => (*done, *all) = (0, 0),
+            Block::Ticks { seconds, .. } => *seconds = 0,
+            _ => {}
         }
     }
     page
 }
 
-fn bars(page: &Page) -> impl Iterator<Item = (&str, u64, u64)> {
-    page.body.iter().filter_map(|block| if let Block::Bar { what, done, all } = block { Some((what.as_str(), *done, *all)) } else { None })
+/// What moves on a page: its line, and a number that grows when the line is worth saying again.
+fn bars(page: &Page) -> impl Iterator<Item = (String, u64)> {
+    page.body.iter().filter_map(|block| match block {
+        Block::Bar { what, done, all } => Some((layout::bar_line(what, *done, *all), step(*done, *all))),
+        Block::Ticks { what, seconds } => Some((layout::ticks_line(what, *seconds), seconds / TICKS_SECONDS)),
+        _ => None,
+    })
 }
 
 /// The tenths that are done; while nobody knows how much there is, how often the number doubled.

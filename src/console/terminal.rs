@@ -15,7 +15,7 @@ use rustix::termios::{isatty, tcflush, tcgetattr, tcgetwinsize, tcsetattr};
 use zeroize::{Zeroize as _, Zeroizing};
 
 use super::draw::{self, View};
-use super::key::Keys;
+use super::key::{Key, Keys};
 use super::page::Page;
 use super::plain::Heard;
 use super::screen::Painter;
@@ -91,6 +91,18 @@ impl Terminal {
         if let Some(input) = self.input.as_ref().filter(|input| isatty(input)) {
             tcflush(input, QueueSelector::IFlush).unwrap_or_default(); // a terminal that is gone has no keys
             self.keys.forget();
+        }
+    }
+
+    /// Whether its keys come from a keyboard that stands before its screen.
+    pub(super) fn is_keyboard(&self) -> bool {
+        !self.is_lines() && self.input.as_ref().is_some_and(isatty)
+    }
+
+    /// Forgets the same key where it came right behind itself, in one piece; from a terminal alone.
+    pub(super) fn forget_repeated(&mut self, key: Key) {
+        if self.input.as_ref().is_some_and(isatty) {
+            self.keys.forget_repeated(key);
         }
     }
 

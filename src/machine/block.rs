@@ -49,15 +49,19 @@ impl Device {
         self.bus != Bus::Inside
     }
 
-    /// What a person sees of it: `SanDisk Ultra, 16 GB`.
-    pub fn says(&self) -> String {
-        let maker = match (self.maker.as_str(), self.bus) {
+    /// Maker and model, or that it does not name them.
+    pub fn maker(&self) -> &str {
+        match (self.maker.as_str(), self.bus) {
             ("", Bus::Usb) => "stick without a name",
             ("", Bus::Card) => "card without a name",
             ("", Bus::Inside) => "disk without a name",
             (maker, _) => maker,
-        };
-        format!("{maker}, {}", size(self.bytes))
+        }
+    }
+
+    /// What a person sees of it: `SanDisk Ultra, 16 GB`.
+    pub fn says(&self) -> String {
+        format!("{}, {}", self.maker(), size(self.bytes))
     }
 }
 

@@ -34,15 +34,14 @@ pub struct Inserted {
 }
 
 impl Inserted {
-    /// What a person sees of it: `SanDisk Ultra, 16 GB, FAT32 "PAPERS"`.
+    /// What a person sees of it besides its size and its label: `SanDisk Ultra, FAT32`.
     pub fn says(&self) -> String {
-        let device = self.device.says();
+        let maker = self.device.maker();
         match &self.holds {
-            Err(_) => device,
+            Err(_) => maker.to_owned(),
             Ok(system) => {
-                let label = if system.label.is_empty() { String::new() } else { format!(" \"{}\"", system.label) };
                 let dirty = if system.is_dirty { ", pulled out too early the last time" } else { "" };
-                format!("{device}, {}{label}{dirty}", system.kind.word())
+                format!("{maker}, {}{dirty}", system.kind.word())
             }
         }
     }
@@ -391,7 +390,10 @@ mod tests {
 
         fn told(&self) -> Vec<(String, Result<String, String>)> {
             let found = self.sticks(Vec::new()).inserted();
-            found.into_iter().map(|stick| (stick.device.name.clone(), stick.holds.clone().map(|_| stick.says()))).collect()
+            found
+                .into_iter()
+                .map(|stick| (stick.device.name.clone(), stick.holds.clone().map(|system| format!("{} {}", stick.says(), system.label))))
+                .collect()
         }
     }
 
@@ -415,13 +417,13 @@ mod tests {
     #[test]
     fn a_stick_is_its_whole_disk_or_each_partition_that_is_read() {
         let whole = stage(&[(STICK.into(), &[SIZE], room(FAT16)), (INSIDE.into(), &[SIZE], room(FAT16))]);
-        assert_eq!(whole.told(), [("sdb".into(), Ok("stick without a name, 16 GB, FAT16 \"PAPERS\"".into()))]);
+        assert_eq!(whole.told(), [("sdb".into(), Ok("stick without a name, FAT16 PAPERS".into()))]);
         let parts = stage(&[
             (STICK.into(), &[SIZE], room(&[(512, b"EFI PART")])),
             (format!("{STICK}/sdb1"), FIRST, room(&[(3, b"NTFS    ")])),
             (format!("{STICK}/sdb2"), SECOND, ext4(b"PEOPLE")),
         ]);
-        assert_eq!(parts.told(), [("sdb2".into(), Ok("stick without a name, 16 GB, ext4 \"PEOPLE\"".into()))]);
+        assert_eq!(parts.told(), [("sdb2".into(), Ok("stick without a name, ext4 PEOPLE".into()))]);
     }
 
     #[test]
@@ -434,7 +436,7 @@ mod tests {
             ];
             stage(&nodes).told()
         };
-        assert_eq!(both(ext4(b"PEOPLE")), [("sdb2".into(), Ok("stick without a name, 16 GB, ext4 \"PEOPLE\"".into()))]);
+        assert_eq!(both(ext4(b"PEOPLE")), [("sdb2".into(), Ok("stick without a name, ext4 PEOPLE".into()))]);
         let nothing = "nothing that is known is on it: it was never formatted, or was overwritten; FAT32, exFAT or ext4 expected";
         assert_eq!(both(room(&[])), [("sdb".into(), Err(nothing.into()))]);
     }
@@ -480,7 +482,7 @@ mod tests {
         std::fs::write(stage.dev.path().join("sdb"), ext4(b"OTHER")).expect("written");
         assert_eq!(sticks.inserted(), first);
         std::fs::write(stage.sys.path().join("devices").join(STICK).join("diskseq"), "4\n").expect("written");
-        assert_eq!(sticks.inserted()[0].says(), "stick without a name, 16 GB, ext4 \"OTHER\"");
+        assert_eq!(sticks.inserted()[0].holds.clone().unwrap().label, "OTHER");
     }
 
     #[test]

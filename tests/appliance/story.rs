@@ -43,7 +43,10 @@ fn an_empty_disk_becomes_a_witness_whose_pages_a_consumer_checks_out() {
     assert!(visit.on("Founding: a new passphrase", "witness of the stage\n").contains("The two were different"));
     visit.on("Founding: the passphrase again", "witness of the stage\n");
     let page = visit.on("Safe to remove", "\n");
-    assert!(page.contains("stick blue: the charter to be signed, read back and compared. SAFE TO"), "{page}");
+    assert!(
+        page.contains("SAFE TO REMOVE: the first stick, label \"blue\"\n         the charter to be signed, read back and compared"),
+        "{page}"
+    );
     // Nobody has signed; then one has; then two.
     visit.on("The charter waits for signatures", "\n");
     let page = visit.page("The charter waits for signatures");
@@ -117,7 +120,8 @@ fn two_proposers_three_sticks_and_two_starts_end_with_one_common() {
     let known = head(&case);
     let (number, words) = known.split_once(' ').unwrap();
     let wrong = format!("{number} abandon {}\n", words.split_once(' ').unwrap().1);
-    visit.on("The last head", "seven of nine\n");
+    visit.on("The last head", "common@41 word word word word word word\n");
+    assert!(visit.on("The last head", "seven of nine\n").contains("[ !! ] That is the example, and no head."));
     assert!(visit.on("The last head", &wrong).contains("This cannot be a head"));
     let page = visit.on("The last head", &format!("Common {number}  {}\n", words.to_uppercase()));
     assert!(page.contains("word 1: abandon on your paper"), "{page}");
@@ -125,10 +129,15 @@ fn two_proposers_three_sticks_and_two_starts_end_with_one_common() {
     assert!(page.contains("Head: common@1") && page.contains("no stick is inserted"), "{page}");
     insert(&case, "of-alice", "red");
     insert(&case, "of-james", "white");
-    visit.hears("stick white: a folder of this rehearsal");
+    visit.hears("the second stick, label \"white\", a folder of this rehearsal");
     visit.on("Home", "\n");
     let page = visit.on("What the sticks bring", "\n");
-    assert!(page.contains("Stick red: 2 files.") && page.contains("ignored: holiday.txt") && page.contains("[file-unknown]"), "{page}");
+    assert!(
+        page.contains("The first stick, label \"red\": 2 files")
+            && page.contains("ignored: holiday.txt")
+            && page.contains("[file-unknown]"),
+        "{page}"
+    );
     assert!(page.contains("3 papers to be judged"), "{page}");
     visit.on("The passphrase", "wrong\n");
     assert!(visit.on("The passphrase", &typed()).contains("does not open the key. 2 tries left"));
@@ -143,7 +152,12 @@ fn two_proposers_three_sticks_and_two_starts_end_with_one_common() {
     assert!(page.contains("Head: common@2 "), "{page}");
     assert!(visit.on("Confirm", "2\n").contains("\"3\" was typed. The number 2 was expected"));
     let page = visit.on("Safe to remove", "\n");
-    assert!(page.contains("stick red: results of session 1") && page.contains("stick white: results of session 1"), "{page}");
+    assert!(
+        page.contains("SAFE TO REMOVE: the first stick, label \"red\"\n")
+            && page.contains("SAFE TO REMOVE: the second stick, label \"white\"\n")
+            && page.contains("results of session 1, read"),
+        "{page}"
+    );
     assert!(page.contains("Pull the sticks out now"), "{page}");
     visit.on("Write down the head", "\n");
     pull(&case, "red");
@@ -169,11 +183,15 @@ fn two_proposers_three_sticks_and_two_starts_end_with_one_common() {
     assert!(page.contains("1 paper came that got an answer before"), "{page}");
     visit.on("Home", "\n");
     visit.through(&[("What the sticks bring", "\n"), ("Nothing new", "\n")]);
-    assert!(visit.on("Safe to remove", "\n").contains("stick third: everything that was published"));
+    assert!(
+        visit
+            .on("Safe to remove", "\n")
+            .contains("SAFE TO REMOVE: the first stick, label \"third\"\n         everything that was published")
+    );
     // Everything to a fresh stick, without a paper.
     pull(&case, "third");
     fs::create_dir_all(dir.join("sticks/fresh")).unwrap();
-    visit.hears("stick fresh: ");
+    visit.hears("the first stick, label \"fresh\"");
     visit.on("Home", "e");
     visit.on("Write all to a stick", "\n");
     visit.on("Safe to remove", "\n");

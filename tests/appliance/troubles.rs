@@ -42,7 +42,7 @@ fn a_disk_that_is_not_right_stops_the_start_with_its_page() {
             |case| case.write(&format!("{DESK}/instance"), format!("{}\n", "ab".repeat(16))),
             "This is not the right disk",
             "ledger-fault",
-            &["belongs to another desk"],
+            &["instance", "abababab", "keep the data disk as it is, and call the custodians", "or another desk's"],
         ),
     ];
     for (what, spoil, title, rule, words) in table {
@@ -52,7 +52,7 @@ fn a_disk_that_is_not_right_stops_the_start_with_its_page() {
         let mut visit = Visit::start(&case.path(CONSOLE), &[]);
         let page = visit.on(title, "\n");
         has_all(&page, words, rule);
-        assert!(page.contains("[p] power off"), "{what}: {page}");
+        assert!(page.contains("[p] switch off"), "{what}: {page}");
         // Looking once more finds the same.
         visit.on(title, "p");
         visit.ended();
@@ -73,7 +73,7 @@ fn a_desk_with_something_wrong_is_halted_and_says_so_at_each_start() {
         }
         // What was published can still be written, once its head file is no reason against it; here it is told why not.
         visit.press("p");
-        visit.on("Power off", "y");
+        visit.on("Switch off", "y");
         visit.ended();
     }
     assert!(case.path(&format!("{DESK}/halt")).is_file());
@@ -97,7 +97,7 @@ fn an_old_copy_of_the_disk_is_halted_when_the_operator_insists() {
     let page = visit.page("Halted");
     assert!(page.contains("[head-unexpected]"), "{page}");
     visit.press("p");
-    visit.on("Power off", "y");
+    visit.on("Switch off", "y");
     visit.ended();
     assert!(case.path(&format!("{DESK}/halt")).is_file());
 }
@@ -182,10 +182,10 @@ fn a_stick_without_a_file_system_and_one_that_is_pulled_out_are_told() {
     visit.on("The last head", &known);
     let page = visit.page("Home");
     let flat = page.split_whitespace().collect::<Vec<_>>().join(" ");
-    assert!(flat.contains("stick broken cannot be used: no file system found that is read here; FAT, exFAT or ext4 expected"), "{page}");
+    assert!(flat.contains("cannot be used: the first stick, label \"broken\", a folder of this rehearsal: no file system found that is read here; FAT, exFAT or ext4 expected"), "{page}");
     assert!(!page.contains("[Enter]"), "{page}");
     fs::create_dir_all(dir.join("sticks/new")).unwrap();
-    visit.hears("stick new: ");
+    visit.hears("the second stick, label \"new\"");
     visit.on("Home", "\n");
     visit.on("What the sticks bring", "\n");
     visit.on("The passphrase", &format!("{PASSPHRASE}\n"));
@@ -193,7 +193,7 @@ fn a_stick_without_a_file_system_and_one_that_is_pulled_out_are_told() {
     fs::remove_dir_all(dir.join("sticks/new")).unwrap();
     visit.press("\n");
     let page = visit.on("Not every stick has its results", "\n");
-    assert!(page.contains("stick new does NOT have its results") && page.contains("it is gone"), "{page}");
+    assert!(page.contains("the second stick, label \"new\" does NOT have its results") && page.contains("it is gone"), "{page}");
     visit.switch_off();
 }
 
@@ -219,14 +219,19 @@ fn a_stick_with_evidence_halts_the_desk_and_says_what_to_tell_the_custodians() {
     let page = visit.on("Halted", "\n");
     has_all(
         &page,
-        &["carries our signature on", "evidence is in", "the halt is entered in the ledger as event", "stick james: it may be pulled out"],
+        &[
+            "carries our signature on",
+            "evidence is in",
+            "the halt is entered in the ledger as event",
+            "the first stick, label \"james\": it may be pulled out",
+        ],
         "head-elsewhere",
     );
     let page = visit.on("Halted", "e");
     assert!(page.contains("[head-elsewhere]") && page.contains("[e] write all to a stick"), "{page}");
     visit.on("Write all to a stick", "\u{1b}");
     visit.on("Halted", "p");
-    visit.on("Power off", "y");
+    visit.on("Switch off", "y");
     visit.ended();
     let evidence = tree(&case.path(&format!("{CONSOLE}/sticks/james")));
     assert!(evidence.keys().any(|path| path.contains("evidence")), "{:?}", evidence.keys());
@@ -246,7 +251,7 @@ fn three_wrong_passphrases_end_the_session_and_nothing_else() {
         visit.on("The passphrase", "wrong\n");
     }
     let page = visit.on("The key does not open", "\n");
-    has_all(&page, &["Another try does no harm", "stick new: it may be pulled out"], "passphrase");
+    has_all(&page, &["Another try does no harm", "the first stick, label \"new\": it may be pulled out"], "passphrase");
     visit.on("Home", "\n");
     visit.on("What the sticks bring", "\n");
     let page = visit.on("The passphrase", "\u{1b}");

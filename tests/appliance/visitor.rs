@@ -131,7 +131,7 @@ impl Visit {
     /// Switches off from the page Home.
     pub fn switch_off(mut self) -> String {
         self.on("Home", "p");
-        self.on("Power off", "y");
+        self.on("Switch off", "y");
         self.ended()
     }
 }

@@ -57,7 +57,7 @@ fn home() -> Page {
             row("Sticks", "none"),
         ],
         "Put a stick with papers into this machine.",
-        &[('h', "show the head"), ('f', "show the fingerprint"), ('q', "power off")],
+        &[('h', "show the head"), ('f', "show the fingerprint"), ('q', "switch off")],
     )
 }
 
@@ -126,6 +126,8 @@ fn progress() -> Page {
         Block::Bar { what: "Writing results to the stick".to_owned(), done: 45, all: 100 },
         Block::Gap,
         Block::Bar { what: "Reading it back".to_owned(), done: 12, all: 0 },
+        Block::Gap,
+        Block::Ticks { what: "The stick writes out what it kept to itself".to_owned(), seconds: 27 },
     ];
     page("Working", body, "Leave the stick where it is, and wait.", &[])
 }
@@ -138,7 +140,7 @@ fn stop() -> Page {
         row("State", "nothing was written to the ledger or to any stick"),
         row("Written down in", "the recovery guide, section 3, which lies in the safe beside the backup"),
     ];
-    page("Stopped", body, "Leave the machine on, photograph this screen, and open the recovery guide at section 3.", &[('q', "power off")])
+    page("Stopped", body, "Leave the machine on, photograph this screen, and open the recovery guide at section 3.", &[('q', "switch off")])
 }
 
 fn fingerprint() -> Page {

@@ -178,7 +178,7 @@ def record(program, image, folder, kinds, seed):
                 operator.session(name, used[name])
             operator.until("Home")
             machine.serial.type("p")
-            operator.until("Power off")
+            operator.until("Switch off")
             machine.serial.type("y")
             machine.wait_for_end(SECONDS)
     finally:

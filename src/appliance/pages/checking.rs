@@ -1,15 +1,15 @@
-//! The data disk is looked at: while it is, and when nothing can be said of it.
+//! The data disk is looked at.
 
-use crate::console::page::{Block, Mark, Page};
+use crate::console::page::{Block, Page};
 
-use super::{mark, page, say};
+use super::{page, say};
 
-/// The desk is read and checked.
-pub fn checking() -> Page {
+/// The desk is read and checked, for so many seconds already.
+pub fn checking(seconds: u64) -> Page {
     let body = vec![
         say("Every page of the desk's book is read, and compared with the page before it and with the desk's own signatures."),
         Block::Gap,
-        mark(Mark::Open, "the desk is being checked"),
+        Block::Ticks { what: "the desk is being checked".into(), seconds },
     ];
-    page("Checking the desk", body, "Wait. With a large book this takes a minute.")
+    page("Checking the desk", body, "Wait, with a large book for a minute or two. As long as the seconds go on, nothing is wrong.")
 }

@@ -24,7 +24,7 @@ pub fn empty() -> Page {
     ];
     page("An empty data disk", body, "Press f to found a new witness, or p to switch off.")
         .choice('f', "found a witness")
-        .choice('p', "power off")
+        .choice('p', "switch off")
 }
 
 /// What the stick must bring.
@@ -122,7 +122,7 @@ pub fn waiting(charter: &Charter, inserted: &[Stick], wrong: Option<&str>) -> Pa
     if usable {
         waiting = waiting.choice(ENTER, "found the witness").choice('w', "write the charter");
     }
-    waiting.choice('p', "power off")
+    waiting.choice('p', "switch off")
 }
 
 /// It is founded.

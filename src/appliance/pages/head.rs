@@ -19,8 +19,8 @@ pub fn last_head(wrong: Vec<Block>, is_young: bool) -> Page {
         say(
             "Type the last head from your paper: its number and its six words. This is how an old copy of this disk is noticed, so do not take it from anything that this machine shows.",
         ),
-        row("For example", "7 hamster diagram private dutch cause delay"),
-        say("Capitals, dashes and blanks do not matter."),
+        row("It looks like", EXAMPLE),
+        say("with other words, those of your paper. Capitals, dashes and blanks do not matter."),
     ];
     if is_young {
         body.push(say(format!(
@@ -32,6 +32,25 @@ pub fn last_head(wrong: Vec<Block>, is_young: bool) -> Page {
         body.extend(wrong);
     }
     page(LAST_HEAD, body, "Type it and press Enter. Escape goes to switching off.").asking("Number and six words")
+}
+
+/// How a head looks, in words that are those of no head.
+const EXAMPLE: &str = "common@41 word word word word word word";
+
+/// Whether the example was typed, whole or in part: each of its words is one that a head may have, and six of them would be compared.
+pub fn is_example(typed: &str) -> bool {
+    let typed = typed.to_lowercase();
+    let parts = typed.split(|c: char| !c.is_alphanumeric()).filter(|part| !part.is_empty() && *part != "common");
+    let mut words = parts.filter(|part| !part.bytes().all(|byte| byte.is_ascii_digit())).peekable();
+    words.peek().is_some() && words.all(|word| word == "word")
+}
+
+/// The example was typed.
+pub fn example_typed() -> Vec<Block> {
+    vec![
+        mark(Mark::Look, "That is the example, and no head."),
+        Block::Below("Type the number and the six words that stand last on your own paper.".into()),
+    ]
 }
 
 /// What was typed cannot be a head.

@@ -15,8 +15,8 @@ use crate::appliance::standing::Standing;
 /// The first lines of every list of sticks.
 pub fn sticks(sticks: &[Stick]) -> Vec<Block> {
     let line = |stick: &Stick| match &stick.trouble {
-        None => mark(Mark::Good, format!("stick {}: {}", stick.name, stick.says)),
-        Some(fault) => mark(Mark::Look, format!("stick {} cannot be used: {}", stick.name, fault.shown())),
+        None => mark(Mark::Good, stick.tells()),
+        Some(fault) => mark(Mark::Look, format!("cannot be used: {}: {}", stick.tells(), fault.shown())),
     };
     match sticks {
         [] => vec![mark(Mark::Open, "no stick is inserted")],
@@ -45,7 +45,7 @@ pub fn home(standing: &Standing, inserted: &[Stick], now: Option<u64>, claims_ti
     if usable > 0 {
         home = home.choice(ENTER, "look at the sticks").choice('e', "write all to a stick");
     }
-    home.choice('h', "head as a code").choice('f', "fingerprint").choice('c', "clock").choice('m', "this machine").choice('p', "power off")
+    home.choice('h', "head as a code").choice('f', "fingerprint").choice('c', "clock").choice('m', "this machine").choice('p', "switch off")
 }
 
 fn waiting(standing: &Standing) -> String {

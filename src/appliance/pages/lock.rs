@@ -16,12 +16,12 @@ pub fn locked() -> Page {
 }
 
 /// Whether the power is to be switched off.
-pub fn power_off(sticks: usize) -> Page {
+pub fn switch_off(sticks: usize) -> Page {
     let mut body = vec![say("Everything that was confirmed is on the data disk. Nothing is lost by switching off.")];
     if sticks > 0 {
         body.push(say("A stick is still inserted. It may stay, and it may be pulled out when the machine is off."));
     }
-    page("Power off", body, "Press y to switch the machine off, or Escape to go back.").choice('y', "switch off")
+    page("Switch off", body, "Press y to switch the machine off, or Escape to go back.").choice('y', "switch off")
 }
 
 /// The last page.

@@ -1,6 +1,7 @@
 //! What the operator reads: pages as functions of facts, one file a subject. Plain words, no command of a terminal, and at the end always what
 //! to do next.
 
+pub mod advice;
 pub mod checking;
 pub mod founding;
 pub mod head;
@@ -62,6 +63,12 @@ pub fn grouped(hash: &Hash) -> String {
     let hex = hash.hex();
     let groups = (0..hex.len()).step_by(8).filter_map(|at| hex.get(at..at + 8));
     groups.collect::<Vec<_>>().join(" ")
+}
+
+/// The same text as the beginning of a sentence.
+pub fn capital(text: &str) -> String {
+    let mut letters = text.chars();
+    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
 }
 
 /// `1 stick`, `2 sticks`.

@@ -12,7 +12,7 @@ use crate::core::words::head_words;
 use crate::run::confirm::DIGITS_MIN;
 use crate::run::words;
 
-use super::{ENTER, count, mark, page, row, say};
+use super::{ENTER, advice, count, mark, page, row, say};
 
 /// One paper: the `at`-th, from 0, of `all`.
 ///
@@ -68,7 +68,7 @@ fn answer(ruling: &Ruling) -> Vec<Block> {
         mark(Mark::Look, format!("{}: {}", ruling.verdict.word().to_uppercase(), rule.says())),
         row("Why", words::found(rule, ruling.verdict.detail())),
         row("Then", format!("the paper {}", words::what_stays(rule.outcome(), rule))),
-        row("Advice", rule.next()),
+        row("Advice", advice::of_paper(rule)),
         row("Rule", rule.id()),
     ]
 }

@@ -3,12 +3,12 @@
 use crate::console::page::{Block, Mark, Page};
 use crate::core::rules::{Checked, Fault};
 
-use super::{ENTER, mark, page, row, say};
+use super::{ENTER, advice, mark, page, row, say};
 
 /// A stick and what became of it.
 #[derive(Debug, Clone)]
 pub struct Given {
-    /// The stick.
+    /// What a person calls the stick.
     pub name: String,
     /// Whether its results were written, read back and compared.
     pub written: Checked<()>,
@@ -32,9 +32,13 @@ pub fn given(what: &str, told: Vec<Block>, sticks: &[Given]) -> Page {
     let mut body = Vec::new();
     for stick in sticks {
         match stick.fault() {
-            None => body.push(mark(Mark::Good, format!("stick {}: {what}, read back and compared. SAFE TO REMOVE", stick.name))),
+            None => {
+                // In front, so that the words that matter most are never broken over two lines.
+                body.push(mark(Mark::Good, format!("SAFE TO REMOVE: {}", stick.name)));
+                body.push(Block::Below(format!("{what}, read back and compared")));
+            }
             Some(fault) => {
-                body.push(mark(Mark::Stop, format!("stick {} does NOT have its results: {}", stick.name, fault.rule.says())));
+                body.push(mark(Mark::Stop, format!("{} does NOT have its results: {}", stick.name, advice::matter(fault.rule))));
                 body.push(Block::Below(format!("{} [{}]", fault.shown(), fault.rule)));
                 body.push(Block::Below(removal(stick).into()));
             }
@@ -61,8 +65,8 @@ fn removal(stick: &Given) -> &'static str {
 /// Sticks that were let go of without anything written.
 pub fn let_go(sticks: &[Given]) -> Vec<Block> {
     let line = |stick: &Given| match &stick.closed {
-        Ok(()) => mark(Mark::Good, format!("stick {}: it may be pulled out", stick.name)),
-        Err(fault) => mark(Mark::Look, format!("stick {}: {} [{}]", stick.name, fault.shown(), fault.rule)),
+        Ok(()) => mark(Mark::Good, format!("{}: it may be pulled out", stick.name)),
+        Err(fault) => mark(Mark::Look, format!("{}: {} [{}]", stick.name, fault.shown(), fault.rule)),
     };
     sticks.iter().map(line).collect()
 }

@@ -9,14 +9,14 @@ use crate::run::bag::{Bag, Listed};
 use crate::run::founding_stick::FOUNDING;
 use crate::run::words;
 
-use super::{ENTER, count, mark, page, row, say};
+use super::{ENTER, capital, count, mark, page, row, say};
 
 /// Most files of one kind that are named.
 const SHOWN_MAX: usize = 10;
 
 /// Sticks are being read.
 pub fn reading(names: &[String]) -> Page {
-    let body = names.iter().map(|name| mark(Mark::Open, format!("reading stick {name}"))).collect();
+    let body = names.iter().map(|name| mark(Mark::Open, format!("reading {name}"))).collect();
     page("Reading", body, "Wait, and leave the sticks where they are.")
 }
 
@@ -31,7 +31,7 @@ pub fn inventory(names: &[String], bag: &Bag) -> Page {
         let (founding, listed): (Vec<&Listed>, Vec<&Listed>) = of_stick.partition(|listed| listed.path.starts_with(FOUNDING));
         let (founding, files): (usize, Vec<ListedFile>) =
             (founding.len(), files.into_iter().filter(|file| !file.path.starts_with(FOUNDING)).collect());
-        body.push(say(format!("Stick {name}: {}.", found(&files, listed.len()))));
+        body.push(row(capital(name), found(&files, listed.len())));
         body.extend(known(&files));
         body.extend(
             (founding > 0).then(|| mark(Mark::Good, format!("{} of the founding, which is done: {FOUNDING}", count(founding, "file")))),
@@ -95,20 +95,9 @@ pub fn nothing_new(names: &[String], again: usize, repaired: &[String]) -> Page 
     }
     body.extend(repaired.iter().map(|done| mark(Mark::Look, done.clone())));
     body.push(Block::Gap);
-    body.push(say(format!(
-        "Everything that was published can be written to {} once more: all of Common and the last results.",
-        sticks(names)
-    )));
+    body.push(say("Everything that was published can be written once more, all of Common and the last results, to:"));
+    body.extend(names.iter().cloned().map(Block::Below));
     page("Nothing new", body, "Press Enter to write it, or Escape to leave the sticks as they are.").choice(ENTER, "write it again")
-}
-
-/// `stick sdb1`, `sticks sdb1 and sdc1`.
-pub fn sticks(names: &[String]) -> String {
-    match names {
-        [one] => format!("stick {one}"),
-        [rest @ .., last] => format!("sticks {} and {last}", rest.join(", ")),
-        [] => "no stick".into(),
-    }
 }
 
 /// The passphrase of the desk's key.
@@ -141,9 +130,8 @@ pub fn opening() -> Page {
 
 /// Whether everything is to be written.
 pub fn export(names: &[String]) -> Page {
-    let body = vec![
-        say(format!("Everything that was published is written to {}: all of Common, and the last results.", sticks(names))),
-        say("No paper is judged, no number is given, and no key is needed. What its owner has on it stays."),
-    ];
+    let mut body = vec![say("Everything that was published, all of Common and the last results, is written to:")];
+    body.extend(names.iter().cloned().map(Block::Below));
+    body.push(say("No paper is judged, no number is given, and no key is needed. What its owner has on it stays."));
     page("Write all to a stick", body, "Press Enter to write, or Escape to go back.").choice(ENTER, "write")
 }

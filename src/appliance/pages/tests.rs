@@ -33,7 +33,15 @@ fn standing() -> Standing {
 }
 
 fn stick(name: &str, trouble: Option<Fault>) -> Stick {
-    Stick { name: name.into(), says: "SanDisk Ultra, 16 GB, FAT32".into(), trouble }
+    Stick {
+        name: name.into(),
+        size: "16 GB".into(),
+        label: "PAPERS".into(),
+        says: "SanDisk Ultra, FAT32".into(),
+        trouble,
+        number: 2,
+        ..Stick::default()
+    }
 }
 
 fn known(number: u64) -> KnownHead {
@@ -47,7 +55,7 @@ fn fault() -> Fault {
 /// Every page that is made of few facts.
 fn pages() -> Vec<Page> {
     let standing = standing();
-    let names = vec!["sdb1".to_owned(), "sdc1".to_owned()];
+    let names = ["sdb1", "sdc1"].map(|name| stick(name, None).called());
     let given = |written: bool, closed: bool| Given {
         name: "sdb1".into(),
         written: if written { Ok(()) } else { Err(fault()) },
@@ -56,11 +64,12 @@ fn pages() -> Vec<Page> {
     let software = Software { version: "0.1.0".into(), digest: "ab".repeat(32) };
     vec![
         lock::locked(),
-        lock::power_off(1),
+        lock::switch_off(1),
         lock::off(),
-        checking::checking(),
+        checking::checking(27),
         head::last_head(Vec::new(), true),
         head::last_head(head::differs(&known(8), &standing.head), false),
+        head::last_head(head::example_typed(), true),
         head::last_head(head::went_on(&known(3), &standing.head), false),
         head::one_ahead(&known(6), &standing.head),
         head::later(&known(9), &standing.head, true),
@@ -112,6 +121,19 @@ fn every_page_says_where_one_is_and_what_to_do_next() {
     }
 }
 
+/// One word for one thing: the pages and the operator's guide say "switch off".
+#[test]
+fn switching_off_is_called_so_on_every_page_and_in_the_guide() {
+    let guide = include_str!("../../../docs/operator.md");
+    let shown: Vec<String> = pages().iter().map(plain::text).chain([guide.to_owned()]).collect();
+    for text in &shown {
+        for other in ["power off", "power-off", "power it off", "shut down", "turn off"] {
+            assert!(!text.to_lowercase().contains(other), "{other}: {text}");
+        }
+    }
+    assert!(shown.iter().filter(|text| text.contains("switch off")).count() > 4);
+}
+
 #[test]
 fn every_page_of_few_facts_fits_on_one_screen() {
     for page in pages() {
@@ -141,14 +163,33 @@ fn the_page_that_asks_for_the_head_shows_none_of_its_words_but_for_a_slip() {
 }
 
 #[test]
+fn the_example_of_a_head_is_known_as_one_in_any_form_and_nothing_else_is() {
+    let page = plain::text(&head::last_head(Vec::new(), false));
+    assert!(page.contains("It looks like: common@41 word word word word word word\n"), "{page}");
+    for example in ["common@41 word word word word word word", "41 word word word", "7 WORD-word-word-word-word-word", "word word word..."]
+    {
+        assert!(head::is_example(example), "{example}");
+    }
+    for other in ["", "41", "common@41", "7 hamster diagram private dutch cause delay", "7 word word word word word delay", "founded today"]
+    {
+        assert!(!head::is_example(other), "{other}");
+    }
+}
+
+#[test]
 fn safe_to_remove_is_said_of_a_stick_that_was_compared_and_let_go_of_and_of_no_other() {
     for (written, closed, safe) in [(true, true, true), (true, false, false), (false, true, false), (false, false, false)] {
         let outcome = |is_well: bool| if is_well { Ok(()) } else { Err(fault()) };
-        let page =
-            results::given("results", Vec::new(), &[Given { name: "sdb1".into(), written: outcome(written), closed: outcome(closed) }]);
+        let page = results::given(
+            "results of session 12345",
+            Vec::new(),
+            &[Given { name: "sdb1".into(), written: outcome(written), closed: outcome(closed) }],
+        );
         let text = plain::text(&page).split_whitespace().collect::<Vec<_>>().join(" ");
         assert_eq!((page.title == "Safe to remove", text.contains("SAFE TO REMOVE")), (safe, safe), "{written} {closed}");
         assert_eq!(text.contains("does NOT have its results"), !safe);
+        let rows = draw::draw(&page, &draw::View::default(), (80, 25)).rows();
+        assert_eq!(rows.iter().any(|row| row.contains("[ ok ] SAFE TO REMOVE: ")), safe, "{rows:?}");
         assert_eq!(text.contains("what is on it is not known"), !closed);
     }
 }
@@ -170,7 +211,9 @@ fn a_clock_that_went_back_or_is_not_wanted_claims_nothing_and_says_so() {
 /// Each kind of trouble, by the rule and the words of the system that it comes with.
 #[test]
 fn each_trouble_has_the_page_of_its_family() {
-    let problem = |rule, found: &str, state: &str| Problem { fault: Fault::new(rule, found), state: state.into(), next: None };
+    let of_the_command_line = Some("run the same command again".to_owned());
+    let problem =
+        |rule, found: &str, state: &str| Problem { fault: Fault::new(rule, found), state: state.into(), next: of_the_command_line.clone() };
     let halted = "the desk is halted (desk/halt); the dossier is desk/halt-evidence/x.txt; evidence is in /sticks/sdb1/tabellion/evidence";
     for (problem, family, title, words, ends) in [
         (problem(Rule::HeadElsewhere, "x", halted), Family::Halted, "Halted", "call the custodians", true),
@@ -226,9 +269,10 @@ fn each_trouble_has_the_page_of_its_family() {
         let page = trouble::trouble(&problem, Vec::new());
         let text = plain::text(&page).split_whitespace().collect::<Vec<_>>().join(" ");
         assert_eq!(page.title, title, "{rule}");
-        for said in [words, rule.says(), problem.fault.shown(), &problem.state, rule.next(), rule.id()] {
+        for said in [words, advice::matter(rule), problem.fault.shown(), &problem.state, advice::of_stop(rule), rule.id()] {
             assert!(text.contains(&said.split_whitespace().collect::<Vec<_>>().join(" ")), "{rule}: {said}: {text}");
         }
+        assert!(!text.contains("command"), "{rule}: {text}");
     }
 }
 

@@ -4,7 +4,7 @@ use crate::console::page::{Block, Mark, Page};
 use crate::core::rules::Rule;
 use crate::run::problem::Problem;
 
-use super::{ENTER, mark, page, row, say};
+use super::{ENTER, advice, mark, page, row, say};
 
 /// Kinds of trouble that look different to an operator.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -160,10 +160,10 @@ pub fn trouble(problem: &Problem, sticks: Vec<Block>) -> Page {
     let (title, state, plain, next) = family.words();
     let state_mark = if family.is_the_end() { Mark::Stop } else { Mark::Look };
     let mut body = vec![mark(state_mark, state), say(plain), Block::Gap];
-    body.push(row("Matter", problem.fault.rule.says()));
+    body.push(row("Matter", advice::matter(problem.fault.rule)));
     body.push(row("Found", problem.fault.shown()));
     body.push(row("Unchanged", problem.state.as_str()));
-    body.push(row("Advice", problem.next.as_deref().unwrap_or(problem.fault.rule.next())));
+    body.push(row("Advice", advice::of_stop(problem.fault.rule)));
     body.push(row("Rule", problem.fault.rule.id()));
     if !sticks.is_empty() {
         body.push(Block::Gap);
@@ -182,5 +182,5 @@ pub fn halted(reason: &str, sticks: Vec<Block>, can_export: bool) -> Page {
     body.extend(sticks);
     let page = page(title, body, next);
     let page = if can_export { page.choice('e', "write all to a stick") } else { page };
-    page.choice('p', "power off")
+    page.choice('p', "switch off")
 }
