@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::front::{Broker, Loose};
-use super::request::{Answer, BYTES_MAX, ROWS_MAX, Read};
+use super::request::{Answer, ROWS_MAX, Read, WALK_BYTES};
 use crate::core::event::Event;
 use crate::core::rules::{Checked, Fault, Rule};
 use crate::core::sessions::Events;
@@ -47,7 +47,7 @@ impl Events for Again {
 
 impl Again {
     fn read_from(&self, from: u64) -> Checked<Vec<Event>> {
-        match self.broker.broker()?.own(&Read::Events { from, rows: ROWS_MAX, bytes: BYTES_MAX })? {
+        match self.broker.broker()?.own(&Read::Events { from, rows: ROWS_MAX, bytes: WALK_BYTES })? {
             Answer::Events(events) => Ok(events),
             _ => Err(Fault::new(Rule::InternalFault, "an answer to another request found; events expected")),
         }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::book::turned_away;
 use super::front::{Broker, Opened};
-use super::request::{Answer, Append, BYTES_MAX, Call, ROWS_MAX, Read};
+use super::request::{Answer, Append, Call, ROWS_MAX, Read, WALK_BYTES};
 use crate::core::event::{Event, EventSigner};
 use crate::core::rules::{Checked, Fault, Rule};
 use crate::ledger::{CheckInput, Health, HealthReport, Ledger, LedgerError, Metrics, NewEvent, Table, Tally};
@@ -110,7 +110,7 @@ impl Broker {
     pub fn for_each(&self, from: u64, mut take: impl FnMut(Event) -> Checked<()>) -> Checked<()> {
         let mut from = from.max(1);
         loop {
-            let events = match self.own(&Read::Events { from, rows: ROWS_MAX, bytes: BYTES_MAX })? {
+            let events = match self.own(&Read::Events { from, rows: ROWS_MAX, bytes: WALK_BYTES })? {
                 Answer::Events(events) => events,
                 other => return Err(astray(&other)),
             };

@@ -14,6 +14,9 @@ pub const ROWS_MAX: u64 = 65_536;
 /// Most bytes of payload in one answer, but that one event always fits.
 pub const BYTES_MAX: u64 = 4_194_304;
 
+/// Bytes of payload that this process asks for at once when it walks through the ledger: an answer is there twice while it is handed over.
+pub(super) const WALK_BYTES: u64 = 1_048_576;
+
 /// A request for something in the ledger.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Read {

@@ -19,7 +19,7 @@ pub struct Entry {
     /// Its media type.
     pub media_type: MediaType,
     /// Where the author says it came from; a claim.
-    pub source: Option<Source>,
+    pub source: Option<Box<Source>>,
 }
 
 /// A domain snapshot an author says an entry came from, as `alice@42`.
@@ -147,7 +147,7 @@ impl Canonical for Entry {
             sha256: r.need(sha256, "0 (SHA-256)")?,
             size: r.need(size, "1 (size)")?,
             media_type: r.need(media_type, "2 (media type)")?,
-            source,
+            source: source.map(Box::new),
         })
     }
 }

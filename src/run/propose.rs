@@ -171,7 +171,7 @@ fn operation(ask: &Ask, wish: &Wish<'_>, state: &State, content: &mut Gathered) 
         Ask::PutFrom(name, from) => {
             let taken = content.snapshot(from, wish)?;
             let media_type = if taken.tree.is_some() { TREE_MEDIA_TYPE.parse()? } else { wish.media_type.clone() };
-            put(name, Entry { sha256: taken.sha256, size: taken.size, media_type, source: Some(taken.source) }, wish, state)
+            put(name, Entry { sha256: taken.sha256, size: taken.size, media_type, source: Some(Box::new(taken.source)) }, wish, state)
         }
     }
 }
