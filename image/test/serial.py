@@ -63,6 +63,18 @@ class Serial:
                     raise Silent(f"{pattern!r} {why}; the last that came:\n{self.tail()}")
                 self._news.wait(left)
 
+    def came(self, pattern: str, seconds: float) -> bool:
+        """Whether a text comes in that time, or the machine ends; it stays to be read."""
+        wanted = re.compile(pattern, re.MULTILINE)
+        deadline = time.monotonic() + seconds
+        with self._news:
+            while self._open and not wanted.search(self._text, self._at):
+                left = deadline - time.monotonic()
+                if left <= 0:
+                    return False
+                self._news.wait(left)
+            return True
+
     def type(self, text: str) -> None:
         """Types a text."""
         self._line.sendall(text.encode())

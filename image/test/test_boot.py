@@ -8,13 +8,14 @@ import subprocess
 from pathlib import Path
 
 from machine import Disk
-from stage import BOOT_SECONDS_MAX, Stage, must
-from sticks import with_folder
+from stage import BOOT_SECONDS_MAX, Stage, inserted, must, paper_head, session
+from sticks import MIB, with_folder
 from visit import ENTER, Visit
 
 # Promised with a ledger of so many numbers, each an event of its own, and so with any smaller one.
 MEMORY_MIB_MAX = 128
 NUMBERS = 100_000
+STICK_MIB = 256
 # Five times and more of what they take.
 MAKING_SECONDS, LARGE_SECONDS_MAX = 600, 600
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -49,20 +50,32 @@ def boot(stage: Stage) -> str:
 
 
 def large(stage: Stage) -> str:
-    """A desk of 100,000 numbers: how long the start with all its checks takes, and how much memory is in use after them."""
+    """A desk of 100,000 numbers: how long the start with all its checks takes, and how much memory is in use after them and after a session."""
     made = subprocess.run(["cargo", "run", "--quiet", "--release", "--locked", "--example", "many", "--", stage.out / "many", str(NUMBERS)],
                           cwd=REPOSITORY, check=True, timeout=MAKING_SECONDS, stdout=subprocess.PIPE, text=True).stdout
     head = re.fullmatch(r"common@(\d+) (\S+)\n", made)
     must(head and int(head.group(1)) >= NUMBERS, f"a desk of {NUMBERS} numbers expected: {made}")
     data = with_folder(stage.image / "data.img", stage.out / "many/witness", "desk", stage.out / "data.img")
+    stick = stage.stick("stick", "fat32", {"next": (stage.out / "many/next").read_bytes()}, size=STICK_MIB * MIB)
     with stage.machine([Disk(data.file, "data", bus="nvme")]) as machine:
         visit = Visit(machine)
         visit.page("The last head", seconds=LARGE_SECONDS_MAX)
         seconds = machine.seconds()
         visit.press(f"{head.group(1)} {head.group(2)}\n")
         visit.on("Home", "m")
-        in_use = memory_in_use(visit.page("This machine"), MEMORY_MIB_MAX)
-    return f"{head.group(1)} numbers: power on to first page {seconds:.1f} s (at most {LARGE_SECONDS_MAX}); {in_use} MiB in use"
+        in_use = memory_in_use(visit.on("This machine", ENTER), MEMORY_MIB_MAX)
+        visit.page("Home")
+        inserted(visit, Disk(stick.file, "stick"))
+        session(visit, "test", 1, int(head.group(1)) + 1)
+        visit.on("Safe to remove", ENTER, "SAFE TO REMOVE", seconds=LARGE_SECONDS_MAX)
+        paper_head(visit)
+        visit.on("Home", "m")
+        after = memory_in_use(visit.on("This machine", ENTER), MEMORY_MIB_MAX)
+        visit.on("Home", "p")
+        visit.switch_off()
+    stick.check()
+    return (f"{head.group(1)} numbers: power on to first page {seconds:.1f} s (at most {LARGE_SECONDS_MAX}); {in_use} MiB in use, "
+            f"{after} MiB after one number more and {STICK_MIB} MiB of room for all of them on a stick")
 
 
 def memory_in_use(text: str, most: int) -> int:

@@ -15,8 +15,9 @@ READY = r"^-- ready --$"
 TITLE = re.compile(r"^(?:\x1b\[[0-9;]*[A-Za-z])*== (.+) ==$", re.MULTILINE)
 # Five times and more of what any page takes while another machine runs beside this one.
 PAGE_SECONDS = 150
-# A key that answers one page after the other must be quiet for 0.4 s between: it could be a finger that was not lifted.
-FINGER_SECONDS = 1
+# A key that answers one page after the other counts only after a pause: it could be a finger that was not lifted. Whoever sees that nothing
+# happened presses it again.
+AGAIN_SECONDS, PRESSES_MAX = 3, 20
 ENTER, ESCAPE = "\n", "\x1b"
 
 
@@ -78,8 +79,11 @@ class Visit:
                 self.machine.keys(letter)
                 self.machine.serial.expect(rf"\*|{re.escape(letter)}", PAGE_SECONDS)
             keys = "\n"
-        time.sleep(FINGER_SECONDS)
-        self.machine.keys(keys)
+        for _ in range(PRESSES_MAX):
+            self.machine.keys(keys)
+            if self.machine.serial.came(TITLE.pattern, AGAIN_SECONDS):
+                return
+        raise Unexpected(f"{keys!r} was pressed {PRESSES_MAX} times, and no other page came:\n{self.text}")
 
     def on(self, title: str, keys: str, *having: str, seconds: float = PAGE_SECONDS) -> str:
         """Waits for a page, presses keys on it, and gives its text back."""

@@ -56,6 +56,7 @@ pub(super) struct Room<'a> {
     screen: RefCell<&'a mut dyn Screen>,
     slots: RefCell<&'a mut dyn Slots>,
     arrivals: RefCell<Arrivals>,
+    seen_sticks: RefCell<Vec<Stick>>,
     desk: PathBuf,
     is_rehearsal: bool,
     idle: Duration,
@@ -75,6 +76,7 @@ impl<'a> Room<'a> {
             screen: RefCell::new(screen),
             slots: RefCell::new(slots),
             arrivals: RefCell::default(),
+            seen_sticks: RefCell::default(),
             desk: data.join(DESK),
             is_rehearsal,
             idle,
@@ -148,18 +150,25 @@ impl<'a> Room<'a> {
     /// # Errors
     /// Why nothing was done.
     pub fn ask(&self, page: &Page) -> Way<Did> {
-        let event = self.screen.borrow_mut().ask(&self.framed(page), self.idle);
-        match event {
-            Event::Chosen(key) => Ok(Did::Key(key)),
-            Event::Typed(line) => Ok(Did::Line(line)),
-            Event::Sticks => {
-                // Whoever is woken reads why: a descriptor that nobody reads would wake again at once.
-                self.sticks();
-                Ok(Did::Sticks)
-            }
-            Event::Left => Err(Away::Left),
-            Event::Idle => Err(Away::Idle),
-            Event::Closed => Err(Away::Closed),
+        let framed = self.framed(page);
+        loop {
+            let event = self.screen.borrow_mut().ask(&framed, self.idle);
+            return match event {
+                Event::Chosen(key) => Ok(Did::Key(key)),
+                Event::Typed(line) => Ok(Did::Line(line)),
+                Event::Sticks => {
+                    let before = self.seen_sticks.borrow().clone();
+                    // Whoever is woken reads why: a descriptor that nobody reads would wake again at once. The kernel tells more of a stick than
+                    // there is to see of it; a page that says the same is not shown again, for somebody may be at the keys.
+                    if self.sticks() == before {
+                        continue;
+                    }
+                    Ok(Did::Sticks)
+                }
+                Event::Left => Err(Away::Left),
+                Event::Idle => Err(Away::Idle),
+                Event::Closed => Err(Away::Closed),
+            };
         }
     }
 
@@ -237,7 +246,9 @@ impl<'a> Room<'a> {
     /// The sticks that are inserted now, in the order of their arrival.
     pub fn sticks(&self) -> Vec<Stick> {
         let inserted = self.slots.borrow_mut().inserted();
-        self.arrivals.borrow_mut().counted(inserted)
+        let sticks = self.arrivals.borrow_mut().counted(inserted);
+        self.seen_sticks.replace(sticks.clone());
+        sticks
     }
 
     /// Does something with the slots.

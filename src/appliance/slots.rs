@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use crate::core::rules::{Checked, Fault};
 
 /// One stick, as it was found when it was last looked for.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Stick {
     /// What it is called as long as it is inserted: `sdb1`, or the name of a folder.
     pub name: String,

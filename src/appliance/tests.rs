@@ -140,3 +140,18 @@ fn sticks_that_come_while_a_line_is_typed_end_no_page_and_are_looked_at() {
     assert_eq!(line.as_deref().map(String::as_str), Ok("7"));
     assert_eq!(shown.len(), 3);
 }
+
+/// The kernel tells several times of one stick; somebody may be at the keys already.
+#[test]
+fn a_page_ends_by_sticks_only_when_there_are_others_than_it_shows() {
+    use super::room::Did;
+    let events = || vec![Event::Sticks, Event::Sticks, Event::Chosen('p')];
+    let page = super::pages::founding::empty();
+    let (did, ..) = with("", events(), |room| {
+        room.sticks();
+        room.ask(&page)
+    });
+    assert!(matches!(did, Ok(Did::Key('p'))), "the sticks are those that were seen");
+    let (did, _, shown) = with("", events(), |room| room.ask(&page));
+    assert!(matches!(did, Ok(Did::Sticks)) && shown.len() == 1, "they are news");
+}

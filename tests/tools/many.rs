@@ -1,6 +1,7 @@
 //! A desk of many numbers, to see what it takes to attend to one: `cargo run --release --locked --example many -- DIR NUMBERS`.
 //!
-//! Makes `DIR/witness`, whose head has that number or a higher one, and prints the head. Each number is an event of its book. The same in every run of one build.
+//! Makes `DIR/witness`, whose head has that number or a higher one, and prints the head; and the bundle `DIR/next`, with a paper for the number behind it. Each number is an event of its
+//! book. The passphrase is `test`. The same in every run of one build.
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
 
 #[path = "../support/mod.rs"]
@@ -29,5 +30,7 @@ fn main() {
         let papers: Vec<Paper> = (1..=PAPERS).map(paper).collect();
         head = notary.judge(&dir.join("stick"), &papers).heads.1;
     }
+    let next = Paper::new("bob", 1, head).put("open/next", b"one more\n", Expect::Absent);
+    support::write(&dir.join("next"), &support::bundle(&[next.envelope()], &next.contents));
     println!("{}", words::head(&head));
 }
