@@ -129,8 +129,8 @@ fn two_proposers_three_sticks_and_two_starts_end_with_one_common() {
     assert!(page.contains("Head: common@1") && page.contains("no stick is inserted"), "{page}");
     insert(&case, "of-alice", "red");
     insert(&case, "of-james", "white");
-    visit.hears("the second stick, label \"white\", a folder of this rehearsal");
-    visit.on("Home", "\n");
+    visit.home_with("the second stick, label \"white\", a folder of this rehearsal");
+    visit.press("\n");
     let page = visit.on("What the sticks bring", "\n");
     assert!(
         page.contains("The first stick, label \"red\": 2 files")
@@ -191,8 +191,8 @@ fn two_proposers_three_sticks_and_two_starts_end_with_one_common() {
     // Everything to a fresh stick, without a paper.
     pull(&case, "third");
     fs::create_dir_all(dir.join("sticks/fresh")).unwrap();
-    visit.hears("the first stick, label \"fresh\"");
-    visit.on("Home", "e");
+    visit.home_with("the first stick, label \"fresh\"");
+    visit.press("e");
     visit.on("Write all to a stick", "\n");
     visit.on("Safe to remove", "\n");
     visit.switch_off();

@@ -185,8 +185,8 @@ fn a_stick_without_a_file_system_and_one_that_is_pulled_out_are_told() {
     assert!(flat.contains("cannot be used: the first stick, label \"broken\", a folder of this rehearsal: no file system found that is read here; FAT, exFAT or ext4 expected"), "{page}");
     assert!(!page.contains("[Enter]"), "{page}");
     fs::create_dir_all(dir.join("sticks/new")).unwrap();
-    visit.hears("the second stick, label \"new\"");
-    visit.on("Home", "\n");
+    visit.home_with("the second stick, label \"new\"");
+    visit.press("\n");
     visit.on("What the sticks bring", "\n");
     visit.on("The passphrase", &format!("{PASSPHRASE}\n"));
     visit.page("Nothing new");

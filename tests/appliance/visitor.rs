@@ -90,6 +90,11 @@ impl Visit {
         .unwrap()
     }
 
+    /// Waits until the page Home has this text: it is shown again when sticks come and go.
+    pub fn home_with(&mut self, text: &str) {
+        while !self.page("Home").split_whitespace().collect::<Vec<_>>().join(" ").contains(text) {}
+    }
+
     /// Waits for a line of text on any page, also on one that awaits nothing.
     pub fn hears(&mut self, text: &str) {
         self.until(&format!("{text:?}"), |said| Some(said.find(text)? + text.len()));
