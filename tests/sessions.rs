@@ -8,12 +8,14 @@ mod stage;
 mod story;
 mod support;
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 
 use story::Story;
 use tabellion::broker::Broker;
 use tabellion::core::books::Books;
 use tabellion::core::event::{Event, EventType};
+use tabellion::core::ids::Hash;
 use tabellion::core::rules::{Checked, Rule};
 use tabellion::core::sessions::Events;
 use tabellion::run::desk::Desk;
@@ -66,13 +68,28 @@ fn sessions_read_again_are_those_that_were_folded_in_any_order_and_up_to_any_eve
     for at in [11, 0, 5, 5, 4, 11] {
         assert_eq!(format!("{:#?}", read.session(at).unwrap()), format!("{:#?}", kept.session(at).unwrap()), "session at {at}");
     }
-    // A session that is open, closed, and sealed, as far as it is there.
-    for until in 1..=events.len() {
-        let read = folded(Books::over(Arc::clone(&shelf) as Arc<dyn Events>), &events[..until]);
-        let kept = folded(Books::default(), &events[..until]);
+    // A session that is open, closed, and sealed, as far as it is there: asked for after each event, of books that go on.
+    let (mut growing, mut beside) = (Books::over(Arc::clone(&shelf) as Arc<dyn Events>), Books::default());
+    for event in &events {
+        growing.apply(event).unwrap();
+        beside.apply(event).unwrap();
         let last = |books: &Books| format!("{:#?}", books.last_session().unwrap().unwrap());
-        assert_eq!(last(&read), last(&kept), "up to event {until}");
+        assert_eq!(last(&growing), last(&beside), "up to event {}", event.seq_no);
     }
+    // A pack has what accepted papers bring that no earlier one has brought.
+    let mut packed = BTreeSet::new();
+    let mut packs = 0;
+    for (at, session) in read.sessions().map(Result::unwrap).enumerate() {
+        let accepted = session.rulings.iter().filter(|ruling| ruling.record.is_some());
+        let brought: BTreeSet<Hash> = accepted.flat_map(|ruling| ruling.objects.keys().copied()).collect();
+        let new: BTreeSet<Hash> = brought.difference(&packed).copied().collect();
+        assert_eq!(session.pack.keys().copied().collect::<BTreeSet<_>>(), new, "session at {at}");
+        assert_eq!(read.headings()[at].packed, new.len() as u64, "session at {at}");
+        assert!(new.iter().all(|hash| read.packed_in(hash) == Some(at)));
+        packs += usize::from(!new.is_empty());
+        packed.extend(new);
+    }
+    assert!(packs > 3, "{packs} sessions with a pack");
     // The answers, by their paper, and the records, by their number.
     for session in kept.sessions().map(Result::unwrap) {
         for ruling in session.rulings.iter().filter(|ruling| ruling.verdict.is_final()) {

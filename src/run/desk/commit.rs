@@ -17,7 +17,7 @@ impl Desk {
     /// Appends events behind the head that the plan saw, and folds them in as read back from the database.
     ///
     /// # Errors
-    /// `halted`; as [`Broker::commit`].
+    /// `halted`; as [`crate::broker::Broker::commit`].
     pub fn commit(&mut self, events: Vec<NewEvent>, observe: &mut Observe<'_>) -> Checked<()> {
         // Somebody may have halted the desk since it was opened: an export that heard evidence takes no lock.
         let goes_on_halted = |event: &NewEvent| matches!(event.event_type, EventType::Halt | EventType::Resume | EventType::Recover);
