@@ -12,10 +12,12 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 
 use story::Story;
+use support::Paper;
 use tabellion::broker::Broker;
 use tabellion::core::books::Books;
 use tabellion::core::event::{Event, EventType};
 use tabellion::core::ids::Hash;
+use tabellion::core::proposal::Expect;
 use tabellion::core::rules::{Checked, Rule};
 use tabellion::core::sessions::Events;
 use tabellion::run::desk::Desk;
@@ -58,10 +60,15 @@ fn shown(books: &Books) -> Vec<String> {
 #[test]
 fn sessions_read_again_are_those_that_were_folded_in_any_order_and_up_to_any_event() {
     let story = Story::play();
+    // Content that is in an earlier pack already.
+    let again = Paper::new("alice", 900, story.notary.head()).put("open/again", b"open/x", Expect::Absent);
+    let judged = story.notary.judge(&story.place("again"), std::slice::from_ref(&again));
+    assert_eq!(judged.desk.books().was_accepted(&again.pid()), Some(true));
+    drop(judged);
     let events = events_of(&story);
     let kept = folded(Books::default(), &events);
     let desk = story.notary.desk();
-    assert_eq!(desk.books().headings().len(), 12);
+    assert_eq!(desk.books().headings().len(), 13);
     assert_eq!(shown(desk.books()), shown(&kept), "from the ledger");
     let shelf = Arc::new(Shelf(Mutex::new(events.clone())));
     let read = folded(Books::over(Arc::clone(&shelf) as Arc<dyn Events>), &events);

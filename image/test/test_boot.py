@@ -14,6 +14,8 @@ from visit import ENTER, Visit
 
 # Promised with a ledger of so many numbers, each an event of its own, and so with any smaller one.
 MEMORY_MIB_MAX = 128
+# Behind a session, whose last one of 10,000 papers was in memory as well: what was let go of is not given back at once. 124 were seen.
+SESSION_MIB_MAX = 160
 NUMBERS = 100_000
 STICK_MIB = 256
 # Five times and more of what they take.
@@ -70,7 +72,7 @@ def large(stage: Stage) -> str:
         visit.on("Safe to remove", ENTER, "SAFE TO REMOVE", seconds=LARGE_SECONDS_MAX)
         paper_head(visit)
         visit.on("Home", "m")
-        after = memory_in_use(visit.on("This machine", ENTER), MEMORY_MIB_MAX)
+        after = memory_in_use(visit.on("This machine", ENTER), SESSION_MIB_MAX)
         visit.on("Home", "p")
         visit.switch_off()
     stick.check()
