@@ -9,6 +9,7 @@ mod story;
 mod support;
 
 use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use story::Story;
@@ -16,18 +17,26 @@ use support::Paper;
 use tabellion::broker::Broker;
 use tabellion::core::books::Books;
 use tabellion::core::event::{Event, EventType};
+use tabellion::core::gossip::{Scale, Standing, log_keys};
 use tabellion::core::ids::Hash;
 use tabellion::core::proposal::Expect;
+use tabellion::core::publish;
 use tabellion::core::rules::{Checked, Rule};
 use tabellion::core::sessions::Events;
 use tabellion::run::desk::Desk;
 
-/// Events in memory, which somebody changes behind the books' back.
-#[derive(Default)]
-struct Shelf(Mutex<Vec<Event>>);
+/// Events in memory, which somebody changes behind the books' back, and how often they were read.
+struct Shelf(Mutex<Vec<Event>>, AtomicUsize);
+
+impl Shelf {
+    fn of(events: &[Event]) -> Arc<Shelf> {
+        Arc::new(Shelf(Mutex::new(events.to_vec()), AtomicUsize::new(0)))
+    }
+}
 
 impl Events for Shelf {
     fn between(&self, first: u64, last: u64, take: &mut dyn FnMut(&Event) -> Checked<()>) -> Checked<()> {
+        self.1.fetch_add(1, Ordering::Relaxed);
         let events = self.0.lock().unwrap();
         events.iter().filter(|event| (first..=last).contains(&event.seq_no)).try_for_each(take)
     }
@@ -70,7 +79,7 @@ fn sessions_read_again_are_those_that_were_folded_in_any_order_and_up_to_any_eve
     let desk = story.notary.desk();
     assert_eq!(desk.books().headings().len(), 13);
     assert_eq!(shown(desk.books()), shown(&kept), "from the ledger");
-    let shelf = Arc::new(Shelf(Mutex::new(events.clone())));
+    let shelf = Shelf::of(&events);
     let read = folded(Books::over(Arc::clone(&shelf) as Arc<dyn Events>), &events);
     for at in [11, 0, 5, 5, 4, 11] {
         assert_eq!(format!("{:#?}", read.session(at).unwrap()), format!("{:#?}", kept.session(at).unwrap()), "session at {at}");
@@ -117,7 +126,7 @@ fn what_is_another_than_at_the_start_is_refused_when_it_is_read_again() {
     let story = Story::play();
     let events = events_of(&story);
     let books = || {
-        let shelf = Arc::new(Shelf(Mutex::new(events.clone())));
+        let shelf = Shelf::of(&events);
         (folded(Books::over(Arc::clone(&shelf) as Arc<dyn Events>), &events), shelf)
     };
     let opened: Vec<usize> = (0..events.len()).filter(|at| events[*at].event_type == EventType::Opened).collect();
@@ -155,6 +164,34 @@ fn what_is_another_than_at_the_start_is_refused_when_it_is_read_again() {
     let (books, shelf) = books();
     shelf.0.lock().unwrap()[next].payload[0] ^= 1;
     assert!(books.session(5).is_ok() && books.session(6).is_err());
+}
+
+/// A prepared stick may bring a hundred thousand texts of ours, from all sessions by turns.
+#[test]
+fn texts_of_ours_are_weighed_with_each_session_read_once_at_most() {
+    let story = Story::play();
+    let events = events_of(&story);
+    let (kept, shelf) = (folded(Books::default(), &events), Shelf::of(&events));
+    let read = folded(Books::over(Arc::clone(&shelf) as Arc<dyn Events>), &events);
+    let mut scale = Scale::new(&read, log_keys(&read).unwrap());
+    for number in 1..=kept.head().number {
+        let checkpoint = publish::checkpoint(&kept, number).unwrap();
+        assert_eq!(scale.weigh(checkpoint.as_bytes()).unwrap(), Some(Standing::Sealed), "common@{number}");
+    }
+    assert_eq!(shelf.1.load(Ordering::Relaxed), 0, "checkpoints are known by their roots");
+    let mut notes = Vec::new();
+    for session in kept.sessions().map(Result::unwrap) {
+        for (at, ruling) in session.rulings.iter().filter(|ruling| ruling.record.is_none()).enumerate() {
+            notes.push((at, session.opened.session, publish::receipt(&kept, &session, ruling).unwrap()));
+        }
+    }
+    // The first note of each session, then the second of each.
+    notes.sort();
+    assert!(notes.len() > 20 && notes[0].1 != notes[1].1, "{} notes", notes.len());
+    for (_, session, note) in &notes {
+        assert_eq!(scale.weigh(note).unwrap(), Some(Standing::Sealed), "session {session}");
+    }
+    assert!(shelf.1.load(Ordering::Relaxed) <= kept.headings().len());
 }
 
 /// Reports of what was found carry books; they must not keep a ledger locked, nor tell of it what they cannot read.

@@ -98,13 +98,15 @@ pub struct Scale<'a> {
     books: &'a Books,
     keys: Vec<KeySpan>,
     seen: BTreeSet<Hash>,
+    /// Of sessions that were looked at, by their place: SHA-256 of each note that they have sealed, and the place of each answer.
+    notes: BTreeMap<usize, BTreeMap<Pid, Hash>>,
     answered: BTreeMap<usize, BTreeMap<Pid, usize>>,
 }
 
 impl<'a> Scale<'a> {
     /// A scale for this ledger and its log keys, each with the numbers it is valid for.
     pub fn new(books: &'a Books, keys: Vec<KeySpan>) -> Scale<'a> {
-        Scale { books, keys, seen: BTreeSet::new(), answered: BTreeMap::new() }
+        Scale { books, keys, seen: BTreeSet::new(), notes: BTreeMap::new(), answered: BTreeMap::new() }
     }
 
     /// What the signed note `bytes` is to this ledger; `None` when it is no note, none of ours, or was weighed before.
@@ -123,35 +125,59 @@ impl<'a> Scale<'a> {
         if !by.iter().any(|(_, says, span)| span.is_valid_for(says)) {
             return Ok(Some(Standing::Misused(text, what(says))));
         }
-        let (is_sealed, expected, ours) = self.ours(says, note.text)?;
-        if is_sealed {
+        if self.has_sealed(says, &text)? {
             return Ok(Some(Standing::Sealed));
         }
         if let Some(order) = self.books.trouble().settled().get(&text) {
             return Ok(Some(Standing::Settled(text, *order)));
         }
+        let (expected, ours) = self.ours(says, note.text)?;
         let signed = format!("{}\n{line}", note.text);
         let evidence = Evidence { text, signed, what: what(says), found: found(says, note.text), expected, ours };
         Ok(Some(Standing::Evidence(Box::new(evidence))))
     }
 
-    /// Whether the ledger has sealed this text; else what it says of the matter, and its own signed text.
-    fn ours(&mut self, says: &Says, text: &str) -> Checked<(bool, String, Option<String>)> {
+    /// Whether the ledger has sealed this text. Media bring mostly such, and a prepared one a hundred thousand from all sessions by turns: no
+    /// session is read for a checkpoint, and each once for all of its notes.
+    fn has_sealed(&mut self, says: &Says, text: &Hash) -> Checked<bool> {
         match says {
-            Says::Checkpoint(head) => self.our_checkpoint(head),
-            Says::Verdict(note) => self.our_answer(note, text),
-            Says::Other => Ok((false, "a checkpoint or a verdict note: the log key signs nothing else".into(), None)),
+            Says::Checkpoint(head) => {
+                let heading = self.books.headings().get(self.books.session_of(head.number));
+                let is_ours = self.books.log().root_at(head.number) == Some(head.root);
+                Ok(head.number > 0 && is_ours && heading.is_some_and(|heading| heading.is_sealed))
+            }
+            Says::Verdict(note) => {
+                let Some(at) = self.place_of(note.session).filter(|at| self.books.headings()[*at].is_sealed) else { return Ok(false) };
+                if !self.notes.contains_key(&at) {
+                    let session = self.books.session(at)?;
+                    let noted = session.rulings.iter().filter(|ruling| ruling.record.is_none());
+                    let texts =
+                        noted.map(|ruling| Ok((ruling.pid, Hash::of(publish::note_text(self.books, &session, ruling)?.as_bytes()))));
+                    self.notes.insert(at, texts.collect::<Checked<_>>()?);
+                }
+                Ok(self.notes.get(&at).and_then(|notes| notes.get(&note.pid)) == Some(text))
+            }
+            Says::Other => Ok(false),
         }
     }
 
-    fn our_checkpoint(&self, head: &Head) -> Checked<(bool, String, Option<String>)> {
-        // What cannot be put together was never sealed: the text is then unknown to this ledger, which is the side that halts.
-        let ours = self.sealed(publish::checkpoint(self.books, head.number))?;
+    /// What the ledger says of the matter of a text that it has not sealed, and its own signed text.
+    fn ours(&mut self, says: &Says, text: &str) -> Checked<(String, Option<String>)> {
+        match says {
+            Says::Checkpoint(head) => self.our_checkpoint(head),
+            Says::Verdict(note) => self.our_answer(note, text),
+            Says::Other => Ok(("a checkpoint or a verdict note: the log key signs nothing else".into(), None)),
+        }
+    }
+
+    fn our_checkpoint(&self, head: &Head) -> Checked<(String, Option<String>)> {
         Ok(match self.books.log().root_at(head.number) {
-            Some(_) if head.number == 0 => (false, "no checkpoint of the empty log: this ledger never signed one".into(), None),
-            None => (false, format!("our head is {}", self.books.head()), self.newest()?),
-            Some(root) if root != head.root => (false, format!("our root of that number is {root}"), ours),
-            Some(_) => (ours.is_some(), "the same, but this ledger has not sealed it yet".into(), ours),
+            Some(_) if head.number == 0 => ("no checkpoint of the empty log: this ledger never signed one".into(), None),
+            None => (format!("our head is {}", self.books.head()), self.newest()?),
+            Some(root) if root != head.root => {
+                (format!("our root of that number is {root}"), self.sealed(publish::checkpoint(self.books, head.number))?)
+            }
+            Some(_) => ("the same, but this ledger has not sealed it yet".into(), None),
         })
     }
 
@@ -167,28 +193,23 @@ impl<'a> Scale<'a> {
         }
     }
 
-    fn our_answer(&mut self, note: &VerdictNote, text: &str) -> Checked<(bool, String, Option<String>)> {
+    fn our_answer(&mut self, note: &VerdictNote, text: &str) -> Checked<(String, Option<String>)> {
         let Some(at) = self.place_of(note.session) else {
             let last = self.books.last_session_number();
-            return Ok((false, format!("our last session is {last}, our head {}", self.books.head()), self.newest()?));
+            return Ok((format!("our last session is {last}, our head {}", self.books.head()), self.newest()?));
         };
         let session = &*self.books.session(at)?;
         let Some(ruling) = self.ruling(at, session, &note.pid) else {
-            return Ok((
-                false,
-                format!("our session {} on {} has no note on this paper", note.session, session.opened.before),
-                self.newest()?,
-            ));
+            return Ok((format!("our session {} on {} has no note on this paper", note.session, session.opened.before), self.newest()?));
         };
         let receipt = self.sealed(publish::receipt(self.books, session, ruling))?.and_then(|bytes| String::from_utf8(bytes).ok());
         let sealed_text = publish::note_text(self.books, session, ruling).unwrap_or_default();
-        let same = sealed_text == text;
-        let expected = match (same, ruling.verdict.rule()) {
+        let expected = match (sealed_text == text, ruling.verdict.rule()) {
             (true, _) => "the same, but this ledger has not sealed it yet".into(),
             (_, Some(rule)) => format!("our answer was {} {rule} on {}", ruling.verdict.word(), session.opened.before),
             (_, None) => format!("our answer was {} in session {}", ruling.verdict.word(), note.session),
         };
-        Ok((same && receipt.is_some(), expected, receipt))
+        Ok((expected, receipt))
     }
 
     /// Place of the session with this number.
