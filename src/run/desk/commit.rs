@@ -14,7 +14,7 @@ use super::super::halt::refuse_halted;
 use super::{Desk, DeskKeys};
 
 impl Desk {
-    /// Appends events behind the head that the plan saw, and folds them in as read back from the database.
+    /// Appends events behind the head that the plan saw: folded in first, and compared when they are read back from the database.
     ///
     /// # Errors
     /// `halted`; as [`crate::broker::Broker::commit`].
