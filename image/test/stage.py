@@ -11,7 +11,7 @@ from pathlib import Path
 
 from home import Home, program_of
 from machine import Direct, Disk, Machine
-from sticks import MIB, Stick, with_folder
+from sticks import MIB, Stick, copied, with_folder
 from visit import ENTER, Visit
 
 # Five times what is promised: 30 s from power on to the first page that awaits keys, under emulation.
@@ -51,7 +51,7 @@ class Stage:
     def empty(self, name: str = "data") -> Stick:
         """The ledger's disk as it comes out of the image's build."""
         copy = self.out / f"{name}.img"
-        shutil.copy(self.image / "data.img", copy)
+        copied(self.image / "data.img", copy)
         return Stick(copy, "ext4", True)
 
     def founded(self, home: Home) -> Stick:

@@ -42,6 +42,20 @@ def ask(command: list[str], stdin: bytes = b"", environment: dict[str, str] | No
     return ended.stdout
 
 
+def copied(source: Path, target: Path, *, at: int = 0, size: int | None = None, to: int = 0) -> None:
+    """Copies a file, or this part of it, into another one. Only what differs is written: zeros in a new file take no room."""
+    size = source.stat().st_size - at if size is None else size
+    with source.open("rb") as whole, target.open("r+b" if target.exists() else "x+b") as copy:
+        copy.truncate(max(to + size, target.stat().st_size))
+        for begin in range(0, size, MIB // 4):
+            whole.seek(at + begin)
+            part = whole.read(min(MIB // 4, size - begin))
+            copy.seek(to + begin)
+            if copy.read(len(part)) != part:
+                copy.seek(to + begin)
+                copy.write(part)
+
+
 def digest(file: Path) -> str:
     """SHA-256 of a file: the same before and after means that nothing was written."""
     return hashlib.sha256(file.read_bytes()).hexdigest()
@@ -111,9 +125,7 @@ class Stick:
             if has_partition:
                 table = f"label: dos\nstart=2048, size={size // SECTOR}, type={TYPES[kind]}\n"
                 ask(["sfdisk", "--quiet", str(file)], table.encode())
-            with file.open("r+b") as whole:
-                whole.seek(PARTITION_AT if has_partition else 0)
-                whole.write(volume.read_bytes())
+            copied(volume, file, to=PARTITION_AT if has_partition else 0)
         return stick
 
     def extent(self) -> tuple[int, int]:
@@ -131,9 +143,7 @@ class Stick:
     def volume(self, into: Path) -> Path:
         """The file system alone, as a file below this folder."""
         begin, size = self.extent()
-        with self.file.open("rb") as whole:
-            whole.seek(begin)
-            (into / "volume").write_bytes(whole.read(size))
+        copied(self.file, into / "volume", at=begin, size=size)
         return into / "volume"
 
     def add(self, content: dict[str, bytes]) -> None:
@@ -164,7 +174,7 @@ class Stick:
 def with_folder(disk: Path, folder: Path, name: str, out: Path) -> Stick:
     """A copy of a disk with one ext4 partition, and a folder with everything in it put there under this name."""
     stick = Stick(out, "ext4", True)
-    out.write_bytes(disk.read_bytes())
+    copied(disk, out)
     commands = [f"mkdir {name}"]
     for path in sorted(folder.rglob("*")):
         inside = f"{name}/{path.relative_to(folder)}"
@@ -174,9 +184,7 @@ def with_folder(disk: Path, folder: Path, name: str, out: Path) -> Stick:
         volume = stick.volume(Path(work))
         ask(["debugfs", "-w", "-f", "-", str(volume)], "\n".join(commands).encode())
         ask(["e2fsck", "-f", "-n", str(volume)])
-        with out.open("r+b") as whole:
-            whole.seek(stick.extent()[0])
-            whole.write(volume.read_bytes())
+        copied(volume, out, to=stick.extent()[0])
     # The writer tells no error by its exit code.
     if {path: data for path, data in stick.read().items() if path.startswith(f"{name}/")} != {f"{name}/{path}": data for path, data in read_below(folder).items()}:
         raise Wrong(f"{out} does not have what is in {folder}")
