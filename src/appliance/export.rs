@@ -1,8 +1,11 @@
 //! Everything that was published, written to a stick: no key, no number, the same bytes. A halted desk can still do it.
 
+use crate::run::desk::Desk;
 use crate::run::session::export_handling;
 
 use super::ends::troubled;
+use super::meanwhile::{TICK, meanwhile};
+use super::pages::checking::checking;
 use super::pages::results::{Given, given, told};
 use super::pages::sticks as pages;
 use super::room::{Away, Room, Way};
@@ -17,15 +20,17 @@ pub(super) fn export(room: &Room<'_>) -> Way<Option<Stands>> {
         Err(Away::Left) => return Ok(None),
         Err(away) => return Err(away),
     }
-    let opened = match open_all(room) {
-        Ok(opened) => opened,
+    let ledger = room.desk();
+    let checked = meanwhile(room, TICK, checking, || Desk::open_to_look(ledger));
+    let (desk, opened) = match checked.and_then(|desk| Ok((desk, open_all(room)?))) {
+        Ok(both) => both,
         Err(problem) => return troubled(room, &problem, Vec::new()).map(Some),
     };
-    room.show(&pages::reading(&names));
+    room.show(&pages::reading(&names, 0));
     let (mut steps, mut written, mut halting) = (Steps::default(), Vec::new(), None);
     for stick in &opened {
         let mut observe = |effect: &'static str, what: &str| steps.take(room, effect, what);
-        let done = export_handling(room.desk(), &stick.folder, &mut Held { room, sticks: &opened }, &mut observe);
+        let done = export_handling(&desk, &stick.folder, &mut Held { room, sticks: &opened }, &mut observe);
         written.push(done.as_ref().map(drop).map_err(|problem| problem.fault.clone()));
         if let Err(problem) = done
             && super::pages::trouble::Family::of(&problem).is_the_end()

@@ -9,6 +9,7 @@ use crate::core::rules::{Checked, Fault, Rule};
 use crate::keys::Passphrase;
 use crate::keys::entropy::Dice;
 use crate::keys::file::WorkFactor;
+use crate::run::desk::Desk;
 use crate::run::found::{self, Draft};
 use crate::run::founding_stick::{Brought, FOUNDING, SIGNED_FILE, brought, hand_out, signed};
 use crate::run::problem::{Outcomes, Problem};
@@ -239,8 +240,9 @@ pub(super) fn first_page(room: &Room<'_>, opened: &[Opened]) -> Way<Stands> {
     let (mut steps, mut written) = (Steps::default(), Vec::<Checked<()>>::new());
     for stick in opened {
         let mut observe = |effect: &'static str, what: &str| steps.take(room, effect, what);
-        let done = export_handling(room.desk(), &stick.folder, &mut Held { room, sticks: opened }, &mut observe);
-        written.push(done.map(drop).map_err(|problem| problem.fault));
+        let mut held = Held { room, sticks: opened };
+        let done = Desk::open_to_look(room.desk()).and_then(|desk| export_handling(&desk, &stick.folder, &mut held, &mut observe));
+        written.push(done.map_err(|problem| problem.fault));
     }
     let sticks = close_all(room, opened).into_iter().zip(written);
     let sticks: Vec<Given> = sticks.map(|((name, closed), written)| Given { name, written, closed }).collect();

@@ -15,9 +15,11 @@ use crate::core::rules::{Checked, Fault, Rule};
 use crate::keys::Passphrase;
 use crate::run::bag::Bag;
 use crate::run::confirm;
-use crate::run::session::{Operator, Report, Request, session_handling};
+use crate::run::session::{Operator, Report, Request, Wait, session_handling};
 
 use super::ends::troubled;
+use super::meanwhile::{TICK, meanwhile};
+use super::pages::checking::checking;
 use super::pages::results::{Given, given, let_go, told};
 use super::pages::{home as home_pages, papers, sticks as pages};
 use super::room::{Away, Room, Way};
@@ -35,7 +37,6 @@ pub(super) fn visit(room: &Room<'_>, standing: &Standing) -> Way<Stands> {
         Err(problem) => return troubled(room, &problem, Vec::new()),
     };
     let names: Vec<String> = opened.iter().map(|stick| stick.called.clone()).collect();
-    room.show(&pages::reading(&names));
     let request = Request {
         ledger: room.desk().to_owned(),
         media: opened.iter().map(|stick| stick.folder.clone()).collect(),
@@ -138,6 +139,13 @@ impl Operator for Attending<'_, '_> {
         }
         let (found, expected) = (crate::run::words::head(head), crate::run::words::head(&self.standing.head));
         Err(Fault::new(Rule::HeadUnexpected, format!("{found} in the ledger; {expected}, which was recognised, expected")))
+    }
+
+    fn waits(&mut self, wait: Wait, work: &mut (dyn FnMut() + Send)) {
+        match wait {
+            Wait::Desk => meanwhile(self.room, TICK, checking, work),
+            Wait::Media => meanwhile(self.room, TICK, |seconds| pages::reading(self.names, seconds), work),
+        }
     }
 
     fn passphrase(&mut self) -> Checked<Passphrase> {

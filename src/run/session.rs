@@ -39,6 +39,15 @@ pub struct Request {
     pub held: bool,
 }
 
+/// What an operator waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wait {
+    /// The desk is read and checked.
+    Desk,
+    /// The media are read.
+    Media,
+}
+
 /// The operator: the only one who is asked anything.
 pub trait Operator {
     /// Compares the ledger's head with the one the operator brought from outside this disk; `before` is the head before the last session,
@@ -70,6 +79,11 @@ pub trait Operator {
     /// Whether another passphrase may be asked for, when this one did not open the key. Without it the session ends.
     fn asks_again(&mut self, _wrong: &Fault) -> bool {
         false
+    }
+
+    /// Waits for work that may take minutes and says nothing until it is done. Whoever has a screen shows meanwhile that it goes on.
+    fn waits(&mut self, _wait: Wait, work: &mut (dyn FnMut() + Send)) {
+        work();
     }
 
     /// Is shown everything that the media brought, before the key is opened.
@@ -145,9 +159,12 @@ pub fn session_handling(
     // The media, each file copied once. Our own signature on a head we do not have halts the desk before it signs anything.
     observe("copy the media", "");
     let staging = staging()?;
-    let bag = Bag::gather(&request.media, staging.path(), desk.books())?;
-    log::listed(bag.listed());
-    let gossip = gossip::listen(&bag, desk.books())?;
+    let (bag, gossip) = awaited(operator, Wait::Media, || {
+        let bag = Bag::gather(&request.media, staging.path(), desk.books())?;
+        log::listed(bag.listed());
+        let gossip = gossip::listen(&bag, desk.books())?;
+        Ok::<_, Problem>((bag, gossip))
+    })??;
     if !gossip.evidence.is_empty() {
         let alarm = Alarm::of_gossip(desk.books(), &gossip, &request.media)?;
         return Err(stop(&mut desk, alarm, (&request.media, handling), operator, observe));
@@ -210,7 +227,7 @@ pub fn session_handling(
 /// Opens the desk, and compares its head with what the operator knows. What is wrong with it halts it; a head that is not recognised only stops
 /// the session, for it may be a typing mistake, unless the operator insists.
 fn start(dir: &Path, operator: &mut dyn Operator, observe: &mut Observe<'_>) -> Outcomes<Desk> {
-    let mut desk = match Desk::start(dir)? {
+    let mut desk = match awaited(operator, Wait::Desk, || Desk::start(dir))?? {
         Start::Ready(desk) => *desk,
         Start::Wrong(Some(mut desk), findings) => {
             return Err(stop(&mut desk, Alarm::of_check(dir, &findings)?, (&[], &mut AsMounted), operator, observe));
@@ -226,6 +243,13 @@ fn start(dir: &Path, operator: &mut dyn Operator, observe: &mut Observe<'_>) -> 
         Err(fault) => Err(fault.into()),
         Ok(()) => Ok(desk),
     }
+}
+
+/// Does work while the operator waits for it.
+fn awaited<T: Send>(operator: &mut dyn Operator, wait: Wait, work: impl FnOnce() -> T + Send) -> Checked<T> {
+    let (mut work, mut done) = (Some(work), None);
+    operator.waits(wait, &mut || done = work.take().map(|work| work()));
+    done.ok_or_else(|| Fault::new(Rule::InternalFault, "an operator who did not wait found; the work done expected"))
 }
 
 /// The desk's keys, by a passphrase that is asked for until it opens them or nobody is asked again.
@@ -326,9 +350,11 @@ fn emit_all(
 /// Writes everything the ledger has published to another medium that somebody mounted.
 ///
 /// # Errors
-/// As [`export_handling`].
+/// As [`Desk::open_to_look`] and [`export_handling`].
 pub fn export(ledger: &Path, medium: &Path, observe: &mut Observe<'_>) -> Outcomes<Desk> {
-    export_handling(ledger, medium, &mut AsMounted, observe)
+    let desk = Desk::open_to_look(ledger)?;
+    export_handling(&desk, medium, &mut AsMounted, observe)?;
+    Ok(desk)
 }
 
 /// Writes everything the ledger has published to another medium: the same bytes, no key.
@@ -336,21 +362,19 @@ pub fn export(ledger: &Path, medium: &Path, observe: &mut Observe<'_>) -> Outcom
 /// The medium is heard before it is written to, as in a session. A desk that is halted already still exports.
 ///
 /// # Errors
-/// As [`Desk::open_to_look`] and [`super::emit::emit`]; `head-elsewhere` when the medium brings evidence, which halts the desk.
-pub fn export_handling(ledger: &Path, medium: &Path, handling: &mut dyn Handling, observe: &mut Observe<'_>) -> Outcomes<Desk> {
-    let desk = Desk::open_to_look(ledger)?;
+/// As [`super::emit::emit`]; `head-elsewhere` when the medium brings evidence, which halts the desk.
+pub fn export_handling(desk: &Desk, medium: &Path, handling: &mut dyn Handling, observe: &mut Observe<'_>) -> Outcomes<()> {
     let last = desk.books().last_session()?.filter(|session| session.sealed.is_some());
     let unsealed = || Fault::new(Rule::LedgerFault, "the last session is not sealed; run tabellion witness session first");
     let session = last.ok_or_else(unsealed)?;
     let untouched = || "the ledger is not touched by export".to_owned();
     if desk.halted()?.is_none() {
-        hear(&desk, medium, handling, observe).map_err(|problem| match problem.fault.rule {
+        hear(desk, medium, handling, observe).map_err(|problem| match problem.fault.rule {
             Rule::HeadElsewhere => problem,
             _ => Problem { state: untouched(), ..problem },
         })?;
     }
-    deliver(&desk, medium, (&session, &Brought::default()), handling, observe).unchanged(untouched)?;
-    Ok(desk)
+    deliver(desk, medium, (&session, &Brought::default()), handling, observe).unchanged(untouched).map(drop)
 }
 
 /// Halts when a medium brings evidence.

@@ -87,6 +87,9 @@ fn an_empty_disk_becomes_a_witness_whose_pages_a_consumer_checks_out() {
     ]);
     let said = visit.switch_off();
     assert!(said.contains("== Home - REHEARSAL ==") && said.contains("== Off - REHEARSAL =="), "{said}");
+    let titles: Vec<&str> = said.lines().filter_map(|line| line.strip_prefix("== ")?.strip_suffix(" - REHEARSAL ==")).collect();
+    let waited = ["Home", "Checking the desk", "Reading", "What the sticks bring"];
+    assert!(titles.windows(waited.len()).any(|titles| titles == waited), "the operator is told what is waited for: {titles:?}");
     case.quiet(&format!("advance {CONSOLE}/sticks/green --pin alice/common.pin"), 0);
     case.quiet(&format!("verify {CONSOLE}/sticks/green --pin alice/common.pin"), 0);
     case.quiet(&format!("checkout {CONSOLE}/sticks/green out --pin alice/common.pin"), 0);

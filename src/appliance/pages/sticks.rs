@@ -14,10 +14,11 @@ use super::{ENTER, capital, count, mark, page, row, say};
 /// Most files of one kind that are named.
 const SHOWN_MAX: usize = 10;
 
-/// Sticks are being read.
-pub fn reading(names: &[String]) -> Page {
-    let body = names.iter().map(|name| mark(Mark::Open, format!("reading {name}"))).collect();
-    page("Reading", body, "Wait, and leave the sticks where they are.")
+/// Sticks are being read, for so many seconds already.
+pub fn reading(names: &[String], seconds: u64) -> Page {
+    let mut body: Vec<Block> = names.iter().map(|name| mark(Mark::Open, format!("reading {name}"))).collect();
+    body.extend([Block::Gap, Block::Ticks { what: "the sticks are being read".into(), seconds }]);
+    page("Reading", body, "Wait, and leave the sticks where they are. As long as the seconds go on, nothing is wrong.")
 }
 
 /// Everything on the sticks.

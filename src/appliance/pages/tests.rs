@@ -82,7 +82,7 @@ fn pages() -> Vec<Page> {
         home::fingerprint_code(&standing).unwrap(),
         home::write_down(&standing),
         home::machine(&software, Some(Memory { in_use_mib: 68, all_mib: 477 }), &[(Mark::Good, "lockdown: confidentiality".into())]),
-        sticks::reading(&names),
+        sticks::reading(&names, 27),
         sticks::nothing_new(&names, 1, &["session 3 was sealed: it had been committed, its results had not been signed".into()]),
         sticks::passphrase(Some(1)),
         sticks::passphrase_to_halt(),
