@@ -116,7 +116,9 @@ fn two_proposers_three_sticks_and_two_starts_end_with_one_common() {
         case.quiet(&format!("propose put {paper} --pin {author}/common.pin --key {author}/key --common stick --out {out}"), 0);
     }
     case.quiet("propose put release/plan=alice/plan --pin alice/common.pin --key alice/key --common stick --out of-alice/tabellion/inbox/plan.bundle", 0);
-    case.write("of-james/holiday.txt", "milk");
+    for (file, text) in [("holiday.txt", "milk"), ("torn.bundle", "torn"), ("tabellion/inbox/letter.txt", "no bundle either")] {
+        case.write(&format!("of-james/{file}"), text);
+    }
     let dir = install(&case);
     let mut visit = Visit::start(&dir, &[]);
     // A head that is typed with capitals and blanks is recognised; a wrong one is told apart word by word.
@@ -137,7 +139,9 @@ fn two_proposers_three_sticks_and_two_starts_end_with_one_common() {
     let page = visit.on("What the sticks bring", "\n");
     assert!(
         page.contains("The first stick, label \"red\": 2 files")
-            && page.contains("ignored: holiday.txt")
+            && page.contains("[ ok ] left alone: holiday.txt")
+            && page.contains("[ !! ] ignored: torn.bundle")
+            && page.contains("[ !! ] ignored: tabellion/inbox/letter.txt")
             && page.contains("[file-unknown]"),
         "{page}"
     );

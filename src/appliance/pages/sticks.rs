@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use crate::console::page::{Block, Mark, Page};
 use crate::core::ids::Hash;
 use crate::core::payload::ListedFile;
+use crate::core::rules::Rule;
 use crate::run::bag::{Bag, Listed};
 use crate::run::founding_stick::FOUNDING;
 use crate::run::words;
@@ -76,13 +77,21 @@ fn passed_over(listed: &[&Listed]) -> Vec<Block> {
     let (shown, left_out) = words::most_of_each_rule(listed, |listed| listed.fault.rule, SHOWN_MAX);
     let mut out = Vec::new();
     for listed in shown {
-        out.push(mark(Mark::Look, format!("ignored: {}", listed.path)));
+        out.push(match is_the_owners(listed) {
+            true => mark(Mark::Good, format!("left alone: {}", listed.path)),
+            false => mark(Mark::Look, format!("ignored: {}", listed.path)),
+        });
         out.push(Block::Below(format!("{} [{}]", listed.fault.rule.says(), listed.fault.rule)));
         let bytes = if listed.sha256 == Hash::ZERO { String::new() } else { format!("; sha256 {}", listed.sha256.tiny()) };
         out.push(Block::Below(format!("{}{bytes}", listed.fault.shown())));
     }
     out.extend(left_out.into_iter().map(|(rule, count)| mark(Mark::Look, format!("ignored: {count} more, {} [{rule}]", rule.says()))));
     out
+}
+
+/// Whether a file is none of ours, and neither lies nor is called as ours are: somebody's holiday picture, about which nobody has to do anything.
+fn is_the_owners(listed: &Listed) -> bool {
+    listed.fault.rule == Rule::FileUnknown && !listed.path.starts_with("tabellion/") && !listed.path.ends_with(".bundle")
 }
 
 /// Nothing is new on the sticks.

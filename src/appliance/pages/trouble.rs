@@ -4,7 +4,7 @@ use crate::console::page::{Block, Mark, Page};
 use crate::core::rules::Rule;
 use crate::run::problem::Problem;
 
-use super::{ENTER, advice, mark, page, row, say};
+use super::{ENTER, advice, capital, mark, page, row, say};
 
 /// Kinds of trouble that look different to an operator.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,6 +37,9 @@ pub enum Family {
     Other,
 }
 
+/// What to do at a desk that halted.
+const HALTED_NEXT: &str = "Do not switch to another disk. Write down what stands here, keep every stick as it is, and call the custodians.";
+
 /// What people call an error of a system that has no room.
 fn has_no_room(found: &str) -> bool {
     ["No space left", "os error 28", "disk is full", "Disk quota", "os error 122"].iter().any(|words| found.contains(words))
@@ -64,87 +67,74 @@ impl Family {
         }
     }
 
-    /// Title, the state in one line, plain words, what to do.
-    fn words(self) -> (&'static str, &'static str, &'static str, &'static str) {
+    /// Title, the state in one line, plain words.
+    fn words(self) -> (&'static str, &'static str, &'static str) {
         match self {
             Family::Halted => (
                 "Halted",
                 "This desk signs nothing any more.",
                 "Something is not as this desk wrote it, or its signature is on something that it never made. It stopped by itself so that nothing gets worse. Only the custodians can end this, by a signed order.",
-                "Do not switch to another disk. Write down what stands here, keep every stick as it is, and call the custodians.",
             ),
             Family::Latched => (
                 "The desk's own disk failed",
                 "The data disk of this machine gave an error.",
                 "Nothing more is tried with it until the machine is started anew. Whatever was confirmed and acknowledged is kept; the next start finds out what is on the disk.",
-                "Switch off. Look whether the data disk sits firmly, and start again. If this page comes again, call the custodians.",
             ),
             Family::DiskFull => (
                 "The desk's own disk is full",
                 "There is no room left on the data disk of this machine.",
                 "Nothing of this session was kept, or everything was: the next start finds out. Sticks are not the reason, and pulling them out gives no room.",
-                "Switch off, and call the custodians: the data disk must be replaced by a larger one.",
             ),
             Family::WrongDisk => (
                 "This is not the right disk",
                 "This data disk must not be signed with.",
                 "It is a copy, a restored backup, an older state or another desk's. If two disks sign for one Common, nobody can trust either.",
-                "Switch off, and look for the disk that belongs here. If it is this one, call the custodians.",
             ),
             Family::ForeignStick => (
                 "A stick of another Common",
                 "This stick carries something else where our folder goes.",
                 "It belongs to another Common, or somebody put something of their own in its place. It was not changed.",
-                "Give it back as it is, and use another stick.",
             ),
             Family::BrokenStick => (
                 "A stick cannot be used",
                 "A stick could not be read or written.",
                 "It was pulled out, it is damaged, or its file system is not one that is read here.",
-                "Try it once more in another socket, or use another stick. What was committed is safe.",
             ),
             Family::FullStick => (
                 "A stick is full",
                 "There is no room left on this stick.",
                 "What is on it stays as it was; results that are not complete do not count.",
-                "Use a larger stick, or have its owner make room on another machine.",
             ),
             Family::Key => (
                 "The key does not open",
                 "The desk's key was not opened.",
-                "Without the passphrase nothing can be signed, and nothing was.",
-                "Find out what the passphrase is. Another try does no harm.",
+                "Without the passphrase nothing can be signed, and nothing was. Another try does no harm.",
             ),
             Family::NotConfirmed => (
                 "Not confirmed",
                 "The session was ended before it was confirmed.",
                 "That is all right: nothing was decided, and the papers are still on their sticks.",
-                "Go on as you like: the same sticks can be looked at again.",
             ),
-            Family::TooMuch => (
-                "Too many papers at once",
-                "More papers came than one session can judge.",
-                "None was judged, and none is lost.",
-                "Pull out some of the sticks, and bring them in a session of their own.",
-            ),
+            Family::TooMuch => {
+                ("Too many papers at once", "More papers came than one session can judge.", "None was judged, and none is lost.")
+            }
             Family::Busy => (
                 "The desk is in use",
                 "Another program on this machine has the desk open.",
                 "On the machine that boots from the stick this cannot be: there is no other program. In a rehearsal it is another window.",
-                "End the other program, and look once more.",
             ),
-            Family::Founding => (
-                "The founding cannot go on",
-                "Something that was brought does not fit.",
-                "Nothing was founded.",
-                "Do what stands under Advice, and bring the stick again.",
-            ),
-            Family::Other => (
-                "Stopped",
-                "This could not be done.",
-                "It ended before anything was half done.",
-                "Write down what stands here before you go on.",
-            ),
+            Family::Founding => ("The founding cannot go on", "Something that was brought does not fit.", "Nothing was founded."),
+            Family::Other => ("Stopped", "This could not be done.", "It ended before anything was half done."),
+        }
+    }
+
+    /// What to do: of a desk that halted and of what is full it is the same whatever the rule says, for anything else it is the rule's advice.
+    fn next(self, rule: Rule) -> String {
+        match self {
+            Family::Halted => HALTED_NEXT.into(),
+            Family::DiskFull => "Switch off, and call the custodians: the data disk must be replaced by a larger one.".into(),
+            Family::FullStick => "Use a larger stick, or have its owner make room on another machine. What was committed is safe.".into(),
+            _ => format!("{}.", capital(advice::of_stop(rule))),
         }
     }
 
@@ -157,30 +147,30 @@ impl Family {
 /// A problem, with what is known of the sticks.
 pub fn trouble(problem: &Problem, sticks: Vec<Block>) -> Page {
     let family = Family::of(problem);
-    let (title, state, plain, next) = family.words();
+    let (title, state, plain) = family.words();
     let state_mark = if family.is_the_end() { Mark::Stop } else { Mark::Look };
     let mut body = vec![mark(state_mark, state), say(plain), Block::Gap];
     body.push(row("Matter", advice::matter(problem.fault.rule)));
     body.push(row("Found", problem.fault.shown()));
     body.push(row("Unchanged", problem.state.as_str()));
-    body.push(row("Advice", advice::of_stop(problem.fault.rule)));
+    body.extend((family == Family::Halted).then(|| row("Advice", advice::of_stop(problem.fault.rule))));
     body.push(row("Rule", problem.fault.rule.id()));
     if !sticks.is_empty() {
         body.push(Block::Gap);
         body.extend(sticks);
     }
     let goes_on = if family.is_the_end() && family != Family::Halted { "switch off" } else { "go on" };
-    page(title, body, next).choice(ENTER, goes_on)
+    page(title, body, family.next(problem.fault.rule)).choice(ENTER, goes_on)
 }
 
 /// A halted desk, each time the console comes back to it.
 pub fn halted(reason: &str, sticks: Vec<Block>, can_export: bool) -> Page {
-    let (title, state, plain, next) = Family::Halted.words();
+    let (title, state, plain) = Family::Halted.words();
     let mut body = vec![mark(Mark::Stop, state), say(plain), Block::Gap, row("Reason", reason)];
     body.push(say("What was published stays good. It can still be written to a stick."));
     body.push(Block::Gap);
     body.extend(sticks);
-    let page = page(title, body, next);
+    let page = page(title, body, HALTED_NEXT);
     let page = if can_export { page.choice('e', "write all to a stick") } else { page };
     page.choice('p', "switch off")
 }
