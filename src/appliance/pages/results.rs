@@ -57,7 +57,7 @@ pub fn given(what: &str, told: Vec<Block>, sticks: &[Given]) -> Page {
 
 fn removal(stick: &Given) -> &'static str {
     match stick.closed {
-        Ok(()) => "It may be pulled out. What was on it before is still there.",
+        Ok(()) => "It may be pulled out. The files of its owner, papers among them, are as they were.",
         Err(_) => "It may be pulled out, but what is on it is not known: look at it on another machine.",
     }
 }
