@@ -18,7 +18,7 @@ use crate::run::confirm;
 use crate::run::session::{Operator, Report, Request, session_handling};
 
 use super::ends::troubled;
-use super::pages::results::{Given, given, let_go, told};
+use super::pages::results::{Given, WRITTEN_AGAIN, given, let_go, told};
 use super::pages::{home as home_pages, papers, sticks as pages};
 use super::room::{Away, Room, Way};
 use super::standing::Standing;
@@ -115,7 +115,7 @@ fn finish(room: &Room<'_>, done: Done, closed: Vec<(String, Checked<()>)>) -> Wa
     let sticks = closed.into_iter().zip(done.written).map(|((name, closed), written)| Given { name, written, closed });
     let sticks: Vec<Given> = sticks.collect();
     room.stands(done.standing.clone());
-    room.seen(&given(&done.what, done.told, &sticks))?;
+    room.seen(&given(&done.what, done.told, &sticks, WRITTEN_AGAIN))?;
     if done.is_new {
         room.seen(&home_pages::write_down(&done.standing))?;
     }

@@ -90,10 +90,18 @@ fn pages() -> Vec<Page> {
         sticks::export(&names),
         papers::policy_digits("alice", Some("yes")),
         papers::working(&[("the session is committed to the desk's book".into(), true), ("the new pages are signed".into(), false)], 3),
-        results::given("results of session 3", Vec::new(), &[given(true, true)]),
-        results::given("results of session 3", Vec::new(), &[given(true, true), given(false, true), given(true, false)]),
+        results::given("results of session 3", Vec::new(), &[given(true, true)], results::WRITTEN_AGAIN),
+        results::given(
+            "results of session 3",
+            Vec::new(),
+            &[given(true, true), given(false, true), given(true, false)],
+            results::WRITTEN_AGAIN,
+        ),
+        results::given("the charter to be signed", Vec::new(), &[given(false, true)], founding::GIVEN_AGAIN),
         trouble::halted("[head-elsewhere] found on a stick", home::sticks(&[]), true),
         founding::empty(),
+        founding::keyed(),
+        founding::kept_passphrase(),
         founding::needed(&[stick("sdb1", None)], Some("what the command needs is not there: tabellion/founding/policy.toml")),
         founding::dice(20, 50, None),
         founding::choose_passphrase(false, None),
@@ -177,6 +185,16 @@ fn the_example_of_a_head_is_known_as_one_in_any_form_and_nothing_else_is() {
 }
 
 #[test]
+fn a_stick_that_did_not_get_the_charter_has_another_advice_than_one_without_results() {
+    for (again, key) in [(founding::GIVEN_AGAIN, "press w"), (results::WRITTEN_AGAIN, "the key e on the page Home")] {
+        let failed = Given { name: "sdb1".into(), written: Err(fault()), closed: Ok(()) };
+        let text = plain::text(&results::given("x", Vec::new(), &[failed], again)).split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(text.contains(key), "{text}");
+        assert_eq!(text.contains("Home"), key.contains("Home"), "{text}");
+    }
+}
+
+#[test]
 fn safe_to_remove_is_said_of_a_stick_that_was_compared_and_let_go_of_and_of_no_other() {
     for (written, closed, safe) in [(true, true, true), (true, false, false), (false, true, false), (false, false, false)] {
         let outcome = |is_well: bool| if is_well { Ok(()) } else { Err(fault()) };
@@ -184,6 +202,7 @@ fn safe_to_remove_is_said_of_a_stick_that_was_compared_and_let_go_of_and_of_no_o
             "results of session 12345",
             Vec::new(),
             &[Given { name: "sdb1".into(), written: outcome(written), closed: outcome(closed) }],
+            results::WRITTEN_AGAIN,
         );
         let text = plain::text(&page).split_whitespace().collect::<Vec<_>>().join(" ");
         assert_eq!((page.title == "Safe to remove", text.contains("SAFE TO REMOVE")), (safe, safe), "{written} {closed}");
