@@ -276,16 +276,16 @@ pub(super) fn first_page(room: &Room<'_>, opened: &[Opened]) -> Way<Stands> {
     }
     let sticks = close_all(room, opened).into_iter().zip(written);
     let sticks: Vec<Given> = sticks.map(|((name, closed), written)| Given { name, written, closed }).collect();
-    first_facts(room)?;
+    first_facts(room, true)?;
     let facts: Vec<Block> = vec![told("Head", crate::run::words::head(&standing.head))];
     room.seen(&given("the first page of this Common", facts, &sticks, WRITTEN_AGAIN))?;
     Ok(Stands::Home)
 }
 
-/// What everybody must be told, and what the operator must write down.
-pub(super) fn first_facts(room: &Room<'_>) -> Way<()> {
+/// What everybody must be told, and what the operator must write down; the stick is in already, or comes on the page Home.
+pub(super) fn first_facts(room: &Room<'_>, has_stick: bool) -> Way<()> {
     let Some(standing) = room.standing() else { return Ok(()) };
-    room.seen(&pages::founded(standing.origin.as_str()))?;
+    room.seen(&pages::founded(standing.origin.as_str(), has_stick))?;
     fingerprint(room, true)?;
     room.seen(&home_pages::write_down(&standing))
 }

@@ -57,7 +57,7 @@ fn founded(room: &Room<'_>) -> Way<Stands> {
         }
         Ok(Recognised::FoundedToday) => {
             room.recognised();
-            first_facts(room).map(|()| Stands::Home)
+            first_facts(room, false).map(|()| Stands::Home)
         }
         Ok(Recognised::Halted(reason)) => Ok(Stands::Halted(reason)),
         Err(Away::Left) => switch_off(room),

@@ -167,10 +167,12 @@ impl Operator for Attending<'_, '_> {
     }
 
     fn nothing_new(&mut self, bag: &Bag, repaired: &[String]) -> Checked<()> {
+        self.finished_before();
         self.room.within(self.room.key(&pages::nothing_new(self.names, bag.again().len(), repaired))).map(drop)
     }
 
     fn confirm(&mut self, plan: &Plan, _: &Bag) -> Checked<String> {
+        self.finished_before();
         self.show_papers(plan)?;
         let mut confirmed = confirm::policies(plan).map(|ruling| self.confirm_policy(ruling)).collect::<Checked<Vec<String>>>()?;
         let mut wrong: Option<Zeroizing<String>> = None;
@@ -189,6 +191,11 @@ impl Operator for Attending<'_, '_> {
 }
 
 impl Attending<'_, '_> {
+    /// A session that broke off is finished before anybody is asked whether to go on: whoever leaves then need not do it again.
+    fn finished_before(&self) {
+        self.room.stands(Standing { unsealed: None, ..self.standing.clone() });
+    }
+
     /// Each paper on a page of its own.
     fn show_papers(&self, plan: &Plan) -> Checked<()> {
         let all = plan.rulings().len();

@@ -1,5 +1,10 @@
 //! A founding breaks off at one of its steps, and the next start says how it goes on.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use tabellion::keys::Passphrase;
+use tabellion::run::found;
+
 use super::stage::{Case, policy, write_key};
 use super::visitor::{CONSOLE, DESK, PASSPHRASE, Visit, insert, pull};
 
@@ -89,4 +94,48 @@ fn a_charter_that_came_to_no_stick_is_written_to_one_at_the_next_start() {
     visit.on("Safe to remove", ENTER);
     let written = case.read(&format!("{CONSOLE}/sticks/blue/tabellion/founding/charter.payload"));
     assert!(written == case.read(&format!("{DESK}/charter.payload")));
+}
+
+/// A desk whose founding is committed, and ended before anything of it was signed.
+fn committed(name: &'static str) -> Case {
+    let case = founders(name);
+    case.write("policy.toml", policy());
+    write_key(&case.path(&format!("{DESK}/key")), "witness");
+    let next = String::from_utf8(case.read(&format!("{CONSOLE}/sticks/blue/tabellion/founding/next.vkey"))).unwrap();
+    case.quiet(&format!("witness init {DESK} --policy policy.toml --next-key {}", next.trim()), 0);
+    sign(&case, &format!("{DESK}/charter.payload"));
+    let (desk, charter) = (case.path(DESK), case.path(&format!("{DESK}/charter.cose")));
+    let passphrase = Passphrase::new(&PASSPHRASE.to_owned().into()).unwrap();
+    let ended = catch_unwind(AssertUnwindSafe(|| {
+        let mut observe = |effect: &'static str, _: &str| assert_ne!(effect, "sign checkpoints and notes");
+        found::commit(&desk, &charter, None, &passphrase, &mut observe).map(drop).map_err(|problem| problem.fault)
+    }));
+    assert!(ended.is_err(), "it was signed");
+    case
+}
+
+/// What is not signed can be in no export: it is not offered, and what is offered instead leads to a stick with the first page.
+#[test]
+fn a_founding_that_broke_off_before_it_was_signed_is_finished_with_the_next_stick() {
+    let case = committed("appliance-unsealed");
+    let mut visit = Visit::start(&case.path(CONSOLE), &[]);
+    visit.on("The last head", "founded today\n");
+    let page = flat(&visit.on("Founded", ENTER));
+    assert!(page.contains("a stick, which takes the first page home: insert it when the page Home comes, press Enter there"), "{page}");
+    visit.through(&[("The fingerprint", ENTER), ("Write down the head", ENTER)]);
+    let page = visit.on("Home", ENTER);
+    assert!(page.contains("session 0 broke off") && !page.contains("[e]"), "{page}");
+    assert!(flat(&page).contains("Press Enter, and go on to the end: what broke off is finished first"), "{page}");
+    visit.on("What the sticks bring", ENTER);
+    visit.on("The passphrase", &format!("{PASSPHRASE}\n"));
+    // Signed by now: whoever leaves here finds that everything can be written.
+    visit.on("Nothing new", "\u{1b}");
+    let page = visit.on("Home", "e");
+    assert!(!page.contains("broke off") && page.contains("[e] write all to a stick"), "{page}");
+    visit.through(&[("Write all to a stick", ENTER), ("Safe to remove", ENTER)]);
+    visit.switch_off();
+    let fingerprint = case.quiet(&format!("witness status --ledger {DESK} --fingerprint"), 0);
+    let stick = format!("{CONSOLE}/sticks/blue");
+    case.quiet(&format!("pin {stick} --charter {} --out common.pin", fingerprint.trim()), 0);
+    case.quiet(&format!("verify {stick} --pin common.pin"), 0);
 }

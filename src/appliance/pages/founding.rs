@@ -153,15 +153,19 @@ pub fn waiting(charter: &Charter, inserted: &[Stick], wrong: Option<&str>) -> Pa
     waiting.choice('p', "switch off")
 }
 
-/// It is founded.
-pub fn founded(origin: &str) -> Page {
+/// It is founded; the stick is in, or comes later, when the power failed in between.
+pub fn founded(origin: &str, has_stick: bool) -> Page {
+    let stick = match has_stick {
+        true => "the stick, which takes the first page home",
+        false => "a stick, which takes the first page home: insert it when the page Home comes, press Enter there, and go on to its end",
+    };
     let body = vec![
         mark(Mark::Good, format!("{origin} is founded. The charter is its first page, common@1.")),
         Block::Gap,
         say("Three things remain, and the next pages lead through them:"),
         row("1", "the fingerprint, to be told to everybody who will use this Common"),
         row("2", "the head, to be written on your own paper"),
-        row("3", "the stick, which takes the first page home"),
+        row("3", stick),
     ];
     page("Founded", body, "Press Enter.").choice(ENTER, "go on")
 }
