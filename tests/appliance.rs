@@ -2,6 +2,8 @@
 #![cfg(feature = "appliance")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+#[path = "appliance/broken_foundings.rs"]
+mod broken_foundings;
 #[path = "appliance/cuts.rs"]
 mod cuts;
 mod stage;

@@ -17,7 +17,8 @@ use crate::run::session::export_handling;
 
 use super::ends::{switch_off, troubled};
 use super::home::fingerprint;
-use super::pages::results::{Given, given, told};
+use super::pages::results::{Given, WRITTEN_AGAIN, given, told};
+use super::pages::sticks::opening;
 use super::pages::{advice, founding as pages, home as home_pages};
 use super::room::{Away, Did, Room, Way};
 use super::standing::Standing;
@@ -31,13 +32,30 @@ const TRIES: u32 = 3;
 /// A data disk without a witness.
 pub(super) fn empty(room: &Room<'_>) -> Way<Stands> {
     match room.key(&pages::empty())? {
-        'f' => draft(room).map(|()| Stands::Unknown),
+        'f' => draft(room, Key::New).map(|()| Stands::Unknown),
         _ => switch_off(room),
     }
 }
 
+/// A data disk with a key and nothing that was made with it: the first visit broke off in between.
+pub(super) fn keyed(room: &Room<'_>) -> Way<Stands> {
+    match room.key(&pages::keyed())? {
+        'f' => draft(room, Key::Kept).map(|()| Stands::Unknown),
+        _ => switch_off(room),
+    }
+}
+
+/// Which key a charter is drafted with.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Key {
+    /// One that is made now, from a die and the machine's chance, under a passphrase that is chosen now.
+    New,
+    /// The one that is there, under the passphrase that it was sealed with.
+    Kept,
+}
+
 /// First visit: what the founders brought, a passphrase, the key, the charter.
-fn draft(room: &Room<'_>) -> Way<()> {
+fn draft(room: &Room<'_>, key: Key) -> Way<()> {
     let mut missing = None;
     let (opened, found) = loop {
         match room.ask(&pages::needed(&room.sticks(), missing.as_deref()))? {
@@ -48,7 +66,7 @@ fn draft(room: &Room<'_>) -> Way<()> {
             Did::Line(_) | Did::Sticks => {}
         }
     };
-    let made = make(room, &found);
+    let made = make(room, key, &found);
     let opened = vec![opened];
     let made = match made {
         Ok(made) => made,
@@ -83,21 +101,25 @@ fn read(room: &Room<'_>) -> Outcomes<(Opened, Brought)> {
 }
 
 /// What the founders want, a passphrase, and the key and charter that follow from both.
-fn make(room: &Room<'_>, found: &Brought) -> Way<Outcomes<()>> {
+fn make(room: &Room<'_>, key: Key, found: &Brought) -> Way<Outcomes<()>> {
     room.key(&pages::policy(found))?;
-    let dice = roll(room)?;
-    let passphrase = choose(room)?;
-    room.show(&pages::making());
+    let (dice, passphrase, meanwhile) = match key {
+        Key::New => (Some(roll(room)?), choose(room)?, pages::making()),
+        Key::Kept => (None, kept(room)?, opening()),
+    };
+    room.show(&meanwhile);
     let draft = Draft {
         dir: room.desk().to_owned(),
         policy: found.path.clone(),
         next: found.next.clone(),
         text: None,
         rehearsal: room.is_rehearsal(),
-        dice: Some(dice),
+        dice,
     };
     let done = Passphrase::new(&passphrase).map_err(Problem::from).and_then(|given| found::draft(&draft, &given, WorkFactor::STANDARD));
-    room.keep(passphrase);
+    if done.is_ok() {
+        room.keep(passphrase);
+    }
     Ok(done.map(drop))
 }
 
@@ -149,6 +171,16 @@ fn choose(room: &Room<'_>) -> Way<Zeroizing<String>> {
     }
 }
 
+/// The passphrase of a key that is there.
+fn kept(room: &Room<'_>) -> Way<Zeroizing<String>> {
+    loop {
+        let typed = room.line(&pages::kept_passphrase())?;
+        if !typed.is_empty() {
+            return Ok(typed);
+        }
+    }
+}
+
 /// Shortest passphrase of a new desk.
 const PASSPHRASE_LETTERS_MIN: usize = 12;
 
@@ -162,7 +194,7 @@ fn give_charter(room: &Room<'_>, opened: &[Opened]) -> Way<()> {
     }
     let sticks = close_all(room, opened).into_iter().zip(written);
     let sticks: Vec<Given> = sticks.map(|((name, closed), written)| Given { name, written, closed }).collect();
-    room.seen(&given("the charter to be signed", Vec::new(), &sticks))
+    room.seen(&given("the charter to be signed", Vec::new(), &sticks, pages::GIVEN_AGAIN))
 }
 
 /// Between the two visits.
@@ -246,16 +278,16 @@ pub(super) fn first_page(room: &Room<'_>, opened: &[Opened]) -> Way<Stands> {
     }
     let sticks = close_all(room, opened).into_iter().zip(written);
     let sticks: Vec<Given> = sticks.map(|((name, closed), written)| Given { name, written, closed }).collect();
-    first_facts(room)?;
+    first_facts(room, true)?;
     let facts: Vec<Block> = vec![told("Head", crate::run::words::head(&standing.head))];
-    room.seen(&given("the first page of this Common", facts, &sticks))?;
+    room.seen(&given("the first page of this Common", facts, &sticks, WRITTEN_AGAIN))?;
     Ok(Stands::Home)
 }
 
-/// What everybody must be told, and what the operator must write down.
-pub(super) fn first_facts(room: &Room<'_>) -> Way<()> {
+/// What everybody must be told, and what the operator must write down; the stick is in already, or comes on the page Home.
+pub(super) fn first_facts(room: &Room<'_>, has_stick: bool) -> Way<()> {
     let Some(standing) = room.standing() else { return Ok(()) };
-    room.seen(&pages::founded(standing.origin.as_str()))?;
+    room.seen(&pages::founded(standing.origin.as_str(), has_stick))?;
     fingerprint(room, true)?;
     room.seen(&home_pages::write_down(&standing))
 }

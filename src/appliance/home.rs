@@ -40,8 +40,10 @@ pub(super) fn home(room: &Room<'_>) -> Way<Stands> {
 /// A halted desk: it can be looked at, and what was published can be written.
 pub(super) fn halted(room: &Room<'_>, reason: &str) -> Way<Stands> {
     let sticks = room.sticks();
-    let can_export = room.standing().is_some() && sticks.iter().any(|stick| stick.trouble.is_none());
-    let page = trouble::halted(reason, pages::sticks(&sticks), can_export);
+    let standing = room.standing();
+    let is_signed = standing.as_ref().is_none_or(|standing| standing.unsealed.is_none());
+    let can_export = standing.is_some() && is_signed && sticks.iter().any(|stick| stick.trouble.is_none());
+    let page = trouble::halted(reason, pages::sticks(&sticks), is_signed, can_export);
     let stays = || Stands::Halted(reason.to_owned());
     match room.ask(&page) {
         Ok(Did::Key('e')) => export(room).map(|stands| stands.unwrap_or_else(stays)),

@@ -5,7 +5,7 @@ use crate::run::found::{Founding, founding};
 use crate::run::integrity::{Integrity, Request, integrity};
 
 use super::ends::{ended, switch_off};
-use super::founding::{empty, first_facts, waiting};
+use super::founding::{empty, first_facts, keyed, waiting};
 use super::meanwhile::{TICK, meanwhile};
 use super::pages::checking;
 use super::recognise::{Recognised, recognise};
@@ -17,6 +17,7 @@ use super::stands::Stands;
 pub(super) fn start(room: &Room<'_>) -> Way<Stands> {
     match founding(room.desk()) {
         Ok(Founding::Nothing) => empty(room),
+        Ok(Founding::Keyed) => keyed(room),
         Ok(Founding::Drafted(charter)) => waiting(room, &charter),
         Ok(Founding::Founded) => founded(room),
         Err(problem) => ended(room, &problem),
@@ -56,7 +57,7 @@ fn founded(room: &Room<'_>) -> Way<Stands> {
         }
         Ok(Recognised::FoundedToday) => {
             room.recognised();
-            first_facts(room).map(|()| Stands::Home)
+            first_facts(room, false).map(|()| Stands::Home)
         }
         Ok(Recognised::Halted(reason)) => Ok(Stands::Halted(reason)),
         Err(Away::Left) => switch_off(room),

@@ -20,7 +20,7 @@ use crate::run::session::{Operator, Report, Request, Wait, session_handling};
 use super::ends::troubled;
 use super::meanwhile::{TICK, meanwhile};
 use super::pages::checking::checking;
-use super::pages::results::{Given, given, let_go, told};
+use super::pages::results::{Given, WRITTEN_AGAIN, given, let_go, told};
 use super::pages::{home as home_pages, papers, sticks as pages};
 use super::room::{Away, Room, Way};
 use super::standing::Standing;
@@ -116,7 +116,7 @@ fn finish(room: &Room<'_>, done: Done, closed: Vec<(String, Checked<()>)>) -> Wa
     let sticks = closed.into_iter().zip(done.written).map(|((name, closed), written)| Given { name, written, closed });
     let sticks: Vec<Given> = sticks.collect();
     room.stands(done.standing.clone());
-    room.seen(&given(&done.what, done.told, &sticks))?;
+    room.seen(&given(&done.what, done.told, &sticks, WRITTEN_AGAIN))?;
     if done.is_new {
         room.seen(&home_pages::write_down(&done.standing))?;
     }
@@ -175,10 +175,12 @@ impl Operator for Attending<'_, '_> {
     }
 
     fn nothing_new(&mut self, bag: &Bag, repaired: &[String]) -> Checked<()> {
+        self.finished_before();
         self.room.within(self.room.key(&pages::nothing_new(self.names, bag.again().len(), repaired))).map(drop)
     }
 
     fn confirm(&mut self, plan: &Plan, _: &Bag) -> Checked<String> {
+        self.finished_before();
         self.show_papers(plan)?;
         let mut confirmed = confirm::policies(plan).map(|ruling| self.confirm_policy(ruling)).collect::<Checked<Vec<String>>>()?;
         let mut wrong: Option<Zeroizing<String>> = None;
@@ -197,6 +199,11 @@ impl Operator for Attending<'_, '_> {
 }
 
 impl Attending<'_, '_> {
+    /// A session that broke off is finished before anybody is asked whether to go on: whoever leaves then need not do it again.
+    fn finished_before(&self) {
+        self.room.stands(Standing { unsealed: None, ..self.standing.clone() });
+    }
+
     /// Each paper on a page of its own.
     fn show_papers(&self, plan: &Plan) -> Checked<()> {
         let all = plan.rulings().len();

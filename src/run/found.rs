@@ -135,8 +135,10 @@ pub fn commit(dir: &Path, charter_file: &Path, time: Option<u64>, passphrase: &P
 
 /// How far a founding has come in a folder.
 pub enum Founding {
-    /// Nothing was begun, or it broke off before there was a charter.
+    /// Nothing was begun, or it broke off before there was a key.
     Nothing,
+    /// A key was made and sealed, and it broke off before there was a charter: the next draft is made with this key, under its own passphrase.
+    Keyed,
     /// A charter was drafted and waits for signatures.
     Drafted(Box<Charter>),
     /// A desk is here, whatever state it is in.
@@ -151,6 +153,7 @@ pub fn founding(dir: &Path) -> Outcomes<Founding> {
     let path = dir.join(PAYLOAD_FILE);
     match is_founded(dir)? {
         true => Ok(Founding::Founded),
+        false if !path.exists() && dir.join(KEY_FILE).exists() => Ok(Founding::Keyed),
         false if !path.exists() => Ok(Founding::Nothing),
         false => Ok(Founding::Drafted(Box::new(Charter::from_cbor(&files::read(&path)?).map_err(|fault| fault.within(path.display()))?))),
     }

@@ -10,9 +10,12 @@ import os
 import re
 import shutil
 import subprocess
+import time
 
 import files
 
+# The file by which the appliance knows its data partition, and the ledger's in the desk.
+OURS, LEDGER = "tabellion-data", "ledger.db"
 # A signed checkpoint, wherever it stands: origin, number, root, lines of ours, an empty line, signatures.
 NOTE = re.compile(rb"([!-~]+/[!-~]+)\n(\d+)\n([A-Za-z0-9+/]{43}=)\n\n((?:\xe2\x80\x94 [^\n]+\n)+)")
 
@@ -34,6 +37,11 @@ class Texts:
         if first != text:
             self.violations.append(f"{where}: two signed texts of number {number}")
 
+    def merge(self, seen):
+        """Enters all that was found on disks of one recording."""
+        for number, text in seen.texts.known.items():
+            self.add(number, text, "all disks")
+
     def add_tree(self, tree, where):
         """Enters all of a medium. What is under a temporary name may break off."""
         for path, data in tree.files.items():
@@ -47,9 +55,17 @@ class Seen:
 
     def __init__(self):
         self.tried, self.bad, self.violations, self.counts = 0, 0, [], collections.Counter()
-        # For each boundary, the lowest number that is committed, and sealed, on any disk that may be left there.
-        self.committed, self.sealed = {}, {}
+        # How far every disk is that may be left at a boundary, at least: by the name of a step and the boundary.
+        self.least = {}
         self.texts = Texts()
+
+    def reached(self, step, boundary, far):
+        """A disk that may be left at this boundary has come so far with a step."""
+        self.least[step, boundary] = min(far, self.least.get((step, boundary), far))
+
+    def at_least(self, step):
+        """How far every disk is with a step, by boundary."""
+        return {boundary: far for (of, boundary), far in self.least.items() if of == step}
 
     def found(self):
         """How many violations there are so far."""
@@ -61,20 +77,12 @@ class Seen:
         self.bad += other.bad
         self.violations += other.violations
         self.counts += other.counts
-        for mine, theirs in ((self.committed, other.committed), (self.sealed, other.sealed)):
-            for boundary, number in theirs.items():
-                mine[boundary] = min(number, mine.get(boundary, number))
+        for (step, boundary), far in other.least.items():
+            self.reached(step, boundary, far)
         for number, text in other.texts.known.items():
             self.texts.add(number, text, "another disk")
         self.violations += other.texts.violations + self.texts.violations
         other.texts.violations, self.texts.violations = [], []
-
-
-class Acknowledged:
-    """The operator was told, when the log had so many entries, that `number` is committed; `sealed` when results were safe to remove."""
-
-    def __init__(self, at, number, sealed):
-        self.at, self.number, self.sealed = at, number, sealed
 
 
 class Program:
@@ -97,15 +105,22 @@ class Program:
         except ValueError:
             return code, {"said": said or out.decode(errors="replace")}
 
+    def head(self, desk):
+        """A desk's head as it stands on paper, and the time that its last session claimed."""
+        answer = self.answer("witness", "status", "--ledger", desk)[1]["answer"]
+        head, claim = answer["head"], answer["metrics"].get("last_time_claim")
+        return f"{head['number']}:{head['words']}", time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(claim))
+
 
 class Judge:
     """Judges disks of one recording. `story` says what was acknowledged, and how the operator goes on: on one disk of `every` so many, 0 for none."""
 
+    # Reading an ext4 changes it: its journal is replayed.
     is_reader = False
 
     def __init__(self, program, story, work, every):
         self.program, self.story, self.work, self.every = program, story, work, every
-        self.known, self.went_on, self.runs = {}, {}, 0
+        self.known, self.went_on = {}, {}
 
     def look(self, image, cut, seen):
         """Enters in `seen` what is wrong with the disk in this file."""
@@ -117,24 +132,24 @@ class Judge:
         seen.counts.update(untidy)
         folder = os.path.join(self.work, "data")
         said = files.dump_ext4(image, folder)[1]
-        desk = os.path.join(folder, "desk")
-        if not os.path.isfile(os.path.join(desk, "ledger.db")):
-            seen.violations.append(f"{cut.name()}: the ledger is not there: {said.strip()}")
+        if not os.path.isfile(os.path.join(folder, OURS)):
+            seen.violations.append(f"{cut.name()}: the file {OURS} is gone, and nobody takes the disk for ours: {said.strip()}")
             return
+        desk = os.path.join(folder, "desk")
         key = digest(desk)
         if key not in self.known:
             self.known[key] = self.judge(desk)
         facts = self.known[key]
         self.enter(cut, facts, seen)
-        if facts.number is not None and self.every:
-            self.go_on(cut, facts, folder, seen)
+        if self.every and not facts.wrong:
+            self.go_on(cut, facts, desk, seen)
 
     def enter(self, cut, facts, seen):
         """Compares a desk with what was acknowledged."""
         seen.violations += [f"{cut.name()}: {wrong}" for wrong in facts.wrong]
         seen.counts.update(facts.repairs)
-        for mine, number in ((seen.committed, facts.number), (seen.sealed, facts.sealed)):
-            mine[cut.boundary] = min(mine.get(cut.boundary, 1 << 62), number or 0)
+        seen.reached("committed", cut.boundary, facts.number or 0)
+        seen.reached("sealed", cut.boundary, facts.sealed or 0)
         for told in self.story.acknowledged:
             if cut.boundary < told.at:
                 continue
@@ -147,6 +162,8 @@ class Judge:
 
     def judge(self, desk):
         """What a desk is, by the program's own start-up check and by an export of it."""
+        if not os.path.isfile(os.path.join(desk, LEDGER)):
+            return Facts(["the ledger is not there"])
         look = os.path.join(self.work, "look")
         copy(desk, look)
         code, said = self.program.answer("witness", "integrity", "--ledger", look)
@@ -155,7 +172,7 @@ class Judge:
         if code != 0 or answer.get("health", {}).get("state") != "ok":
             facts.wrong.append(f"integrity ends with {code}: {json.dumps(said)[:600]}")
             return facts
-        facts.number, facts.root = answer["head"]["number"], answer["head"]["root"]
+        facts.number = answer["head"]["number"]
         facts.last = answer["last_event"]["event_hash"]
         if answer["head_file"]["state"] != "equal":
             facts.repairs.append(f"head file {answer['head_file']['state']}")
@@ -176,14 +193,16 @@ class Judge:
             facts.wrong.append(f"export ends with {code}: {json.dumps(said)[:600]}")
         return facts
 
-    def go_on(self, cut, facts, folder, seen):
+    def kind(self, facts, desk):
+        """Desks of one kind go on alike."""
+        return facts.last, rest(desk)
+
+    def go_on(self, cut, facts, desk, seen):
         """The operator starts again, with the sticks as the same cut left them: once for each kind of desk, and of every so many cuts."""
-        desk = os.path.join(folder, "desk")
-        kind = (facts.last, rest(desk), self.story.visit(cut.boundary))
+        kind = (self.kind(facts, desk), self.story.visit(cut.boundary))
         if kind in self.went_on and seen.tried % self.every:
             return
         self.went_on[kind] = True
-        self.runs += 1
         seen.counts["started again"] += 1
         for wrong in self.story.go_on(self.program, desk, cut, self.work, seen):
             seen.violations.append(f"{cut.name()}: {wrong}")
@@ -192,9 +211,9 @@ class Judge:
 class Facts:
     """What a desk is."""
 
-    def __init__(self):
-        self.wrong, self.repairs, self.texts = [], [], []
-        self.number = self.root = self.last = self.sealed = None
+    def __init__(self, wrong=()):
+        self.wrong, self.repairs, self.texts = list(wrong), [], []
+        self.number = self.last = self.sealed = None
 
 
 def copy(source, target):

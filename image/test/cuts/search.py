@@ -6,9 +6,8 @@ import shutil
 import tempfile
 
 import files
-from desk import Judge as DeskJudge
 from desk import Seen
-from stick import Judge as StickJudge
+from stick import Judge
 
 CHUNK = 12
 MEMORY = "/dev/shm" if os.path.isdir("/dev/shm") else None
@@ -26,23 +25,18 @@ class Task:
 TASK = None
 
 
-def desk_judge(story, program, every):
-    """A maker of judges of the data partition."""
-    return lambda work: DeskJudge(program, story, work, every)
+def stick_judge(story, name, desk, kind=Judge):
+    """A maker of judges of a stick. What was seen of the data partition says how far every desk was that the same cut may leave."""
 
-
-def stick_judge(story, name, sealed):
-    """A maker of judges of a stick. `sealed` maps boundaries of the data partition to the lowest number that was sealed there."""
-
-    def visible_at(boundary):
-        return sealed[story.desk_at(name, boundary)]
+    def least_at(step, boundary):
+        return desk.least.get((step, story.desk_at(name, boundary)), 0)
 
     with tempfile.TemporaryDirectory(dir=MEMORY) as work:
         disk = story.disk(name, work)
-        kind = files.kind_of(disk.safe_path)
+        system = files.kind_of(disk.safe_path)
         disk.close()
         generations = [story.first(name, work), story.final(name, work)]
-    return lambda work: StickJudge(kind, generations, [0, story.safe_at(name)], visible_at)
+    return lambda work: kind(system, generations, [0, story.safe_at(name)], least_at)
 
 
 def search(task):

@@ -22,10 +22,13 @@ def volatile(path):
 
 
 class Judge:
-    """`generations` are the trees at rest, from the first to the last; `safe` the boundaries from which on each of them is on the stick."""
+    """`generations` are the trees at rest, from the first to the last; `safe` the boundaries from which on each of them is on the stick.
 
-    def __init__(self, kind, generations, safe, visible_at):
-        self.kind, self.generations, self.safe, self.visible_at = kind, generations, safe, visible_at
+    `least_at` says how far every desk was with a step that a cut at a boundary of the stick may leave.
+    """
+
+    def __init__(self, kind, generations, safe, least_at):
+        self.kind, self.generations, self.safe, self.least_at = kind, generations, safe, least_at
         # Reading an ext4 changes it: its journal is replayed.
         self.is_reader = kind != "ext4"
         self.allowed = {}
@@ -51,14 +54,19 @@ class Judge:
                 wrong.append(f"{path} is half: {len(data)} bytes found, {sorted(map(len, self.allowed.get(path, ())))} expected")
         wrong += [f"{path}, which was brought, is gone" for path in self.brought if path not in tree.files]
         wrong += self.compare(tree, cut, seen)
-        # A note under a final name was signed; so it was committed and sealed before, on the disk.
+        wrong += self.early(tree, cut, seen)
+        seen.violations += [f"{cut.name()}: {text}" for text in wrong]
+
+    def early(self, tree, cut, seen):
+        """A note under a final name was signed; so it was committed and sealed before, on the disk."""
+        wrong = []
         for path, data in tree.files.items():
             for number, text in texts_in(data):
                 if not volatile(path):
                     seen.texts.add(number, text, f"{cut.name()}: {path}")
-                if number > self.visible_at(cut.boundary):
+                if number > self.least_at("sealed", cut.boundary):
                     wrong.append(f"{path} has signed number {number}, of which the desk that the same cut leaves knows nothing")
-        seen.violations += [f"{cut.name()}: {text}" for text in wrong]
+        return wrong
 
     def compare(self, tree, cut, seen):
         """The checkpoint comes last, and what was said to be safe is all there."""

@@ -1,21 +1,23 @@
-"""One recording: the disks before, the logs of their writes, what the operator was told and when, and how an operator goes on after a cut.
+"""One recording: the disks before, the logs of their writes, and what the operator was told and when.
 
-A folder with `facts.json`, and for each disk `<name>.img` as it was before, and `<name>.log`. Owns that folder's form.
+A folder with `facts.json`, and for each disk `<name>.img` as it was before, and `<name>.log`. Owns that folder's form; how an operator goes on
+after a cut is of `sessions` and `founding`.
 """
 
 import json
 import os
 import random
-import shutil
 
 import cuts
 import files
-from desk import Acknowledged
 from writes import Log
 
-# The report tells of the run that wrote it, and a run that finds its papers decided gives their receipts once more.
-SKIPPED = ("tabellion/results/report.",)
-MORE = ("tabellion/heads/", "tabellion/results/again.receipts")
+
+class Acknowledged:
+    """The operator was told, when the log had so many entries, that `number` is committed; `sealed` when its signatures were safe as well."""
+
+    def __init__(self, at, number, sealed):
+        self.at, self.number, self.sealed = at, number, sealed
 
 
 class Story:
@@ -24,9 +26,8 @@ class Story:
     def __init__(self, folder):
         self.folder = folder
         with open(os.path.join(folder, "facts.json"), encoding="utf-8") as file:
-            facts = json.load(file)
-        self.desk, self.sticks, self.samples, self.told = facts["desk"], facts["sticks"], facts["samples"], facts["told"]
-        self.heads, self.times, self.passphrase = facts["heads"], facts["times"], facts["passphrase"]
+            self.facts = json.load(file)
+        self.desk, self.sticks, self.samples, self.told = (self.facts[name] for name in ("desk", "sticks", "samples", "told"))
         self.logs = {name: Log(self.path(name, "log")) for name in [self.desk, *self.sticks]}
         self.acknowledged = [Acknowledged(told["counts"][self.desk], told["number"], told["sealed"]) for told in self.told]
         self.finals, self.seed = {}, 0
@@ -35,21 +36,9 @@ class Story:
         """A file of the recording."""
         return os.path.join(self.folder, f"{name}.{kind}")
 
-    def numbers(self):
-        """The head before the first session and after each, as numbers."""
-        return [int(head.split(":")[0]) for head in self.heads]
-
-    def before_number(self, number):
-        """What is sealed on a desk whose last session, which gave this number, is not."""
-        return max(before for before in self.numbers() if before < number)
-
-    def moment(self, boundary):
-        """Between which of the things the operator was told a boundary lies."""
-        return len([told for told in self.acknowledged if told.at <= boundary])
-
     def visit(self, boundary):
         """Which stick the operator goes on with: the first that was not yet safe to remove, or the last one once more."""
-        done = len([told for told in self.acknowledged if told.sealed and told.at <= boundary])
+        done = len([told for told in self.told if told["safe"] and told["counts"][self.desk] <= boundary])
         return min(done, len(self.sticks) - 1)
 
     def stick_at(self, name, boundary):
@@ -62,7 +51,7 @@ class Story:
 
     def safe_at(self, name):
         """From which entry on a stick was safe to remove."""
-        return next(told["counts"][name] for told in self.told if told["sealed"] and told["stick"] == name)
+        return next(told["counts"][name] for told in self.told if told["safe"] == name)
 
     def disk(self, name, work):
         """A disk of the recording, for making cuts."""
@@ -77,6 +66,13 @@ class Story:
             return files.read(files.kind_of(image), image)
         finally:
             disk.close()
+
+    def left(self, name, cut, work):
+        """A stick as a cut of the desk's disk may leave it at the same moment, by chance: which cut of it, and its files."""
+        boundary = self.stick_at(name, cut.boundary)
+        tries = list(cuts.Plan(3, 2, seed=f"{self.seed}/{name}/{cut.name()}").at(self.logs[name].entries, boundary))
+        left = random.Random(f"{self.seed}/{cut.name()}").choice(tries)
+        return left, self.tree_at(name, left, work)
 
     def first(self, name, work):
         """A stick's files before anything."""
@@ -99,45 +95,6 @@ class Story:
         files.dump_ext4(image, os.path.join(folder, "files"))
         disk.close()
         return os.path.join(folder, "files", "desk")
-
-    def go_on(self, program, desk, cut, work, seen):
-        """The operator starts again with the stick of that moment: the same papers, numbers and signatures come out.
-
-        Not with those that come later: a record names the ledger's last event before its session, and that event has what the operator typed to
-        confirm the session before, which the program on the host asks for in another way.
-        """
-        case = os.path.join(work, "again")
-        shutil.rmtree(case, ignore_errors=True)
-        os.makedirs(case)
-        shutil.copytree(desk, os.path.join(case, "desk"))
-        with open(os.path.join(case, "passphrase"), "w", encoding="utf-8") as file:
-            file.write(self.passphrase + "\n")
-        return self.again(program, case, self.visit(cut.boundary), cut, work, seen)
-
-    def again(self, program, case, visit, cut, work, seen):
-        """One session over a stick as the same cut left it; the stick must then be as if nothing had been cut."""
-        name = self.sticks[visit]
-        stick, boundary = os.path.join(case, name), self.stick_at(name, cut.boundary)
-        tries = list(cuts.Plan(3, 2, seed=f"{self.seed}/{name}/{cut.name()}").at(self.logs[name].entries, boundary))
-        left = random.Random(f"{self.seed}/{cut.name()}").choice(tries)
-        put(self.tree_at(name, left, work), stick)
-        code, said = self.session(program, case, stick, self.heads[visit], self.times[visit])
-        if code == 2 and "head-unexpected" in json.dumps(said):
-            # Results were on the stick: the operator may have written the new head down already.
-            code, said = self.session(program, case, stick, self.heads[visit + 1], self.times[visit])
-        if code != 0:
-            return [f"the next session, with {name}, {left.name()}, ends with {code}: {json.dumps(said)[:800]}"]
-        tree, expected = files.of_folder(stick), self.final(name, work)
-        seen.texts.add_tree(tree, f"{cut.name()}: after starting again")
-        wrong = [f"after starting again {name}: {path} is not what the undisturbed session wrote"
-                 for path, data in expected.files.items() if not path.startswith(SKIPPED) and tree.files.get(path) != data]
-        return wrong + [f"after starting again {name}: {path} is left" for path in tree.files
-                        if path not in expected.files and not path.startswith(MORE)]
-
-    def session(self, program, case, stick, head, time):
-        """A session on the host."""
-        return program.answer("witness", "session", "--ledger", os.path.join(case, "desk"), "--media", stick, "--expect-head", head, "--yes", "--time",
-                              time, "--passphrase-file", os.path.join(case, "passphrase"))
 
 
 def put(tree, folder):

@@ -8,29 +8,54 @@ import time
 from pathlib import Path
 
 import self_test
+import sessions
 from cuts import Plan
-from desk import Acknowledged, Program, Texts
+from desk import Program
 from home import program_of
-from record import record
-from search import MEMORY, Task, desk_judge, search, stick_judge
-from story import Story
+from search import MEMORY
 
-FULL = bool(os.environ.get("CUTS_FULL"))
-SEED = int(os.environ.get("CUTS_SEED", "1"))
-KINDS = {"a": "fat32", "b": "exfat", "c": "ext4"} if FULL else {"a": "fat32", "b": "exfat"}
-SAID = {"fat32": "FAT32", "exfat": "exFAT", "ext4": "ext4"}
-# At each boundary all writes and none since the flush; and of subsets, and of tears, so many.
-DATA = (6, 6) if FULL else (1, 1)
-STICK = (16, 12) if FULL else (6, 4)
-EVERY = 60
 SHOWN = 12
+
+
+class Size:
+    """How much is tried. At each boundary all writes and none since the flush; and of subsets, and of tears, so many."""
+
+    def __init__(self, is_full, seed):
+        self.seed = seed
+        self.kinds = {"a": "fat32", "b": "exfat", "c": "ext4"} if is_full else {"a": "fat32", "b": "exfat"}
+        self.data_tries, self.stick_tries, self.step = ((6, 6), (16, 12), 1) if is_full else ((1, 1), (6, 4), 4)
+
+    def data(self):
+        """For a data partition."""
+        return Plan(*self.data_tries, seed=self.seed)
+
+    def stick(self):
+        """For a stick."""
+        return Plan(*self.stick_tries, seed=self.seed)
+
+    def plain(self):
+        """Without chance."""
+        return Plan(0, 0, seed=self.seed)
+
+    def lying(self, tears):
+        """A disk that says it flushed and did not."""
+        return Plan(2, tears, flushes=lambda index: False, seed=self.seed)
+
+    def some(self, log):
+        """Boundaries for a control."""
+        return range(0, len(log.entries) + 1, self.step)
+
+    @staticmethod
+    def is_recorded(folder):
+        """Whether a recording is to be used again, and is there."""
+        return os.environ.get("CUTS_AGAIN") and os.path.exists(os.path.join(folder, "facts.json"))
 
 
 class Table:
     """The rows, and whether each is as it must be."""
 
     def __init__(self):
-        self.failed = []
+        self.failed, self.numbers = [], 0
         print("| recording | writes | flushes | disks looked at | wrong | violations | allowed, and counted |\n|---|---|---|---|---|---|---|", flush=True)
 
     def row(self, what, log, seen, control=None):
@@ -46,6 +71,13 @@ class Table:
             more = len(seen.violations) - SHOWN
             self.failed += [f"{what}: and {more} more"] if more > 0 else []
 
+    def texts(self, texts, expected):
+        """The signed texts of all disks of a recording: one of each of these numbers."""
+        self.failed += texts.violations
+        if set(texts.known) != expected:
+            self.failed.append(f"signed texts of {sorted(texts.known)} were seen, of {sorted(expected)} expected")
+        self.numbers += len(texts.known)
+
 
 def main(image, out):
     """Records and prints."""
@@ -57,57 +89,16 @@ def tried(program, image, out):
     """All of it, with the program that is in the image."""
     self_test.main()
     began = time.monotonic()
-    recorded(program, image, out)
-    story, table = Story(out), Table()
-    print(f"recorded in {time.monotonic() - began:.0f} s; seed {SEED}", file=sys.stderr, flush=True)
-    desk = search(Task(story, story.desk, Plan(*DATA, seed=SEED), desk_judge(story, program, EVERY)))
-    table.row(f"data partition, {len(story.sticks)} sessions", story.logs[story.desk], desk)
-    texts = Texts()
-    merge(texts, desk)
-    for name in story.sticks:
-        stick = search(Task(story, name, Plan(*STICK, seed=SEED), stick_judge(story, name, desk.sealed)))
-        merge(texts, stick)
-        table.row(f"result stick, {SAID[KINDS[name]]}", story.logs[name], stick)
-    table.failed += texts.violations
-    if set(texts.known) != set(story.numbers()) | {1}:
-        table.failed.append(f"signed texts of {sorted(texts.known)} were seen, of {story.numbers()} expected")
-    controls(program, story, desk, table)
-    print(f"{len(texts.known)} signed numbers, one text of each; {time.monotonic() - began:.0f} s", file=sys.stderr)
+    size = Size(bool(os.environ.get("CUTS_FULL")), int(os.environ.get("CUTS_SEED", "1")))
+    table = Table()
+    for kind in (sessions,):
+        recording = kind.recorded(program, image, os.path.join(out, kind.__name__), size)
+        print(f"{kind.__name__} recorded after {time.monotonic() - began:.0f} s; seed {size.seed}", file=sys.stderr, flush=True)
+        kind.rows(table, program, recording, size)
+    print(f"{table.numbers} signed numbers, one text of each; {time.monotonic() - began:.0f} s", file=sys.stderr)
     for failure in table.failed:
         print(f"cuts: {failure}", file=sys.stderr)
     return 1 if table.failed else 0
-
-
-def recorded(program, image, out):
-    """Makes the recording; one that is there already is used again when that is asked for."""
-    if not (os.environ.get("CUTS_AGAIN") and os.path.exists(os.path.join(out, "facts.json"))):
-        record(program, image, out, KINDS, SEED)
-
-
-def merge(texts, seen):
-    """All texts of all disks together."""
-    for number, text in seen.texts.known.items():
-        texts.add(number, text, "all disks")
-
-
-def controls(program, story, desk, table):
-    """What must be found."""
-    log = story.logs[story.desk]
-    end = len(log.entries) + 1
-    some = range(0, end, 1 if FULL else 4)
-    # A disk that says it flushed and did not: whatever was acknowledged may be gone, and the file system torn.
-    never = lambda index: False
-    lying = search(Task(story, story.desk, Plan(2, 0, flushes=never, seed=SEED), desk_judge(story, program, 0), some))
-    table.row("data partition, a disk whose flushes do nothing", log, lying, "is lost")
-    for name in story.sticks[:2]:
-        lying = search(Task(story, name, Plan(2, 1, flushes=never, seed=SEED), stick_judge(story, name, desk.sealed)))
-        table.row(f"{SAID[KINDS[name]]} stick, whose flushes do nothing", story.logs[name], lying, "is missing, and the checkpoint with it is there")
-    # An acknowledgement that came one entry before what it tells of was written.
-    early = Story(story.folder)
-    first = min(boundary for boundary, number in desk.committed.items() if number >= early.numbers()[1])
-    early.acknowledged.append(Acknowledged(first - 1, early.numbers()[1], False))
-    seen = search(Task(early, early.desk, Plan(0, 0, seed=SEED), desk_judge(early, program, 0), range(max(0, first - 6), first + 6)))
-    table.row("data partition, a number acknowledged one write too early", log, seen, "is lost")
 
 
 if __name__ == "__main__":

@@ -27,6 +27,30 @@ pub fn empty() -> Page {
         .choice('p', "switch off")
 }
 
+/// A key lies on the data disk, and nothing that was made with it.
+pub fn keyed() -> Page {
+    let body = vec![
+        say("On this data disk lies a key that was made for a new witness, and nothing else: no charter, and no book."),
+        say(
+            "If it was made today, and the power failed before its charter was drafted: go on with it. No die is rolled again, and the passphrase is the one that was typed twice today. If nobody knows that any more, begin anew with another empty data disk: this key has signed nothing.",
+        ),
+        say(
+            "If a witness was at work here before today, its book was lost or erased: found nothing, switch off, keep this disk as it is, and call the custodians.",
+        ),
+    ];
+    page("A founding broke off", body, "Press f to go on with the founding, or p to switch off.")
+        .choice('f', "go on with the founding")
+        .choice('p', "switch off")
+}
+
+/// The passphrase of the key that is there.
+pub fn kept_passphrase() -> Page {
+    let body =
+        vec![say("The key of this witness was made before the founding broke off, and sealed with a passphrase. Type the same one.")];
+    page("Founding: its passphrase", body, "Type it and press Enter; Tab shows or hides it. Escape goes back, and nothing is changed.")
+        .asking_secret("Passphrase")
+}
+
 /// What the stick must bring.
 pub fn needed(inserted: &[Stick], missing: Option<&str>) -> Page {
     let mut body = vec![
@@ -93,6 +117,10 @@ pub fn making() -> Page {
     page("Founding: making the key", vec![mark(Mark::Open, "the key is made and sealed: this is slow on purpose")], "Wait.")
 }
 
+/// What is done about a stick that did not get the charter.
+pub const GIVEN_AGAIN: &str =
+    "The charter itself is drafted and kept on the data disk. Write it to another stick: insert that one on the next page, and press w.";
+
 /// A charter waits for signatures.
 pub fn waiting(charter: &Charter, inserted: &[Stick], wrong: Option<&str>) -> Page {
     let group = charter.policy.group(&charter.policy.governors);
@@ -105,7 +133,7 @@ pub fn waiting(charter: &Charter, inserted: &[Stick], wrong: Option<&str>) -> Pa
         ),
         Block::Gap,
         say(format!(
-            "The charter is drafted and waits for its founders. It is on the stick as {FOUNDING}/{PAYLOAD_FILE}. At home each of them reads it and signs:"
+            "The charter is drafted and waits for its founders. A stick that was safe to remove has it as {FOUNDING}/{PAYLOAD_FILE}; on any other, write it with w. At home each of them reads it and signs:"
         )),
         Block::Below(format!("tabellion approve {PAYLOAD_FILE} --key THEIR-KEY")),
         say(format!("That makes the file {SIGNED_FILE} beside it. When enough have signed, come back with the stick.")),
@@ -116,7 +144,7 @@ pub fn waiting(charter: &Charter, inserted: &[Stick], wrong: Option<&str>) -> Pa
     let usable = inserted.iter().any(|stick| stick.trouble.is_none());
     let next = match usable {
         true => "Press Enter when the stick brings the signed charter, or w to write the charter to it.",
-        false => "Insert the stick with the signed charter, or switch off until it comes.",
+        false => "Insert the stick with the signed charter, or one to write the charter to; or switch off until it comes.",
     };
     let mut waiting = page("The charter waits for signatures", body, next);
     if usable {
@@ -125,15 +153,19 @@ pub fn waiting(charter: &Charter, inserted: &[Stick], wrong: Option<&str>) -> Pa
     waiting.choice('p', "switch off")
 }
 
-/// It is founded.
-pub fn founded(origin: &str) -> Page {
+/// It is founded; the stick is in, or comes later, when the power failed in between.
+pub fn founded(origin: &str, has_stick: bool) -> Page {
+    let stick = match has_stick {
+        true => "the stick, which takes the first page home",
+        false => "a stick, which takes the first page home: insert it when the page Home comes, press Enter there, and go on to its end",
+    };
     let body = vec![
         mark(Mark::Good, format!("{origin} is founded. The charter is its first page, common@1.")),
         Block::Gap,
         say("Three things remain, and the next pages lead through them:"),
         row("1", "the fingerprint, to be told to everybody who will use this Common"),
         row("2", "the head, to be written on your own paper"),
-        row("3", "the stick, which takes the first page home"),
+        row("3", stick),
     ];
     page("Founded", body, "Press Enter.").choice(ENTER, "go on")
 }

@@ -36,14 +36,20 @@ pub fn home(standing: &Standing, inserted: &[Stick], now: Option<u64>, claims_ti
         Block::Gap,
     ];
     body.extend(sticks(inserted));
-    let next = match usable {
-        0 => "Insert a stick, or several that belong into one session. Nothing happens to a stick before you say so.",
-        1 => "Press Enter to look at what the stick brings. Nothing is decided by looking.",
-        _ => "Press Enter to look at what the sticks bring: all of them are one session. Pull out those that do not belong to it.",
+    let next = match (usable, standing.unsealed) {
+        (0, None) => "Insert a stick, or several that belong into one session. Nothing happens to a stick before you say so.",
+        (0, Some(_)) => "Insert a stick: what broke off is finished with it. Nothing happens to a stick before you say so.",
+        (_, Some(_)) => "Press Enter, and go on to the end: what broke off is finished first, and everything is written to the stick.",
+        (1, None) => "Press Enter to look at what the stick brings. Nothing is decided by looking.",
+        (_, None) => "Press Enter to look at what the sticks bring: all of them are one session. Pull out those that do not belong to it.",
     };
     let mut home = page("Home", body, next);
     if usable > 0 {
-        home = home.choice(ENTER, "look at the sticks").choice('e', "write all to a stick");
+        home = home.choice(ENTER, "look at the sticks");
+    }
+    // What is not signed cannot be written, and only a session signs.
+    if usable > 0 && standing.unsealed.is_none() {
+        home = home.choice('e', "write all to a stick");
     }
     home.choice('h', "head as a code").choice('f', "fingerprint").choice('c', "clock").choice('m', "this machine").choice('p', "switch off")
 }

@@ -27,8 +27,11 @@ impl Given {
     }
 }
 
-/// The end of a session or an export.
-pub fn given(what: &str, told: Vec<Block>, sticks: &[Given]) -> Page {
+/// What is done about a stick without its results, or without the first page.
+pub const WRITTEN_AGAIN: &str = "The desk's own book is complete, nothing has to be judged again. Write everything to another stick, with the key e on the page Home, and give that one back.";
+
+/// The end of a session, an export or a draft; `again` says what is done about a stick that failed.
+pub fn given(what: &str, told: Vec<Block>, sticks: &[Given], again: &'static str) -> Page {
     let mut body = Vec::new();
     for stick in sticks {
         match stick.fault() {
@@ -51,7 +54,7 @@ pub fn given(what: &str, told: Vec<Block>, sticks: &[Given]) -> Page {
             if sticks.len() == 1 { "Pull the stick out now, then press Enter." } else { "Pull the sticks out now, then press Enter." };
         return page("Safe to remove", body, next).choice(ENTER, "go on");
     }
-    body.push(say("The desk's own book is complete, nothing has to be judged again. Write everything to another stick, with the key e on the page Home, and give that one back."));
+    body.push(say(again));
     page("Not every stick has its results", body, "Note which stick failed, then press Enter.").choice(ENTER, "go on")
 }
 

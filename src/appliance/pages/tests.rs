@@ -75,6 +75,7 @@ fn pages() -> Vec<Page> {
         head::later(&known(9), &standing.head, true),
         home::home(&standing, &[], Some(1_772_366_401), true),
         home::home(&standing, &[stick("sdb1", None), stick("sdc1", Some(fault()))], Some(1), true),
+        home::home(&Standing { unsealed: Some(3), ..standing.clone() }, &[stick("sdb1", None)], Some(1_772_366_401), true),
         home::clock_page(None, None, false),
         home::head_code(&standing).unwrap(),
         home::head_code(&Standing { head: Head { number: 99_999_999, ..standing.head }, ..standing.clone() }).unwrap(),
@@ -90,16 +91,26 @@ fn pages() -> Vec<Page> {
         sticks::export(&names),
         papers::policy_digits("alice", Some("yes")),
         papers::working(&[("the session is committed to the desk's book".into(), true), ("the new pages are signed".into(), false)], 3),
-        results::given("results of session 3", Vec::new(), &[given(true, true)]),
-        results::given("results of session 3", Vec::new(), &[given(true, true), given(false, true), given(true, false)]),
-        trouble::halted("[head-elsewhere] found on a stick", home::sticks(&[]), true),
+        results::given("results of session 3", Vec::new(), &[given(true, true)], results::WRITTEN_AGAIN),
+        results::given(
+            "results of session 3",
+            Vec::new(),
+            &[given(true, true), given(false, true), given(true, false)],
+            results::WRITTEN_AGAIN,
+        ),
+        results::given("the charter to be signed", Vec::new(), &[given(false, true)], founding::GIVEN_AGAIN),
+        trouble::halted("[head-elsewhere] found on a stick", home::sticks(&[]), true, true),
+        trouble::halted("[head-elsewhere] found on a stick", home::sticks(&[]), false, false),
         founding::empty(),
+        founding::keyed(),
+        founding::kept_passphrase(),
         founding::needed(&[stick("sdb1", None)], Some("what the command needs is not there: tabellion/founding/policy.toml")),
         founding::dice(20, 50, None),
         founding::choose_passphrase(false, None),
         founding::choose_passphrase(true, None),
         founding::making(),
-        founding::founded("witness.example/common"),
+        founding::founded("witness.example/common", true),
+        founding::founded("witness.example/common", false),
     ]
 }
 
@@ -176,6 +187,37 @@ fn the_example_of_a_head_is_known_as_one_in_any_form_and_nothing_else_is() {
     }
 }
 
+/// A page never offers what cannot be done: what is not signed is in no export.
+#[test]
+fn a_session_that_broke_off_is_finished_with_a_stick_before_everything_can_be_written_to_one() {
+    let keys = |page: &Page| page.choices.iter().map(|choice| choice.key).collect::<String>();
+    for (unsealed, sticks, offered, next) in [
+        (None, 0, "hfcmp", "Insert a stick, or several"),
+        (None, 1, "\nehfcmp", "Press Enter to look at what the stick brings"),
+        (Some(0), 0, "hfcmp", "Insert a stick: what broke off is finished with it"),
+        (Some(0), 1, "\nhfcmp", "Press Enter, and go on to the end: what broke off is finished first"),
+        (Some(3), 2, "\nhfcmp", "Press Enter, and go on to the end: what broke off is finished first"),
+    ] {
+        let page = home::home(&Standing { unsealed, ..standing() }, &vec![stick("sdb1", None); sticks], Some(1), true);
+        assert_eq!((keys(&page).as_str(), page.next.starts_with(next)), (offered, true), "{unsealed:?} {sticks}: {}", page.next);
+        assert_eq!(plain::text(&page).contains("broke off and is finished with the next"), unsealed.is_some());
+    }
+    for (is_signed, words) in [(true, "It can still be written to a stick"), (false, "nothing can be written until the halt is ended")] {
+        let text = plain::text(&trouble::halted("x", Vec::new(), is_signed, false)).split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(text.contains(words), "{text}");
+    }
+}
+
+#[test]
+fn a_stick_that_did_not_get_the_charter_has_another_advice_than_one_without_results() {
+    for (again, key) in [(founding::GIVEN_AGAIN, "press w"), (results::WRITTEN_AGAIN, "the key e on the page Home")] {
+        let failed = Given { name: "sdb1".into(), written: Err(fault()), closed: Ok(()) };
+        let text = plain::text(&results::given("x", Vec::new(), &[failed], again)).split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(text.contains(key), "{text}");
+        assert_eq!(text.contains("Home"), key.contains("Home"), "{text}");
+    }
+}
+
 #[test]
 fn safe_to_remove_is_said_of_a_stick_that_was_compared_and_let_go_of_and_of_no_other() {
     for (written, closed, safe) in [(true, true, true), (true, false, false), (false, true, false), (false, false, false)] {
@@ -184,6 +226,7 @@ fn safe_to_remove_is_said_of_a_stick_that_was_compared_and_let_go_of_and_of_no_o
             "results of session 12345",
             Vec::new(),
             &[Given { name: "sdb1".into(), written: outcome(written), closed: outcome(closed) }],
+            results::WRITTEN_AGAIN,
         );
         let text = plain::text(&page).split_whitespace().collect::<Vec<_>>().join(" ");
         assert_eq!((page.title == "Safe to remove", text.contains("SAFE TO REMOVE")), (safe, safe), "{written} {closed}");

@@ -163,11 +163,14 @@ pub fn trouble(problem: &Problem, sticks: Vec<Block>) -> Page {
     page(title, body, family.next(problem.fault.rule)).choice(ENTER, goes_on)
 }
 
-/// A halted desk, each time the console comes back to it.
-pub fn halted(reason: &str, sticks: Vec<Block>, can_export: bool) -> Page {
+/// A halted desk, each time the console comes back to it. Whether its last session is signed, and whether a stick is in that it can be written to.
+pub fn halted(reason: &str, sticks: Vec<Block>, is_signed: bool, can_export: bool) -> Page {
     let (title, state, plain) = Family::Halted.words();
     let mut body = vec![mark(Mark::Stop, state), say(plain), Block::Gap, row("Reason", reason)];
-    body.push(say("What was published stays good. It can still be written to a stick."));
+    body.push(say(match is_signed {
+        true => "What was published stays good. It can still be written to a stick.",
+        false => "What was published stays good, on every stick that has it. The last session broke off before it was signed: nothing can be written until the halt is ended.",
+    }));
     body.push(Block::Gap);
     body.extend(sticks);
     let page = page(title, body, HALTED_NEXT);
