@@ -20,6 +20,10 @@ LOG_BYTES = 1 << 30
 DESK = "data"
 
 
+class Unexpected(Exception):
+    """A page that no operator expects."""
+
+
 class Sampler:
     """How far each log is, again and again: sticks first and the data partition last, so that what is on a stick was on the disk before."""
 
@@ -69,11 +73,11 @@ class Operator:
 
     def answer(self, title, body):
         """Presses what has to be pressed."""
-        raise NotImplementedError(f"a page that nobody expects: {title}\n{body}")
+        raise Unexpected(f"a page that nobody expects: {title}\n{body}")
 
-    def tell(self, number, sealed, safe=None):
-        """The operator was told: everything logged so far suffices for it. A number is committed, or signed; or this stick is safe to remove."""
-        self.told.append({"counts": self.counts(), "number": number, "sealed": sealed, "safe": safe})
+    def tell(self, number, sealed, safe=None, head=None):
+        """The operator was told: everything logged so far suffices for it. A number is committed, or signed; a stick is safe to remove; a head."""
+        self.told.append({"counts": self.counts(), "number": number, "sealed": sealed, "safe": safe, "head": head})
 
 
 class Recording:
