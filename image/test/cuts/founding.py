@@ -1,4 +1,4 @@
-"""The founding of a witness at the console, in one start: the founders' stick, a die, a passphrase, the charter that is signed at home, common@1.
+"""The founding of a witness at the console, in two starts: the founders' stick, a die, a passphrase, the charter that is signed at home, common@1.
 
 Owns what is brought and pressed, what must hold of a disk and of a stick on which a founding was cut off, and how its operator goes on: with the
 same program, over the disk and the stick as the cut left them, until there is a common@1 that anybody can verify.
@@ -103,6 +103,10 @@ class Founder(record.Operator):
         while not self.hands.has_first_page():
             self.serial.type(ENTER)
             self.until("Home")
+        self.switch_off()
+
+    def switch_off(self):
+        """From a page that offers it."""
         self.serial.type("p")
         self.until("Switch off")
         self.serial.type("y")
@@ -157,6 +161,10 @@ def made(program, image, folder, _size):
     Stick.make(Path(folder, "brought.img"), KINDS["brought"], home.founders_stick(), size=STICK_MIB << 20)
     with record.Recording(image, folder, KINDS) as recording:
         operator = Founder(recording.machine.serial, recording.sampler.now, Hands(recording, home))
+        operator.until(WAITS)
+        operator.switch_off()
+        recording.start_again()
+        operator.serial = recording.machine.serial
         operator.founded()
         recording.machine.wait_for_end(record.SECONDS)
     recording.keep(operator.told, head=operator.head, fingerprint=operator.fingerprint)
