@@ -73,6 +73,13 @@ class Home:
         (folder / "founding/policy.toml").write_text(POLICY.format(**keys))
         (folder / "founding/next.vkey").write_text(self.run(f"key show safe/next-key --vkey {ORIGIN}"))
 
+    @classmethod
+    def there(cls, program: Path, folder: Path) -> Home:
+        """One that was made before."""
+        home = cls.__new__(cls)
+        home._program, home.folder = program, folder
+        return home
+
     def run(self, command: str, code: int = 0) -> str:
         """Runs a command of the program, which must end with this exit code; gives back what it said."""
         ended = subprocess.run([self._program, *shlex.split(command)], cwd=self.folder, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,

@@ -45,6 +45,8 @@ class Disk:
     slow: int = 0
     # A file in which every write is recorded in its order, with the driver blklogwrites.
     record: Path | None = None
+    # Whether what is recorded goes on behind what is in that file already.
+    goes_on: bool = False
 
 
 @dataclass
@@ -64,7 +66,9 @@ def parts(disk: Disk) -> list[tuple[str, dict[str, Any]]]:
         node = {"driver": "blkdebug", "image": node, "read-only": disk.read_only, **disk.faults}
     if disk.record:
         log = {"driver": "file", "filename": str(disk.record)}
-        node = {"driver": "blklogwrites", "file": node, "log": log, "log-super-update-interval": 1, "log-sector-size": 512}
+        node = {"driver": "blklogwrites", "file": node, "log": log, "log-super-update-interval": 1}
+        # A log that goes on has its sectors already.
+        node |= {"log-append": True} if disk.goes_on else {"log-sector-size": 512}
     if disk.slow:
         limits = {"bps-write": disk.slow, "bps-write-max": disk.slow}
         made.append(("object-add", {"qom-type": "throttle-group", "id": f"{disk.name}-limits", "limits": limits}))

@@ -173,6 +173,7 @@ class Judge:
             facts.wrong.append(f"integrity ends with {code}: {json.dumps(said)[:600]}")
             return facts
         facts.number = answer["head"]["number"]
+        facts.head = f"{facts.number}:{answer['head']['words']}"
         facts.last = answer["last_event"]["event_hash"]
         if answer["head_file"]["state"] != "equal":
             facts.repairs.append(f"head file {answer['head_file']['state']}")
@@ -213,7 +214,7 @@ class Facts:
 
     def __init__(self, wrong=()):
         self.wrong, self.repairs, self.texts = list(wrong), [], []
-        self.number = self.last = self.sealed = None
+        self.number = self.head = self.last = self.sealed = None
 
 
 def copy(source, target):

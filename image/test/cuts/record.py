@@ -20,6 +20,10 @@ LOG_BYTES = 1 << 30
 DESK = "data"
 
 
+class Unexpected(Exception):
+    """A page that no operator expects."""
+
+
 class Sampler:
     """How far each log is, again and again: sticks first and the data partition last, so that what is on a stick was on the disk before."""
 
@@ -69,28 +73,27 @@ class Operator:
 
     def answer(self, title, body):
         """Presses what has to be pressed."""
-        raise NotImplementedError(f"a page that nobody expects: {title}\n{body}")
+        raise Unexpected(f"a page that nobody expects: {title}\n{body}")
 
-    def tell(self, number, sealed, safe=None):
-        """The operator was told: everything logged so far suffices for it. A number is committed, or signed; or this stick is safe to remove."""
-        self.told.append({"counts": self.counts(), "number": number, "sealed": sealed, "safe": safe})
+    def tell(self, number, sealed, safe=None, head=None):
+        """The operator was told: everything logged so far suffices for it. A number is committed, or signed; a stick is safe to remove; a head."""
+        self.told.append({"counts": self.counts(), "number": number, "sealed": sealed, "safe": safe, "head": head})
 
 
 class Recording:
-    """One start of the machine, from `with` to the end of its block: the desk's disk is in it from the beginning, sticks when they are plugged.
+    """A machine, from `with` to the end of its block: the desk's disk is in it from the beginning, sticks when they are plugged.
 
     In the folder, `<name>.img` is each disk as it was before, which whoever calls makes, and `<name>.log` what was written to it.
     """
 
     def __init__(self, image, folder, sticks):
         self.image, self.folder, self.sticks = Path(image), Path(folder), list(sticks)
-        self.samples, self.machine = None, None
+        self.samples, self.machine, self.starts = None, None, 0
         self.sampler = Sampler({name: str(self.folder / f"{name}.log") for name in [*self.sticks, DESK]})
 
     def __enter__(self):
         try:
-            direct = Direct(self.image / "vmlinux", self.image / "initrd.zst", (self.image / "cmdline").read_text(encoding="utf-8"))
-            self.machine = Machine(self.folder, direct=direct, disks=[self.disk(DESK)], name="machine")
+            self.start(self.disk(DESK))
         except BaseException:
             self.sampler.end()
             raise
@@ -100,9 +103,25 @@ class Recording:
         self.machine.end()
         self.samples = self.sampler.end()
 
+    def start(self, disk):
+        """Switches the machine on."""
+        direct = Direct(self.image / "vmlinux", self.image / "initrd.zst", (self.image / "cmdline").read_text(encoding="utf-8"))
+        self.starts += 1
+        self.machine = Machine(self.folder, direct=direct, disks=[disk], name=f"machine-{self.starts}")
+
+    def start_again(self):
+        """Switches it on once more, when it has switched itself off: the record of the desk's disk goes on."""
+        self.machine.wait_for_end(SECONDS)
+        self.machine.end()
+        self.start(self.used(DESK, goes_on=True))
+
+    def used(self, name, goes_on=False):
+        """The copy of a disk that is used."""
+        return Disk(self.folder / f"{name}.used", name, record=self.folder / f"{name}.log", goes_on=goes_on)
+
     def disk(self, name):
         """A copy of a disk, to be used and recorded."""
-        disk = Disk(self.folder / f"{name}.used", name, record=self.folder / f"{name}.log")
+        disk = self.used(name)
         shutil.copy(self.folder / f"{name}.img", disk.file)
         cuts.punch(disk.file)
         cuts.punch(self.folder / f"{name}.img")

@@ -1,16 +1,22 @@
 """The tests of the search itself: logs made by hand, a write that is lost on purpose, and file systems that others' programs read as well."""
 
 import os
+import re
 import struct
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from types import SimpleNamespace
 
 import cuts
 import files
+import founding
+import record
 import writes
-from desk import Texts, texts_in
+from console import first_page
+from desk import Program, Seen, Texts, texts_in
+from founding import WAITS
 from sticks import Stick
 from writes import DISCARD, FLUSH, FUA
 
@@ -180,9 +186,102 @@ def two_texts_of_one_number_are_told(_folder):
     expect(texts.violations, ["there: two signed texts of number 5"], "two roots")
 
 
+class Line:
+    """A serial line on which pages come, and what is typed is kept."""
+
+    def __init__(self, text):
+        self.text, self.at, self.typed = text, 0, []
+
+    def expect(self, pattern, _seconds):
+        """The next page."""
+        found = re.compile(pattern, re.MULTILINE).search(self.text, self.at)
+        self.at = found.end()
+        return found
+
+    def type(self, text):
+        """Keeps it."""
+        self.typed.append(text)
+
+
+class Hands:
+    """Hands that have the stick in, and a charter that is signed or not."""
+
+    def __init__(self, keys):
+        self.keys = keys
+
+    def take(self, is_charter):
+        """The stick."""
+        return "brought" if is_charter else "signed"
+
+    def back(self):
+        """What is pressed."""
+        return self.keys
+
+
+def page(title, text, work=False):
+    """A page as the console writes it."""
+    return f"== {title} ==\n\n  {text}\n\n  Next: Press.\n" + ("" if work else "-- ready --\n")
+
+
+def a_founding_is_told_page_after_page(_folder):
+    """What was told, and when nothing may be pressed."""
+    stick, head = "[ ok ] the first stick, 48 MB", "1:parrot-fluid-episode-settle-explain-often"
+    line = Line("".join([page("An empty data disk", "x"), page("Safe to remove", "the charter to be signed, read back"), page(WAITS, "no stick is inserted"),
+                         page(WAITS, stick), page("Working", "[    ] the new pages are signed", work=True), page("Founded - REHEARSAL", "x"),
+                         page("The fingerprint", "In digits: a06b352f e2350933\n      729bb490\n  In words: parrot"),
+                         page("Write down the head", "Number: 1\n  Words: parrot  fluid  episode  settle  explain  often"),
+                         page("Safe to remove", "the first page of this Common"), page("Home", "x")]))
+    operator = founding.Founder(line, iter(range(9)).__next__, Hands("\r"))
+    operator.until("Home")
+    expect(line.typed, ["f"] + ["\r"] * 6, "keys")
+    expect([(told["counts"], told["number"], told["sealed"], told["safe"], told["head"]) for told in operator.told],
+           [(0, 0, False, "brought", None), (1, 1, False, None, None), (2, 1, True, None, None), (3, 1, True, None, head), (4, 1, True, "signed", None)],
+           "what was told")
+    expect((operator.head, operator.fingerprint, operator.asked), (head, "a06b352fe2350933729bb490", False), "what was read")
+    try:
+        founding.Founder(Line(page("Halted", "x")), dict, Hands("\r")).until("Home")
+    except record.Unexpected as told:
+        expect("a page that nobody expects: Halted" in str(told), True, "a page that nobody expects")
+        return
+    raise AssertionError("a page that nobody expects was answered")
+
+
+def a_half_founding_is_told(_folder):
+    """A key without its page, a charter without its key, and what is half."""
+    story = SimpleNamespace(made={"key": b"whole", "charter.payload": b"drafted"})
+    judge = founding.FoundingJudge(None, story, None, 0)
+    for title, key, payload, wrong in [
+            (founding.EMPTY, None, None, 0), (founding.BROKE_OFF, b"whole", None, 0), (WAITS, b"whole", b"drafted", 0), (founding.LAST_HEAD, b"whole", b"drafted", 0),
+            (founding.EMPTY, b"whole", None, 1), (founding.BROKE_OFF, b"who", None, 1), (WAITS, b"whole", b"another", 1), (WAITS, None, b"drafted", 1),
+            ("Stopped", b"whole", b"drafted", 1), (founding.LAST_HEAD, None, b"drafted", 1), (founding.LAST_HEAD, b"whole", None, 1), (founding.EMPTY, b"whole", b"draft", 2)]:
+        facts = SimpleNamespace(title=title, made={"key": key, "charter.payload": payload})
+        expect(len(judge.half(facts, "text")), wrong, f"{title} with {key} and {payload}")
+
+
+def a_charter_that_is_at_home_and_nowhere_else_is_told(_folder):
+    """On the stick, and on every desk; on the stick alone; brought by the founders themselves."""
+    for brought, drafted, wrong in [({}, 1, 0), ({}, 0, 1), ({founding.PAYLOAD: b"drafted"}, 0, 0)]:
+        judge = founding.StickJudge("fat32", [SimpleNamespace(files=brought)], [0], lambda step, boundary: {"drafted": drafted}[step])
+        tree = SimpleNamespace(files={founding.PAYLOAD: b"drafted"})
+        expect(len(judge.early(tree, cuts.Cut(3, "all", 3, []), Seen())), wrong, f"a charter on the stick with {brought} before, {drafted} on the desk")
+
+
+def a_console_that_shows_no_page_is_told(folder):
+    """A program that says nothing, one that fails, and one whose page awaits nothing."""
+    for name, script, title in [("silent", "", "no page, but the end with 0"), ("failing", "exit 3", "no page, but the end with 3"),
+                                ("working", f"printf '{page('Working', 'x', work=True)}'", "no page, but the end with 0"),
+                                ("well", f"printf '{page('Home - REHEARSAL', 'x')}'", "Home")]:
+        path = os.path.join(folder, name)
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(f"#!/bin/sh\n{script}\n")
+        os.chmod(path, 0o700)
+        expect(first_page(Program(path), folder)[0], title, name)
+
+
 TESTS = [a_log_is_read_as_it_was_written, what_is_no_log_is_refused, any_part_of_what_is_not_flushed_may_be_there,
          a_later_write_does_not_make_an_earlier_one_safe, a_write_is_torn_at_each_of_its_sectors, a_write_that_is_lost_is_found,
-         sticks_are_read_as_others_read_them, a_broken_chain_is_told, a_file_system_that_is_not_clean_is_told, two_texts_of_one_number_are_told]
+         sticks_are_read_as_others_read_them, a_broken_chain_is_told, a_file_system_that_is_not_clean_is_told, two_texts_of_one_number_are_told,
+         a_founding_is_told_page_after_page, a_half_founding_is_told, a_charter_that_is_at_home_and_nowhere_else_is_told, a_console_that_shows_no_page_is_told]
 
 
 def main():

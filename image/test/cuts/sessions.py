@@ -104,18 +104,18 @@ def run(*words):
         raise RuntimeError(f"{' '.join(words)} ended with {done.returncode}: {done.stdout}")
 
 
-def made(program, image, folder, kinds, seed):
-    """Records one start with a session for each stick; `kinds` maps a stick to its file system."""
+def made(program, image, folder, size):
+    """Records one start with a session for each stick."""
     record.begin(folder)
-    world = worlds.make(program, os.path.join(folder, "world"), seed)
+    world = worlds.make(program, os.path.join(folder, "world"), size.seed)
     data_disk(world, folder)
-    for name, kind in kinds.items():
+    for name, kind in size.kinds.items():
         Stick.make(Path(folder, f"{name}.img"), kind, worlds.content(world, name), size=STICK_MIB[kind] << 20)
-    with record.Recording(image, folder, kinds) as recording:
+    with record.Recording(image, folder, size.kinds) as recording:
         operator = Operator(recording)
         operator.until("The last head")
         operator.serial.type(world.head() + "\r")
-        for name in kinds:
+        for name in size.kinds:
             operator.session(name)
         operator.until("Home")
         operator.serial.type("p")
@@ -200,15 +200,9 @@ class Sessions(story.Story):
                               time, "--passphrase-file", os.path.join(case, "passphrase"))
 
 
-def recorded(program, image, folder, size):
-    """The recording; one that is there already is used again when that is asked for."""
-    if not size.is_recorded(folder):
-        made(program, image, folder, size.kinds, size.seed)
-    return Sessions(folder)
-
-
-def rows(table, program, told, size):
-    """Every disk that a cut may leave of it, and what must be found."""
+def rows(table, program, folder, size):
+    """Every disk that a cut may leave of a recording, and what must be found."""
+    told = Sessions(folder)
     desk = search(Task(told, told.desk, size.data(), told.judge(program, EVERY)))
     table.row(f"data partition, {len(told.sticks)} sessions", told.logs[told.desk], desk)
     texts = Texts()

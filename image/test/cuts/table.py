@@ -1,5 +1,6 @@
 """Records, searches, and prints the table of `docs/reliability.md`: every row must be without violations, but for the controls, which must have some."""
 
+import concurrent.futures
 import os
 import shutil
 import sys
@@ -7,6 +8,7 @@ import tempfile
 import time
 from pathlib import Path
 
+import founding
 import self_test
 import sessions
 from cuts import Plan
@@ -15,6 +17,7 @@ from home import program_of
 from search import MEMORY
 
 SHOWN = 12
+RECORDED = (sessions, founding)
 
 
 class Size:
@@ -91,10 +94,15 @@ def tried(program, image, out):
     began = time.monotonic()
     size = Size(bool(os.environ.get("CUTS_FULL")), int(os.environ.get("CUTS_SEED", "1")))
     table = Table()
-    for kind in (sessions,):
-        recording = kind.recorded(program, image, os.path.join(out, kind.__name__), size)
-        print(f"{kind.__name__} recorded after {time.monotonic() - began:.0f} s; seed {size.seed}", file=sys.stderr, flush=True)
-        kind.rows(table, program, recording, size)
+    folders = {kind: os.path.join(out, kind.__name__) for kind in RECORDED}
+    # An emulated machine has one processor: two of them are recorded at once.
+    with concurrent.futures.ProcessPoolExecutor(len(RECORDED)) as at_once:
+        made = [at_once.submit(kind.made, program, image, folder, size) for kind, folder in folders.items() if not size.is_recorded(folder)]
+        for recording in made:
+            recording.result()
+    print(f"recorded in {time.monotonic() - began:.0f} s; seed {size.seed}", file=sys.stderr, flush=True)
+    for kind, folder in folders.items():
+        kind.rows(table, program, folder, size)
     print(f"{table.numbers} signed numbers, one text of each; {time.monotonic() - began:.0f} s", file=sys.stderr)
     for failure in table.failed:
         print(f"cuts: {failure}", file=sys.stderr)
@@ -104,7 +112,7 @@ def tried(program, image, out):
 if __name__ == "__main__":
     if len(sys.argv) not in (2, 3):
         sys.exit("usage: image/test/cuts/run IMAGE_FOLDER [OUT]")
-    place = sys.argv[2] if len(sys.argv) == 3 else tempfile.mkdtemp(prefix="cuts-", dir=MEMORY)
+    place = os.path.abspath(sys.argv[2]) if len(sys.argv) == 3 else tempfile.mkdtemp(prefix="cuts-", dir=MEMORY)
     try:
         code = main(sys.argv[1], place)
     finally:
