@@ -897,6 +897,7 @@ fn founding_continues_or_refuses() {
     case.run("witness init witness --policy policy.toml --next-key $NEXT", 0);
     let payload = case.read("witness/charter.payload");
     case.run("witness init witness --policy policy.toml --next-key $NEXT", 0);
+    case.run("witness init witness --policy policy.toml --next-key $NEXT --dice", 2);
     case.run("witness init witness --policy other.toml --next-key $NEXT", 2);
     assert_eq!(payload, case.read("witness/charter.payload"));
     case.say("A stranger cannot approve it. One governor of two is too few.");

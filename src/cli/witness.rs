@@ -1,12 +1,13 @@
 //! `witness init|export`: what the operator does beside sessions.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 use serde::Serialize;
 
 use crate::core::ids::Text;
 use crate::core::note::VerifierKey;
+use crate::core::rules::{Fault, Rule};
 use crate::core::words::words24;
 use crate::keys::file::WorkFactor;
 use crate::run::found::{self, Draft};
@@ -192,9 +193,17 @@ fn init(args: InitArgs, out: &mut Output) -> Outcomes<Exit> {
     let (Some(policy), Some(next)) = (args.policy, args.next_key) else {
         return Err(Problem::usage("--policy FILE with --next-key VKEY, or --charter FILE expected"));
     };
-    let dice = if args.dice { Some(ask_for_dice()?) } else { None };
+    let before = found::key_made_before(&args.dir);
+    let dice = match (args.dice, &before) {
+        (true, Some(key)) => return Err(no_die_for(key)),
+        (true, None) => Some(ask_for_dice()?),
+        (false, _) => None,
+    };
     let draft = Draft { dir: args.dir, policy, next, text: args.text, rehearsal: args.rehearsal, dice };
-    let passphrase = args.passphrase.choose("the desk's key")?;
+    let passphrase = match before {
+        Some(_) => args.passphrase.get("the desk's key"),
+        None => args.passphrase.choose("the desk's key"),
+    }?;
     let (path, charter) = found::draft(&draft, &passphrase, WorkFactor::STANDARD)?;
     out.give(&Drafted {
         charter: (&charter).into(),
@@ -205,6 +214,13 @@ fn init(args: InitArgs, out: &mut Output) -> Outcomes<Exit> {
         signed_file: path.with_file_name("charter.cose").display().to_string(),
     });
     Ok(Exit::Done)
+}
+
+/// Rolls cannot be mixed into a key that is there: whoever rolls would believe that they were.
+fn no_die_for(key: &Path) -> Problem {
+    let found = format!("{}: a key that was made before found; none, so that rolls of a die can be mixed into it, expected", key.display());
+    Problem::from(Fault::new(Rule::Exists, found))
+        .advising("run the same command without --dice: the founding goes on with that key and its passphrase")
 }
 
 /// `witness export`

@@ -44,6 +44,11 @@ pub struct Draft {
     pub dice: Option<Dice>,
 }
 
+/// The key that a founding in this folder goes on with, if one was made already: no die is rolled for it, and it has its passphrase.
+pub fn key_made_before(dir: &Path) -> Option<PathBuf> {
+    Some(dir.join(KEY_FILE)).filter(|key| key.exists())
+}
+
 /// First command: seals a new seed and writes the charter's bare payload. Answers with the payload's path and the charter.
 ///
 /// # Errors
