@@ -46,7 +46,7 @@ fn a_founding_that_broke_off_behind_its_key_goes_on_with_that_key_and_its_passph
     let mut visit = Visit::start(&case.path(CONSOLE), &[]);
     let page = flat(&visit.on("A founding broke off", "f"));
     assert!(page.contains("No die is rolled again, and the passphrase is the one that was typed twice today"), "{page}");
-    assert!(page.contains("its book was lost or erased: found nothing, switch off"), "{page}");
+    assert!(page.contains("its book was lost or erased. Do not found another one in its place: switch off"), "{page}");
     let to_the_key = [("Founding: the founders' stick", ENTER), ("Founding: the first policy", ENTER), ("Founding: its passphrase", ENTER)];
     visit.through(&to_the_key);
     visit.on("Founding: its passphrase", "a passphrase that is new\n");

@@ -35,7 +35,7 @@ pub fn keyed() -> Page {
             "If it was made today, and the power failed before its charter was drafted: go on with it. No die is rolled again, and the passphrase is the one that was typed twice today. If nobody knows that any more, begin anew with another empty data disk: this key has signed nothing.",
         ),
         say(
-            "If a witness was at work here before today, its book was lost or erased: found nothing, switch off, keep this disk as it is, and call the custodians.",
+            "If a witness was at work here before today, its book was lost or erased. Do not found another one in its place: switch off, keep this disk as it is, and call the custodians.",
         ),
     ];
     page("A founding broke off", body, "Press f to go on with the founding, or p to switch off.")
