@@ -20,6 +20,8 @@ use tabellion::core::pin::Pin;
 use tabellion::core::rules::Rule;
 use tabellion::core::sessions::Session;
 use tabellion::run::consumer::verify_folder;
+use tabellion::run::content::verify_content;
+use tabellion::run::policy_file::check_published;
 use tabellion::run::problem::Outcomes;
 use tabellion::run::replay::{Replayed, Start, replay};
 
@@ -372,6 +374,40 @@ fn a_lie_about_content_alone_shows_in_the_index_of_its_pack_and_nowhere_else() {
     assert_eq!(found.first().iter().map(|d| d.what.as_str()).collect::<Vec<_>>(), ["objects/000/000011.index"]);
     std::fs::remove_dir_all(folder.join("objects")).unwrap();
     assert_eq!(replayed(story, &folder).differences.first(), []);
+}
+
+// What `verify` leaves is for other programs, or was judged and not accepted: older partial tiles, proofs that travel alone, sessions.
+#[test]
+fn a_byte_of_any_published_file_is_found_by_verify_or_by_replay_and_all_that_counts_by_verify() {
+    let story = story();
+    let for_replay = ["charter.cose", "vkeys", "common@", "sessions/"];
+    let newest = format!(".p/{}", story.notary.desk().books().head().number);
+    let folder = changed(story, "flipped", |_| {});
+    for (path, bytes) in support::tree(&folder) {
+        let is_older = path.contains(".p/") && !path.ends_with(&newest);
+        let is_left = is_older || for_replay.iter().any(|begins| path.starts_with(begins));
+        // Of content the whole frame, which is compared with nothing else; of what replay compares as a whole one byte.
+        let positions = match path.ends_with(".objects") {
+            true => (0..bytes.len().min(40)).chain([bytes.len() - 1]).collect(),
+            false if is_left => vec![bytes.len() / 2],
+            false => vec![0, bytes.len() / 2, bytes.len().max(1) - 1],
+        };
+        for at in positions.into_iter().filter(|at| *at < bytes.len()) {
+            let mut flipped = bytes.clone();
+            flipped[at] ^= 1;
+            std::fs::write(folder.join(&path), flipped).unwrap();
+            let verified = verify_folder(&folder, &pin(story)).and_then(|checked| {
+                check_published(&checked)?;
+                verify_content(&checked)
+            });
+            assert_eq!(verified.is_ok(), is_left, "byte {at} of {path}: {:?}", verified.err());
+            if is_left {
+                let differs = replay_of(story, &folder).map_or(true, |replayed| replayed.differences.count() > 0);
+                assert!(differs, "byte {at} of {path}: neither finds it");
+            }
+        }
+        std::fs::write(folder.join(&path), bytes).unwrap();
+    }
 }
 
 #[test]

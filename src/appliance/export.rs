@@ -6,7 +6,7 @@ use crate::run::session::export_handling;
 use super::ends::troubled;
 use super::meanwhile::{TICK, meanwhile};
 use super::pages::checking::checking;
-use super::pages::results::{Given, WRITTEN_AGAIN, given, told};
+use super::pages::results::{EXPORTED_AGAIN, Given, given, told};
 use super::pages::sticks as pages;
 use super::room::{Away, Room, Way};
 use super::stands::Stands;
@@ -45,7 +45,7 @@ pub(super) fn export(room: &Room<'_>) -> Way<Option<Stands>> {
     }
     let sticks = closed.into_iter().zip(written).map(|((name, closed), written)| Given { name, written, closed });
     let head = room.standing().map(|standing| crate::run::words::head(&standing.head)).unwrap_or_default();
-    match room.key(&given("everything that was published", vec![told("Head", head)], &sticks.collect::<Vec<_>>(), WRITTEN_AGAIN)) {
+    match room.key(&given("everything that was published", vec![told("Head", head)], &sticks.collect::<Vec<_>>(), EXPORTED_AGAIN)) {
         Ok(_) | Err(Away::Left) => Ok(None),
         Err(away) => Err(away),
     }

@@ -46,7 +46,7 @@ pub fn check_pack(stem: &Path) -> Checked<usize> {
         return Err(fails(&pack, found));
     }
     reader.seek(SeekFrom::Start(at)).map_err(|error| unreadable(&pack, &error))?;
-    let mut chunk = vec![0; CHUNK_BYTES];
+    let (mut chunk, mut content) = (vec![0; CHUNK_BYTES], 0);
     for (expected, offset) in &rows {
         let (head, len) = read_head(&mut reader).map_err(|reason| fails(&pack, format_args!("the object at byte {at} {reason}")))?;
         at += head;
@@ -61,6 +61,10 @@ pub fn check_pack(stem: &Path) -> Checked<usize> {
             return Err(fails(&pack, format_args!("content with sha256 {found} found at byte {at}; {expected} expected")));
         }
         at += len;
+        content += len;
+    }
+    if header.object_bytes != content {
+        return Err(fails(&pack, format_args!("{} bytes of content in its header; its objects have {content}", header.object_bytes)));
     }
     if at != length {
         return Err(fails(&pack, format_args!("{length} bytes found; its objects end at byte {at}")));

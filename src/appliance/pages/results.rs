@@ -30,6 +30,10 @@ impl Given {
 /// What is done about a stick without its results, or without the first page.
 pub const WRITTEN_AGAIN: &str = "The desk's own book is complete, nothing has to be judged again. Write everything to another stick, with the key e on the page Home, and give that one back.";
 
+/// What is done about a stick that an export failed with; Home follows, or the page of a desk that halted.
+pub const EXPORTED_AGAIN: &str =
+    "The desk's own book is as it was. Write everything to another stick, with the key e on the page that follows, and give that one back.";
+
 /// The end of a session, an export or a draft; `again` says what is done about a stick that failed.
 pub fn given(what: &str, told: Vec<Block>, sticks: &[Given], again: &'static str) -> Page {
     let mut body = Vec::new();

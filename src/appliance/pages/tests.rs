@@ -210,7 +210,11 @@ fn a_session_that_broke_off_is_finished_with_a_stick_before_everything_can_be_wr
 
 #[test]
 fn a_stick_that_did_not_get_the_charter_has_another_advice_than_one_without_results() {
-    for (again, key) in [(founding::GIVEN_AGAIN, "press w"), (results::WRITTEN_AGAIN, "the key e on the page Home")] {
+    for (again, key) in [
+        (founding::GIVEN_AGAIN, "press w"),
+        (results::WRITTEN_AGAIN, "the key e on the page Home"),
+        (results::EXPORTED_AGAIN, "on the page that follows"),
+    ] {
         let failed = Given { name: "sdb1".into(), written: Err(fault()), closed: Ok(()) };
         let text = plain::text(&results::given("x", Vec::new(), &[failed], again)).split_whitespace().collect::<Vec<_>>().join(" ");
         assert!(text.contains(key), "{text}");
