@@ -23,6 +23,7 @@ use super::events::{closed, events_of};
 use super::files::{self, make_folder, write_bytes};
 use super::halt::refuse_halted;
 use super::log;
+use super::objects::Store;
 use super::problem::{Outcomes, Problem, Unchanged};
 
 /// Name of the charter's bare payload in the desk's folder.
@@ -158,7 +159,7 @@ pub fn founding(dir: &Path) -> Outcomes<Founding> {
     let path = dir.join(PAYLOAD_FILE);
     match is_founded(dir)? {
         true => Ok(Founding::Founded),
-        false if !path.exists() && dir.join(KEY_FILE).exists() => Ok(Founding::Keyed),
+        false if !path.exists() && key_made_before(dir).is_some() => Ok(Founding::Keyed),
         false if !path.exists() => Ok(Founding::Nothing),
         false => Ok(Founding::Drafted(Box::new(Charter::from_cbor(&files::read(&path)?).map_err(|fault| fault.within(path.display()))?))),
     }
@@ -166,8 +167,16 @@ pub fn founding(dir: &Path) -> Outcomes<Founding> {
 
 /// Whether something was founded here: what cannot be read, or lost its events, is for the start-up checks of a founded desk.
 fn is_founded(dir: &Path) -> Checked<bool> {
-    if !dir.join(crate::broker::DATABASE_FILE).exists() {
-        return Ok(read_head(dir)?.is_some());
+    let database = dir.join(crate::broker::DATABASE_FILE);
+    if !database.exists() {
+        // A head file is written behind the founding, and content is kept by sessions alone: where one of them lies, the book is lost. Founded
+        // again with the same key, the desk would sign each number twice.
+        if read_head(dir)?.is_none() && !Store::of(dir).is_there() {
+            return Ok(false);
+        }
+        let found =
+            format!("{}: no file found; the book expected, for a head or content of its sessions lies beside it", database.display());
+        return Err(Fault::new(Rule::LedgerFault, found));
     }
     match Broker::open(dir).and_then(|ledger| ledger.latest()) {
         Ok(None) => Ok(read_head(dir)?.is_some()),

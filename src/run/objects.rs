@@ -67,6 +67,11 @@ impl Store {
         Store { root: dir.join("objects") }
     }
 
+    /// Whether a session ever kept content here.
+    pub fn is_there(&self) -> bool {
+        self.root.exists()
+    }
+
     fn loose(&self, hash: &Hash) -> PathBuf {
         self.root.join("loose").join(hash.hex())
     }

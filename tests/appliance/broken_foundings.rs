@@ -6,7 +6,7 @@ use tabellion::keys::Passphrase;
 use tabellion::run::found;
 
 use super::stage::{Case, policy, write_key};
-use super::visitor::{CONSOLE, DESK, PASSPHRASE, Visit, insert, pull};
+use super::visitor::{CONSOLE, DESK, PASSPHRASE, Visit, insert, install, pull};
 
 /// What the operator presses where only Enter is to be pressed.
 const ENTER: &str = "\n";
@@ -94,6 +94,25 @@ fn a_charter_that_came_to_no_stick_is_written_to_one_at_the_next_start() {
     visit.on("Safe to remove", ENTER);
     let written = case.read(&format!("{CONSOLE}/sticks/blue/tabellion/founding/charter.payload"));
     assert!(written == case.read(&format!("{DESK}/charter.payload")));
+}
+
+/// A desk that had sessions and lost its book is no founding that broke off: with the same key it would sign each number twice.
+#[test]
+fn a_desk_that_lost_its_book_is_not_founded_again() {
+    let case = Case::grown("appliance-lost-book");
+    install(&case);
+    let lost = |files: &[&str]| files.iter().for_each(|file| std::fs::remove_file(case.path(&format!("{DESK}/{file}"))).unwrap());
+    lost(&["ledger.db"]);
+    // The head file, then content alone; then nothing of the founding but the key.
+    for files in [&["head"], &["charter.payload"]] {
+        let page = flat(&Visit::start(&case.path(CONSOLE), &[]).page("This is not the right disk"));
+        assert!(page.contains("Rule: ledger-fault") && page.contains("ledger.db: no file found; the book expected"), "{page}");
+        assert!(page.contains("keep the data disk as it is, and call the custodians"), "{page}");
+        case.quiet(&format!("witness init {DESK} --charter {DESK}/charter.cose --time none"), 5);
+        lost(files);
+    }
+    Visit::start(&case.path(CONSOLE), &[]).page("This is not the right disk");
+    assert!(!case.path(&format!("{DESK}/ledger.db")).exists(), "a book was begun");
 }
 
 /// A desk whose founding is committed, and ended before anything of it was signed.

@@ -30,7 +30,7 @@ pub fn empty() -> Page {
 /// A key lies on the data disk, and nothing that was made with it.
 pub fn keyed() -> Page {
     let body = vec![
-        say("On this data disk lies a key that was made for a new witness, and nothing else: no charter, and no book."),
+        say("On this data disk lies a key that was made for a new witness, and neither a drafted charter nor a book."),
         say(
             "If it was made today, and the power failed before its charter was drafted: go on with it. No die is rolled again, and the passphrase is the one that was typed twice today. If nobody knows that any more, begin anew with another empty data disk: this key has signed nothing.",
         ),
@@ -137,6 +137,7 @@ pub fn waiting(charter: &Charter, inserted: &[Stick], wrong: Option<&str>) -> Pa
         )),
         Block::Below(format!("tabellion approve {PAYLOAD_FILE} --key THEIR-KEY")),
         say(format!("That makes the file {SIGNED_FILE} beside it. When enough have signed, come back with the stick.")),
+        say("If this witness gave numbers before, its book was lost: do not found it again, switch off, and call the custodians."),
         Block::Gap,
     ];
     body.extend(stick_lines(inserted));
