@@ -245,7 +245,8 @@ fn an_emptied_ledger_beside_a_head_file_halts_and_is_never_founded_again() {
     // Without a ledger, and with a head file of one: what was founded here is gone.
     fs::copy(desk.dir.join("head"), unfounded.join("head")).unwrap();
     let problem = found(&unfounded).expect_err("founded twice");
-    assert_eq!(problem.fault.rule, Rule::NotFound, "{problem}");
+    assert_eq!(problem.fault.rule, Rule::LedgerFault, "{problem}");
+    assert!(problem.fault.found.contains("the book expected"), "{problem}");
     assert!(!unfounded.join("ledger.db").exists());
     fs::remove_file(unfounded.join("head")).unwrap();
     found(&unfounded).unwrap_or_else(|problem| panic!("{problem}"));
